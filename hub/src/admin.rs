@@ -1,0 +1,1 @@
+//! The admin interface: what operators do, by command line and console.

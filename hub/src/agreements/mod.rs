@@ -1,0 +1,1 @@
+//! Sharing agreements: policy as a table, not a program.

@@ -1,0 +1,1 @@
+//! Enrolment: the hub's authority, one-time tokens, the roll of nodes.

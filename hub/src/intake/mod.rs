@@ -1,0 +1,1 @@
+//! Intake: how values come into the registry.

@@ -1,0 +1,19 @@
+//! The hub: owns the population registry and decides what each node may hold.
+//!
+//! A change goes one way through the house:
+//! [`intake`] → [`registry`] (record, journal, feed: one atomic commit) → [`router`] →
+//! [`projection`] by agreement → [`sync`] stream to the node.
+
+pub mod admin;
+pub mod agreements;
+pub mod cli;
+pub mod config;
+pub mod enrollment;
+pub mod fleet;
+pub mod intake;
+pub mod lifecycle;
+pub mod projection;
+pub mod registry;
+pub mod router;
+pub mod status;
+pub mod sync;

@@ -1,0 +1,1 @@
+//! Start, signals, shutdown: every task is owned, cancelled and awaited.

@@ -1,0 +1,3 @@
+//! `dancu-hub`: owns the population registry and enforces the sharing policy.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Projection: what a policy lets a node hold of a citizen.

@@ -1,0 +1,1 @@
+//! The registry: citizens, journal and feed, one atomic commit at a time.

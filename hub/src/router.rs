@@ -1,0 +1,1 @@
+//! Wakes the streams that a commit touches, and no others.

@@ -1,0 +1,1 @@
+//! The one place where the hub's errors become gRPC statuses.

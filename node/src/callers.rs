@@ -1,0 +1,1 @@
+//! Who may call this node, and for which purposes.

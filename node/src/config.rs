@@ -1,0 +1,1 @@
+//! Configuration: a TOML file, overridden by `DANCU_NODE__…`.

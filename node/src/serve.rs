@@ -1,0 +1,1 @@
+//! The gRPC server that agency back-ends call.

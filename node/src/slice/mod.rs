@@ -1,0 +1,1 @@
+//! The slice: what this node holds, exactly what its agreements give.

@@ -1,0 +1,1 @@
+//! What the node can do now, and why.

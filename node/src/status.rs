@@ -1,0 +1,1 @@
+//! The one place where the node's errors become gRPC statuses.

@@ -1,0 +1,1 @@
+//! Keeps the slice in step with the hub.

@@ -1,0 +1,58 @@
+//! Compiles the `.proto` files with `protox`, so that no `protoc` need be installed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message;
+
+const FILES: &[&str] = &[
+    "dancu/v1/citizen.proto",
+    "dancu/v1/access.proto",
+    "dancu/node/v1/citizen_service.proto",
+    "dancu/node/v1/node_service.proto",
+    "dancu/hub/v1/enrollment_service.proto",
+    "dancu/hub/v1/sync_service.proto",
+    "dancu/hub/v1/admin_service.proto",
+];
+
+/// Messages a person reads and writes as JSON: the citizen and its parts. `Name` and `Date` have a
+/// text form of their own (`src/json.rs`).
+const JSON: &[&str] = &[
+    "Citizen",
+    "Address",
+    "RegisteredArea",
+    "Relative",
+    "IdentityCard",
+    "TemporaryResidence",
+    "TemporaryAbsence",
+];
+
+/// Lists that stand in JSON as plain arrays.
+const JSON_LISTS: &[&str] = &["StringList", "RelativeList", "IdentityCardList"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=dancu");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+
+    let mut config = tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame");
+    for message in JSON {
+        config = config.message_attribute(
+            format!(".dancu.v1.{message}"),
+            "#[derive(serde::Serialize, serde::Deserialize)] \
+             #[serde(default, deny_unknown_fields)]",
+        );
+        config = config.field_attribute(
+            format!(".dancu.v1.{message}"),
+            "#[serde(skip_serializing_if = \"crate::json::is_default\")]",
+        );
+    }
+    for message in JSON_LISTS {
+        config = config.message_attribute(
+            format!(".dancu.v1.{message}"),
+            "#[derive(serde::Serialize, serde::Deserialize)] #[serde(transparent)]",
+        );
+    }
+    config.compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Frames of changes: encoded together, compressed where it pays, checked for size.
+
+use prost::Message;
+use thiserror::Error;
+
+use crate::hub::v1::{ChangeFrame, ChangeList, Compression};
+
+/// A frame is at most this long once decompressed, bytes.
+pub const MAX_RAW: usize = 8 << 20;
+
+/// Below this many bytes compression saves less than its header costs.
+const WORTH_COMPRESSING: usize = 256;
+
+/// Zstandard level: the fastest that still finds the repetition between records.
+const LEVEL: i32 = 1;
+
+/// A frame cannot be read.
+#[derive(Debug, Error)]
+pub enum FrameError {
+    /// Larger than allowed.
+    #[error("a frame of {0} bytes is over the limit of {MAX_RAW}")]
+    TooLarge(usize),
+    /// Unknown compression, or damaged.
+    #[error("a frame cannot be decompressed")]
+    Compression,
+    /// Not a list of changes.
+    #[error("a frame is not a list of changes")]
+    Encoding(#[from] prost::DecodeError),
+}
+
+/// Packs changes into a frame.
+#[must_use]
+pub fn pack(changes: &ChangeList) -> ChangeFrame {
+    let raw = changes.encode_to_vec();
+    let raw_size = raw.len() as u32;
+    if raw.len() >= WORTH_COMPRESSING
+        && let Ok(packed) = zstd::bulk::compress(&raw, LEVEL)
+        && packed.len() < raw.len()
+    {
+        return ChangeFrame { payload: packed.into(), compression: Compression::Zstd.into(), raw_size };
+    }
+    ChangeFrame { payload: raw.into(), compression: Compression::Unspecified.into(), raw_size }
+}
+
+/// Unpacks a frame.
+///
+/// # Errors
+/// If it is too large, damaged or of an unknown kind.
+pub fn unpack(frame: &ChangeFrame) -> Result<ChangeList, FrameError> {
+    let size = frame.raw_size as usize;
+    if size > MAX_RAW {
+        return Err(FrameError::TooLarge(size));
+    }
+    match Compression::try_from(frame.compression) {
+        Ok(Compression::Unspecified) => Ok(ChangeList::decode(frame.payload.clone())?),
+        Ok(Compression::Zstd) => {
+            let raw = zstd::bulk::decompress(&frame.payload, size).map_err(|_| FrameError::Compression)?;
+            Ok(ChangeList::decode(raw.as_slice())?)
+        }
+        Err(_) => Err(FrameError::Compression),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::v1::Change;
+
+    #[test]
+    fn a_frame_comes_back_as_it_was() {
+        for count in [0, 1, 1000] {
+            let changes =
+                (0..count).map(|i| Change { personal_id: i, set: vec![7; 40], ..Change::default() });
+            let list = ChangeList { changes: changes.collect() };
+            let frame = pack(&list);
+            assert_eq!(unpack(&frame).unwrap(), list);
+            assert!(count < 1000 || frame.payload.len() < 20_000);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let raw = vec![0u8; MAX_RAW + 1];
+        let frame = ChangeFrame {
+            payload: zstd::bulk::compress(&raw, 1).unwrap().into(),
+            compression: Compression::Zstd.into(),
+            raw_size: 100,
+        };
+        assert!(matches!(unpack(&frame), Err(FrameError::Compression)));
+        let frame = ChangeFrame { raw_size: u32::MAX, ..frame };
+        assert!(matches!(unpack(&frame), Err(FrameError::TooLarge(_))));
+    }
+}

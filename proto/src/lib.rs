@@ -1,0 +1,54 @@
+//! The contract between hub and node: what both must agree on and neither could do alone.
+//!
+//! - [`v1`], [`node`], [`hub`]: the generated messages and services.
+//! - [`PersonalId`], [`Field`], [`FieldSet`], [`Revision`]: the vocabulary, each with its rules.
+//! - [`record`]: the canonical encoding of a citizen, and projection and deltas on its bytes.
+//! - [`Reason`]: every way a call can be refused, as callers see it.
+//! - [`channel`]: the TLS that hub and node speak.
+
+pub mod area;
+pub mod channel;
+pub mod codes;
+pub mod date;
+pub mod field;
+pub mod frame;
+mod json;
+pub mod name;
+pub mod personal_id;
+pub mod reason;
+pub mod record;
+pub mod revision;
+
+pub use area::{CommuneCode, ProvinceCode};
+pub use field::{Field, FieldSet};
+pub use personal_id::PersonalId;
+pub use reason::Reason;
+pub use record::{Delta, Projected, Record};
+pub use revision::Revision;
+
+/// `dancu.v1`: messages that hub, node and agencies share.
+#[allow(missing_docs, clippy::all, reason = "generated; documented in the .proto files")]
+pub mod v1 {
+    tonic::include_proto!("dancu.v1");
+}
+
+/// `dancu.node.v1`: what agency back-ends call.
+#[allow(missing_docs, clippy::all, reason = "generated; documented in the .proto files")]
+pub mod node {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("dancu.node.v1");
+    }
+}
+
+/// `dancu.hub.v1`: what nodes and operators call.
+#[allow(missing_docs, clippy::all, reason = "generated; documented in the .proto files")]
+pub mod hub {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("dancu.hub.v1");
+    }
+}
+
+/// The descriptors of all services, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

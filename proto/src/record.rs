@@ -1,0 +1,325 @@
+//! A citizen's record as bytes: the canonical encoding, and projection and deltas upon it.
+//!
+//! A record is an encoded `dancu.v1.Citizen` with its fields in the order of their numbers, each at
+//! most once, defaults absent. So one record has one encoding; a projection is a copy of some byte
+//! ranges; and the difference of two records is found by walking both once.
+
+use prost::{
+    Message,
+    bytes::Buf,
+    encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
+};
+use thiserror::Error;
+
+use crate::{Field, FieldSet, PersonalId, v1::Citizen};
+
+/// A citizen's record, canonically encoded.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Record(Vec<u8>);
+
+/// Bytes are not a canonical record.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RecordError {
+    /// Not protobuf, or cut short.
+    #[error("the record is not a valid encoding")]
+    Encoding,
+    /// Not canonical.
+    #[error("field {0} of the record is out of order, repeated or unknown")]
+    Field(u32),
+}
+
+impl Record {
+    /// The record of a citizen. Empty parts count as absent.
+    #[must_use]
+    pub fn encode(citizen: &Citizen) -> Record {
+        let bytes = citizen.encode_to_vec();
+        // Prost writes an empty sub-message as a field of length 0; here that means "no value".
+        if parts(&bytes).any(|part| part.value.is_empty()) {
+            let kept = parts(&bytes).filter(|part| !part.value.is_empty());
+            return Record(kept.flat_map(|part| part.bytes).copied().collect());
+        }
+        Record(bytes)
+    }
+
+    /// Bytes received or read back.
+    ///
+    /// # Errors
+    /// If they are not canonical.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Record, RecordError> {
+        let mut rest = bytes.as_slice();
+        let mut last = 0;
+        while !rest.is_empty() {
+            let (number, _) = next_part(&mut rest).ok_or(RecordError::Encoding)?;
+            if number <= last || Field::from_number(number).is_none() {
+                return Err(RecordError::Field(number));
+            }
+            last = number;
+        }
+        Ok(Record(bytes))
+    }
+
+    /// Bytes that this process wrote itself, canonical when it did.
+    #[must_use]
+    pub fn trusted(bytes: Vec<u8>) -> Record {
+        Record(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, owned.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The citizen.
+    ///
+    /// # Errors
+    /// If the bytes are damaged.
+    pub fn decode(&self) -> Result<Citizen, RecordError> {
+        Citizen::decode(self.0.as_slice()).map_err(|_| RecordError::Encoding)
+    }
+
+    /// The personal number in force, if the record holds a valid one.
+    #[must_use]
+    pub fn personal_id(&self) -> Option<PersonalId> {
+        std::str::from_utf8(self.value(Field::PersonalId)?).ok()?.parse().ok()
+    }
+
+    /// The fields that have a value.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        parts(&self.0).filter_map(|part| Field::from_number(part.number)).collect()
+    }
+
+    /// The encoded value of one field (the contents, without key and length).
+    #[must_use]
+    pub fn value(&self, field: Field) -> Option<&[u8]> {
+        value_in(&self.0, field)
+    }
+
+    /// Only the fields of a set.
+    #[must_use]
+    pub fn project(&self, fields: FieldSet) -> Projected {
+        let mut bytes = Vec::with_capacity(self.0.len());
+        for part in parts(&self.0).filter(|part| fields.contains_number(part.number)) {
+            bytes.extend_from_slice(part.bytes);
+        }
+        Projected(Record(bytes))
+    }
+
+    /// What leads from this record to another.
+    #[must_use]
+    pub fn delta_to(&self, new: &Record) -> Delta {
+        let mut delta = Delta::default();
+        let mut old = parts(&self.0).peekable();
+        for part in parts(&new.0) {
+            while let Some(gone) = old.next_if(|o| o.number < part.number) {
+                delta.clear(gone.number);
+            }
+            match old.next_if(|o| o.number == part.number) {
+                Some(same) if same.bytes == part.bytes => {}
+                _ => delta.set.extend_from_slice(part.bytes),
+            }
+        }
+        old.for_each(|gone| delta.clear(gone.number));
+        delta
+    }
+
+    /// The record after a delta.
+    ///
+    /// # Errors
+    /// If the delta's bytes are not canonical.
+    pub fn apply(&self, delta: &Delta) -> Result<Record, RecordError> {
+        let set = Record::from_bytes(delta.set.clone())?;
+        let mut bytes = Vec::with_capacity(self.0.len() + delta.set.len());
+        let mut new = parts(&set.0).peekable();
+        for part in parts(&self.0) {
+            while let Some(added) = new.next_if(|n| n.number < part.number) {
+                bytes.extend_from_slice(added.bytes);
+            }
+            if let Some(replaced) = new.next_if(|n| n.number == part.number) {
+                bytes.extend_from_slice(replaced.bytes);
+            } else if !delta.cleared.contains_number(part.number) {
+                bytes.extend_from_slice(part.bytes);
+            }
+        }
+        new.for_each(|added| bytes.extend_from_slice(added.bytes));
+        Ok(Record(bytes))
+    }
+}
+
+/// A record is personal data, so debug output shows only its size.
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Record({} bytes)", self.0.len())
+    }
+}
+
+/// A record that holds no field outside the set it was projected on.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Projected(Record);
+
+impl Projected {
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.0
+    }
+
+    /// The record, owned.
+    #[must_use]
+    pub fn into_record(self) -> Record {
+        self.0
+    }
+}
+
+/// What leads from one record to another.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Delta {
+    /// The fields with a new value, canonically encoded.
+    pub set: Vec<u8>,
+    /// The fields that no longer have a value.
+    pub cleared: FieldSet,
+}
+
+impl Delta {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.cleared.is_empty()
+    }
+
+    /// The fields it touches.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        let set: FieldSet = parts(&self.set).filter_map(|part| Field::from_number(part.number)).collect();
+        set.union(self.cleared)
+    }
+
+    fn clear(&mut self, number: u32) {
+        if let Some(field) = Field::from_number(number) {
+            self.cleared.insert(field);
+        }
+    }
+}
+
+/// The encoded value of one field in an encoded message (contents, without key and length). Also
+/// serves for the messages inside a record, by their own field numbers.
+#[must_use]
+pub fn value_in(bytes: &[u8], field: Field) -> Option<&[u8]> {
+    contents(bytes, field.number())
+}
+
+/// The contents of the first length-delimited field with a number in an encoded message.
+#[must_use]
+pub fn contents(bytes: &[u8], number: u32) -> Option<&[u8]> {
+    parts(bytes)
+        .take_while(|part| part.number <= number)
+        .find(|part| part.number == number)
+        .map(|part| part.value)
+}
+
+struct Part<'a> {
+    number: u32,
+    /// Key, length and contents.
+    bytes: &'a [u8],
+    /// The contents.
+    value: &'a [u8],
+}
+
+/// The top-level fields of an encoding. Every field of `Citizen` is length-delimited; what is not
+/// readable ends the walk, which `Record::from_bytes` has ruled out.
+fn parts(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let start = rest;
+        let (number, value) = next_part(&mut rest)?;
+        Some(Part { number, bytes: &start[..start.len() - rest.len()], value })
+    })
+}
+
+fn next_part<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
+    // Keys and lengths below 128 are a single byte: nearly all of them.
+    let (number, wire) = decode_key(rest).ok()?;
+    if wire != WireType::LengthDelimited {
+        skip_field(wire, number, rest, DecodeContext::default()).ok()?;
+        return Some((number, &[]));
+    }
+    let length = usize::try_from(decode_varint(rest).ok()?).ok()?;
+    let value = rest.get(..length)?;
+    rest.advance(length);
+    Some((number, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::v1::{Address, Date, Name, StringList};
+
+    fn citizen(bits: u64, salt: u8) -> Citizen {
+        let has = |n: u32| bits & (1 << n) != 0;
+        let text = |n: u32| if has(n) { format!("v{n}-{}", (bits >> n) as u8 ^ salt) } else { String::new() };
+        Citizen {
+            personal_id: "001185001234".into(),
+            full_name: has(3).then(|| Name::from_full(&text(3))),
+            other_name: text(4),
+            date_of_birth: has(5).then(|| Date::from_number(19_850_101 + u32::from(salt % 20))),
+            sex: text(6),
+            nationality: has(12).then(|| StringList { values: vec![text(12)] }),
+            permanent_residence: has(22).then(|| Address { commune: text(22), ..Address::default() }),
+            email: text(34),
+            ..Citizen::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_delta_leads_from_one_record_to_the_other(a: u64, b: u64, s: u8, t: u8) {
+            let (old, new) = (Record::encode(&citizen(a, s)), Record::encode(&citizen(b, t)));
+            let delta = old.delta_to(&new);
+            prop_assert_eq!(&old.apply(&delta).unwrap(), &new);
+            prop_assert_eq!(delta.is_empty(), old == new);
+        }
+
+        #[test]
+        fn a_projection_holds_only_its_fields(a: u64, mask: u64, s: u8) {
+            let record = Record::encode(&citizen(a, s));
+            let fields = FieldSet::from_bits(mask);
+            let projected = record.project(fields);
+            prop_assert_eq!(projected.record().fields(), record.fields().intersection(fields));
+            for field in projected.record().fields().iter() {
+                prop_assert_eq!(projected.record().value(field), record.value(field));
+            }
+            prop_assert_eq!(Record::encode(&projected.record().decode().unwrap()), projected.into_record());
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            if let Ok(record) = Record::from_bytes(bytes.clone()) {
+                let _ = record.decode();
+            }
+            let _ = parts(&bytes).count();
+        }
+    }
+
+    #[test]
+    fn empty_parts_are_no_value() {
+        let with_empty = Citizen { full_name: Some(Name::default()), ..citizen(0, 0) };
+        assert_eq!(Record::encode(&with_empty), Record::encode(&citizen(0, 0)));
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_refused() {
+        let bytes = Record::encode(&citizen(u64::MAX, 1)).into_bytes();
+        assert!(Record::from_bytes(bytes[..bytes.len() - 1].to_vec()).is_err());
+        let twice = [bytes.clone(), bytes].concat();
+        assert_eq!(Record::from_bytes(twice), Err(RecordError::Field(1)));
+    }
+}

@@ -1,0 +1,1 @@
+//! A synthetic population of Vietnam, and what happens in its lives.

@@ -1,0 +1,1 @@
+//! Starts real hubs and nodes, so that a test reads like the sentence it proves.
