@@ -160,7 +160,7 @@ impl NodeRoll {
             token: record,
             current: None,
             previous: None,
-            added: now,
+            added: whole_seconds(now),
         })?;
         Ok(token)
     }
@@ -379,7 +379,7 @@ impl NodeRoll {
     ) -> Result<(Token, TokenRecord), EnrollmentError> {
         let mut secret = [0; 32];
         rand::fill(&mut secret).map_err(|_| AuthorityError::Random)?;
-        let expires = (now + lifetime).replace_nanosecond(0).unwrap_or(now);
+        let expires = whole_seconds(now + lifetime);
         let record = TokenRecord { hash: Token::secret_hash(&secret), expires, used: false };
         let authority = self.authority.fingerprint();
         Ok((Token { secret, authority, expires, node: name.to_owned() }, record))
@@ -409,6 +409,11 @@ impl NodeRoll {
     fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// As entries are kept.
+fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
 }
 
 fn node_of(peer: &Peer) -> Result<(&str, &PeerCertificate), EnrollmentError> {
