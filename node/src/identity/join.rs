@@ -47,6 +47,15 @@ pub enum JoinError {
         /// Why.
         source: ConnectError,
     },
+    /// The address is not one.
+    #[error(transparent)]
+    Address(ConnectError),
+    /// The connection broke after the token was sent.
+    #[error(
+        "the connection to the hub broke before it answered: {0}; try again, and if the token counts as \
+         used, ask the hub's operator for a new one"
+    )]
+    Broken(ConnectError),
     /// The hub says no; its message says why and what to do.
     #[error("the hub refuses: {}", .0.message())]
     Refused(Box<Status>),
@@ -80,6 +89,7 @@ pub async fn join(data: &Path, hub_url: &str, token: &str, force: bool) -> Resul
     let config = pinned_client_config(PinnedAuthority::new(token.authority)).map_err(answer)?;
     let refused = |error| match error {
         ConnectError::WrongAuthority => JoinError::WrongAuthority { url: hub_url.to_owned() },
+        ConnectError::Address(_) => JoinError::Address(error),
         source => JoinError::Unreachable { url: hub_url.to_owned(), source },
     };
     let channel = connect(hub_url, config, HUB_SERVER_NAME, &timeouts).await.map_err(refused)?;
@@ -90,7 +100,7 @@ pub async fn join(data: &Path, hub_url: &str, token: &str, force: bool) -> Resul
         Ok(response) => response.into_inner(),
         Err(status) => {
             return Err(match ConnectError::of(&status) {
-                Some(error) => refused(error),
+                Some(error) => JoinError::Broken(error),
                 None => JoinError::Refused(Box::new(status)),
             });
         }

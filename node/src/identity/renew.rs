@@ -3,7 +3,7 @@
 use std::{sync::PoisonError, time::Duration};
 
 use dancu_proto::{
-    channel::{Fingerprint, IdentityError, RequestError, SigningRequest, identity::roots},
+    channel::{ConnectError, Fingerprint, IdentityError, RequestError, SigningRequest, identity::roots},
     hub::v1::{RenewCertificateRequest, enrollment_service_client::EnrollmentServiceClient},
 };
 use rustls::pki_types::CertificateDer;
@@ -70,7 +70,10 @@ impl NodeIdentity {
         let response = EnrollmentServiceClient::new(channel)
             .renew_certificate(call)
             .await
-            .map_err(|status| RenewError::Refused(Box::new(status)))?
+            .map_err(|status| match ConnectError::of(&status) {
+                Some(error) => RenewError::Connect(error.into()),
+                None => RenewError::Refused(Box::new(status)),
+            })?
             .into_inner();
         let certificate = CertificateDer::from(response.certificate);
         let authorities: Vec<_> = response.authorities.into_iter().map(CertificateDer::from).collect();
