@@ -24,13 +24,14 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     as_of::known_on,
-    bulk::{BulkLoad, BulkSummary, Duplicate},
+    bulk::{BulkLoad, BulkSummary, Duplicate, RunBuilder},
     citizen::{CitizenKey, SourceGroup, StoredCitizen},
     commit::{AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, Origin, Person},
     journal::{CitizenChange, Content as JournalContent, JournalEntry},
-    partition::{Partition, partitions_of},
+    partition::{Partition, partitions_of, residence_areas},
     store::{Store, StoreError},
     view::View,
+    writer::birth_of,
 };
 use self::{store::rocks::RocksStore, writer::Writer};
 use crate::router::Router;

@@ -43,7 +43,7 @@ impl Partition {
 
 /// The address inside a field that carries one: the field numbers of the messages in between are
 /// those of `dancu.v1.TemporaryResidence` and `dancu.v1.Address`.
-pub(crate) fn address_of(record: &[u8], field: Field) -> Option<&[u8]> {
+fn address_of(record: &[u8], field: Field) -> Option<&[u8]> {
     let value = value_in(record, field)?;
     match field {
         Field::TemporaryResidence => contents(value, 1),
@@ -52,7 +52,7 @@ pub(crate) fn address_of(record: &[u8], field: Field) -> Option<&[u8]> {
 }
 
 /// Province and commune of an encoded address in Vietnam, as far as it has them.
-pub(crate) fn area_of(address: &[u8]) -> (Option<ProvinceCode>, Option<CommuneCode>) {
+fn area_of(address: &[u8]) -> (Option<ProvinceCode>, Option<CommuneCode>) {
     let code = |number| std::str::from_utf8(contents(address, number)?).ok();
     let commune: Option<CommuneCode> = code(3).and_then(|text| text.parse().ok());
     let by_commune = commune.and_then(|code| Areas::in_force().commune(code)).map(|c| c.province);
@@ -61,16 +61,24 @@ pub(crate) fn area_of(address: &[u8]) -> (Option<ProvinceCode>, Option<CommuneCo
 }
 
 /// The fields whose address makes a citizen a member of an area's partition.
-pub(crate) const RESIDENCES: [Field; 3] =
+const RESIDENCES: [Field; 3] =
     [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
+
+/// Where a citizen lives: for each such field its province and commune, as far as it has them.
+#[must_use]
+pub fn residence_areas(record: &Record) -> Vec<(Field, Option<ProvinceCode>, Option<CommuneCode>)> {
+    let area = |field| {
+        let (province, commune) = area_of(address_of(record.as_bytes(), field)?);
+        Some((field, province, commune))
+    };
+    RESIDENCES.into_iter().filter_map(area).collect()
+}
 
 /// The partitions of a record but for the nation, each once, ascending.
 #[must_use]
 pub fn partitions_of(record: &Record) -> Vec<Partition> {
-    let mut partitions = Vec::with_capacity(4);
-    for field in RESIDENCES {
-        let Some(address) = address_of(record.as_bytes(), field) else { continue };
-        let (province, commune) = area_of(address);
+    let mut partitions = Vec::with_capacity(6);
+    for (_, province, commune) in residence_areas(record) {
         partitions.extend(province.map(Partition::Province));
         partitions.extend(commune.map(Partition::Commune));
     }

@@ -131,12 +131,15 @@ impl<'a> View<'a> {
         self.snapshot.contribution(id)
     }
 
-    /// The entries that changed the sharing policy or the day, in order.
+    /// The entries after a revision that changed the sharing policy or the day, in order.
     ///
     /// # Errors
     /// See [`View::revision`].
-    pub fn policy_events(&self) -> Result<Vec<(Revision, JournalEntry)>, StoreError> {
-        let revisions = self.snapshot.policy_events()?.into_iter();
+    pub fn policy_events_after(
+        &self,
+        after: Revision,
+    ) -> Result<Vec<(Revision, JournalEntry)>, StoreError> {
+        let revisions = self.snapshot.policy_events_after(after)?.into_iter();
         revisions
             .map(|at| Ok((at, self.snapshot.journal(at)?.ok_or(StoreError::Corrupt("the journal"))?)))
             .collect()

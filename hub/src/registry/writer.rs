@@ -430,7 +430,8 @@ fn with_feed(
 }
 
 /// The date of birth in a record.
-pub(super) fn birth_of(record: &Record) -> Option<Date> {
+#[must_use]
+pub fn birth_of(record: &Record) -> Option<Date> {
     let only: FieldSet = [Field::DateOfBirth].into_iter().collect();
     record.project(only).record().decode().ok()?.date_of_birth
 }

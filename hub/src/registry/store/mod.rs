@@ -209,11 +209,11 @@ pub trait Snapshot {
     /// See above.
     fn journal(&self, revision: Revision) -> Result<Option<JournalEntry>, StoreError>;
 
-    /// The revisions that changed the sharing policy or the day, in order.
+    /// The revisions after one that changed the sharing policy or the day, in order.
     ///
     /// # Errors
     /// See above.
-    fn policy_events(&self) -> Result<Vec<Revision>, StoreError>;
+    fn policy_events_after(&self, after: Revision) -> Result<Vec<Revision>, StoreError>;
 
     /// The revision that carried out a contribution.
     ///

@@ -85,8 +85,8 @@ impl Snapshot for RocksSnapshot<'_> {
             .transpose()
     }
 
-    fn policy_events(&self) -> Result<Vec<Revision>, StoreError> {
-        let rows = self.range(Table::PolicyEvents, &[], vec![u8::MAX; 9]);
+    fn policy_events_after(&self, after: Revision) -> Result<Vec<Revision>, StoreError> {
+        let rows = self.range(Table::PolicyEvents, &keys::revision(after.next()), vec![u8::MAX; 9]);
         rows.map(|row| keys::read_revision(&row?.0)).collect()
     }
 
