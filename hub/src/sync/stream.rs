@@ -8,7 +8,7 @@ use dancu_proto::{
     hub::v1::{SyncSliceRequest, SyncSliceResponse, sync_slice_request::Body},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 use tonic::{Status, Streaming};
@@ -33,6 +33,7 @@ pub(super) struct Stream {
     pub(super) outbound: Outbound,
     pub(super) clock: Clock,
     pub(super) heartbeat: Duration,
+    pub(super) steps: std::sync::Arc<Semaphore>,
 }
 
 impl Stream {
@@ -77,11 +78,15 @@ impl Stream {
         let mut heartbeats = interval_at(Instant::now(), self.heartbeat);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // A closed semaphore would mean that the process ends; the step is then cut anyhow.
+            let place = self.steps.acquire().await;
             let outcome = tokio::task::spawn_blocking(move || {
                 let step = session.step();
                 (session, step)
             });
-            let step = match outcome.await {
+            let outcome = outcome.await;
+            drop(place);
+            let step = match outcome {
                 Ok((back, Ok(step))) => {
                     session = back;
                     step
