@@ -7,6 +7,7 @@ pub mod authority;
 pub mod certificate;
 pub mod entry;
 pub mod error;
+mod members;
 pub mod roll;
 pub mod service;
 #[cfg(test)]
@@ -16,5 +17,6 @@ pub use authority::{Authority, AuthorityError, Issued};
 pub use certificate::HubCertificate;
 pub use entry::{CertificateRecord, NodeEntry, NodeState};
 pub use error::EnrollmentError;
-pub use roll::{NodeHandle, NodeRoll, RollError, RollStore};
+pub use members::NodeHandle;
+pub use roll::{NodeRoll, RollError, RollStore};
 pub use service::Enrollment;

@@ -1,7 +1,6 @@
 //! The roll of nodes: all in memory, each change kept before it counts.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
@@ -16,6 +15,7 @@ use super::{
     authority::{Authority, AuthorityError, Issued},
     entry::{CertificateRecord, NodeEntry, NodeState, TokenRecord},
     error::EnrollmentError,
+    members::{Members, NodeHandle},
 };
 
 /// Where the roll is kept.
@@ -42,59 +42,6 @@ impl RollError {
     /// From what the store says.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> RollError {
         RollError(error.into())
-    }
-}
-
-/// A node that is let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeHandle {
-    /// Its number.
-    pub number: u32,
-    /// Its name.
-    pub name: Arc<str>,
-    /// The agency it serves.
-    pub agency: Arc<str>,
-}
-
-struct Member {
-    entry: NodeEntry,
-    handle: NodeHandle,
-    state: watch::Sender<NodeState>,
-}
-
-impl Member {
-    fn new(entry: NodeEntry) -> Member {
-        let handle = NodeHandle {
-            number: entry.number,
-            name: entry.name.as_str().into(),
-            agency: entry.agency.as_str().into(),
-        };
-        let state = watch::Sender::new(entry.state.clone());
-        Member { entry, handle, state }
-    }
-}
-
-#[derive(Default)]
-struct Members {
-    by_name: BTreeMap<String, Member>,
-    /// By the hash of the last token's secret.
-    by_token: HashMap<[u8; 32], String>,
-}
-
-impl Members {
-    fn put(&mut self, entry: NodeEntry) {
-        self.by_token.insert(entry.token.hash, entry.name.clone());
-        match self.by_name.get_mut(&entry.name) {
-            None => {
-                self.by_name.insert(entry.name.clone(), Member::new(entry));
-            }
-            Some(member) => {
-                if member.entry.token.hash != entry.token.hash {
-                    self.by_token.remove(&member.entry.token.hash);
-                }
-                member.entry = entry;
-            }
-        }
     }
 }
 
@@ -160,7 +107,7 @@ impl NodeRoll {
             token: record,
             current: None,
             previous: None,
-            added: now,
+            added: whole_seconds(now),
         })?;
         Ok(token)
     }
@@ -379,7 +326,7 @@ impl NodeRoll {
     ) -> Result<(Token, TokenRecord), EnrollmentError> {
         let mut secret = [0; 32];
         rand::fill(&mut secret).map_err(|_| AuthorityError::Random)?;
-        let expires = (now + lifetime).replace_nanosecond(0).unwrap_or(now);
+        let expires = whole_seconds(now + lifetime);
         let record = TokenRecord { hash: Token::secret_hash(&secret), expires, used: false };
         let authority = self.authority.fingerprint();
         Ok((Token { secret, authority, expires, node: name.to_owned() }, record))
@@ -409,6 +356,11 @@ impl NodeRoll {
     fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// As entries are kept.
+fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
 }
 
 fn node_of(peer: &Peer) -> Result<(&str, &PeerCertificate), EnrollmentError> {
