@@ -100,10 +100,7 @@ impl Default for Config {
 
 impl Default for Listen {
     fn default() -> Listen {
-        Listen {
-            nodes: SocketAddr::from(([0, 0, 0, 0], 7400)),
-            admin_socket: "/run/dancu/hub.sock".into(),
-        }
+        Listen { nodes: SocketAddr::from(([0, 0, 0, 0], 7400)), admin_socket: "/run/dancu/hub.sock".into() }
     }
 }
 
@@ -139,8 +136,10 @@ impl Config {
             Some(path) => config::File::from(path).required(true),
             None => config::File::from(Path::new(DEFAULT_FILE)).required(false),
         };
-        let environment =
-            config::Environment::with_prefix("DANCU_HUB").prefix_separator("__").separator("__").try_parsing(true);
+        let environment = config::Environment::with_prefix("DANCU_HUB")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true);
         config::Config::builder()
             .add_source(source.format(config::FileFormat::Toml))
             .add_source(environment)

@@ -130,9 +130,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .add_service(health_service.clone());
     let local = Routes::new(admin).add_service(health_service).add_service(reflection);
 
-    let nodes = server().add_routes(routes).serve_with_incoming_shutdown(from_nodes, cancel.clone().cancelled_owned());
-    let operators =
-        server().add_routes(local).serve_with_incoming_shutdown(from_operators, cancel.clone().cancelled_owned());
+    let nodes = server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(from_nodes, cancel.clone().cancelled_owned());
+    let operators = server()
+        .add_routes(local)
+        .serve_with_incoming_shutdown(from_operators, cancel.clone().cancelled_owned());
     let nodes = tasks.spawn(nodes);
     let operators = tasks.spawn(operators);
     let certificates = cancel.clone();
@@ -173,7 +176,11 @@ async fn shutdown_signal() -> std::io::Result<()> {
 /// Commits the day if it has changed: what depends on the date is versioned like all else.
 async fn begin_day(registry: &Registry, ledger: &Ledger) -> anyhow::Result<()> {
     let today = OffsetDateTime::now_utc().to_offset(VIETNAM).date();
-    let today = Date { year: today.year().unsigned_abs(), month: u8::from(today.month()).into(), day: today.day().into() };
+    let today = Date {
+        year: today.year().unsigned_abs(),
+        month: u8::from(today.month()).into(),
+        day: today.day().into(),
+    };
     let known = {
         let view = registry.view();
         ledger.catch_up(&view)?;

@@ -22,7 +22,8 @@ impl Admin {
         operator: &str,
         document: String,
     ) -> Result<ApplyAgreementResponse, Status> {
-        let agreement = parse(&document).map_err(|errors| Reason::AgreementInvalid.status(errors.to_string()))?;
+        let agreement =
+            parse(&document).map_err(|errors| Reason::AgreementInvalid.status(errors.to_string()))?;
         let id = agreement.id.to_string();
         let old = self.latest(&id)?;
         if let Some(old) = &old {
@@ -88,7 +89,12 @@ impl Admin {
         Ok(WithdrawAgreementResponse { revision })
     }
 
-    async fn commit_policy(&self, operator: &str, reason: String, event: AgreementEvent) -> Result<u64, Status> {
+    async fn commit_policy(
+        &self,
+        operator: &str,
+        reason: String,
+        event: AgreementEvent,
+    ) -> Result<u64, Status> {
         let origin = Origin { source: format!("operator {operator}"), reason, ..Origin::default() };
         let commit = Commit { origin, content: Content::Agreement(event) };
         let committed = self.registry.commit(commit).await?;

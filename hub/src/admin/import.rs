@@ -127,13 +127,19 @@ async fn report(
         // No one listens any more: the import goes on, and its rejects are dropped.
         let _ = reports.send(Ok(response)).await;
         if let Some(outcome) = ended {
-            return outcome.unwrap_or_else(|_| Err(ImportError::File(io::Error::other("the import stopped"))));
+            return outcome
+                .unwrap_or_else(|_| Err(ImportError::File(io::Error::other("the import stopped"))));
         }
     }
 }
 
 fn wire(reject: Reject) -> ImportReject {
-    ImportReject { line: reject.line, field: reject.error.field, reason: reject.error.reason, row: reject.row }
+    ImportReject {
+        line: reject.line,
+        field: reject.error.field,
+        reason: reject.error.reason,
+        row: reject.row,
+    }
 }
 
 fn done(summary: Summary) -> ImportCitizensResponse {

@@ -71,7 +71,8 @@ impl Admin {
         match peer.certificate.as_ref().map(|certificate| (&certificate.identity, certificate.not_after)) {
             Some((Some(PeerIdentity::Operator(name)), not_after)) if now <= not_after => Ok(name.clone()),
             Some((Some(PeerIdentity::Operator(_)), _)) => {
-                Err(Reason::CallerNotAllowed.status("the operator's certificate has expired; ask for a new one"))
+                Err(Reason::CallerNotAllowed
+                    .status("the operator's certificate has expired; ask for a new one"))
             }
             Some(_) => Err(Reason::CallerNotAllowed.status("this certificate is not an operator's")),
             None => Err(Reason::CallerUnknown.status("show an operator's certificate")),

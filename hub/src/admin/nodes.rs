@@ -29,7 +29,10 @@ impl Admin {
         let token = if request.rejoin {
             self.roll.rejoin(&request.name, lifetime, now)?
         } else {
-            request.agency.parse::<AgencyId>().map_err(|error| Reason::InvalidRequest.field("agency", error))?;
+            request
+                .agency
+                .parse::<AgencyId>()
+                .map_err(|error| Reason::InvalidRequest.field("agency", error))?;
             self.roll.add(&request.name, &request.agency, lifetime, now)?
         };
         tracing::info!(operator, node = request.name, agency = request.agency, "a token is made");

@@ -67,8 +67,9 @@ pub fn scope_in_words(scope: &Scope) -> String {
         AreaScope::Nation => "the nation".to_owned(),
         AreaScope::Listed { provinces, communes } => {
             let provinces = provinces.iter().map(|code| areas.province(*code).unwrap_or("?").to_owned());
-            let communes =
-                communes.iter().map(|code| areas.commune(*code).map_or("?", |commune| commune.name).to_owned());
+            let communes = communes
+                .iter()
+                .map(|code| areas.commune(*code).map_or("?", |commune| commune.name).to_owned());
             provinces.chain(communes).collect::<Vec<_>>().join(", ")
         }
     };

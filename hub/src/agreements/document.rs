@@ -6,9 +6,7 @@ use dancu_proto::{Field, FieldSet, area::Areas, v1::Date};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{
-    Agreement, AreaScope, Conditions, Operation, Purpose, Quota, ResidenceKinds, Scope,
-};
+use super::{Agreement, AreaScope, Conditions, Operation, Purpose, Quota, ResidenceKinds, Scope};
 
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +204,8 @@ impl Check<'_> {
                 self.problem(row.code.span(), format!("purpose `{code}` stands twice"));
             }
         }
-        let purpose = |row: &PurposeRow| Purpose { code: row.code.get_ref().clone(), title: row.title.clone() };
+        let purpose =
+            |row: &PurposeRow| Purpose { code: row.code.get_ref().clone(), title: row.title.clone() };
         rows.get_ref().iter().map(purpose).collect()
     }
 
@@ -256,7 +255,10 @@ impl Check<'_> {
                     let province = commune.province;
                     self.problem(
                         code.span(),
-                        format!("{} lies in province {province}, which is listed whole; leave one out", commune.name),
+                        format!(
+                            "{} lies in province {province}, which is listed whole; leave one out",
+                            commune.name
+                        ),
                     );
                 }
                 Ok(commune) => _ = communes.insert(commune.code),
@@ -267,13 +269,19 @@ impl Check<'_> {
         let areas = match &scope.nation {
             Some(nation) if *nation.get_ref() => {
                 if listed {
-                    self.problem(nation.span(), "the nation has all areas already; leave out one or the other");
+                    self.problem(
+                        nation.span(),
+                        "the nation has all areas already; leave out one or the other",
+                    );
                 }
                 AreaScope::Nation
             }
             _ => {
                 if !listed {
-                    self.problem(table.span(), "the scope is empty: say `nation = true`, or list provinces or communes");
+                    self.problem(
+                        table.span(),
+                        "the scope is empty: say `nation = true`, or list provinces or communes",
+                    );
                 }
                 AreaScope::Listed { provinces, communes }
             }

@@ -66,7 +66,10 @@ pub(super) async fn run(global: &Global, command: AgreementCommand) -> anyhow::R
             if answer.unchanged {
                 output::done(&format!("{id} version {version} is in force already"));
             } else {
-                output::done(&format!("{id} version {version} is in force as of revision {}", answer.revision));
+                output::done(&format!(
+                    "{id} version {version} is in force as of revision {}",
+                    answer.revision
+                ));
             }
             Ok(())
         }
@@ -121,7 +124,9 @@ fn read(file: &PathBuf) -> anyhow::Result<String> {
 
 fn check(global: &Global, file: &PathBuf) -> anyhow::Result<()> {
     match parse(&read(file)?) {
-        Ok(agreement) if global.json => output::json(&json!({ "valid": true, "agreement": agreement.id.to_string() })),
+        Ok(agreement) if global.json => {
+            output::json(&json!({ "valid": true, "agreement": agreement.id.to_string() }))
+        }
         Ok(agreement) => {
             show(&agreement);
             output::done("the document is valid");

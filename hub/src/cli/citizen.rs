@@ -90,7 +90,8 @@ fn values(pairs: &[String]) -> anyhow::Result<Citizen> {
     for pair in pairs {
         let Some((path, text)) = pair.split_once('=') else { bail!("--set {pair}: write field=value") };
         let mut parts = path.split('.');
-        let field: Field = parts.next().unwrap_or_default().parse().with_context(|| format!("--set {path}"))?;
+        let field: Field =
+            parts.next().unwrap_or_default().parse().with_context(|| format!("--set {path}"))?;
         let list = matches!(field.spec().format, Format::Countries | Format::PersonalIds);
         let value = match serde_json::from_str(text) {
             Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
@@ -115,7 +116,8 @@ pub(super) async fn run(global: &Global, command: CitizenCommand) -> anyhow::Res
         match at.parse() {
             Ok(revision) => request.at_revision = revision,
             Err(_) => {
-                let time = parse_time(&at).context("--at is a revision, or a time like 2026-01-31T12:00:00")?;
+                let time =
+                    parse_time(&at).context("--at is a revision, or a time like 2026-01-31T12:00:00")?;
                 request.at_time = Some(prost_types::Timestamp { seconds: time.unix_timestamp(), nanos: 0 });
             }
         }

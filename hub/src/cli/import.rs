@@ -50,7 +50,8 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     let (input, size): (Box<dyn AsyncRead + Send + Unpin>, Option<u64>) = if stdin {
         (Box::new(tokio::io::stdin()), None)
     } else {
-        let file = File::open(&args.file).await.with_context(|| format!("cannot read {}", args.file.display()))?;
+        let file =
+            File::open(&args.file).await.with_context(|| format!("cannot read {}", args.file.display()))?;
         let size = file.metadata().await?.len();
         (Box::new(file), Some(size))
     };
@@ -153,7 +154,8 @@ impl Rejects {
                 }
             };
             let row = String::from_utf8_lossy(&reject.row);
-            let line = json!({ "line": reject.line, "field": reject.field, "reason": reject.reason, "row": row });
+            let line =
+                json!({ "line": reject.line, "field": reject.field, "reason": reject.reason, "row": row });
             writeln!(file, "{line}")?;
         }
         Ok(())

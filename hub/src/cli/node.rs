@@ -84,7 +84,9 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
             // The token alone on standard output, so that scripts can take it.
             println!("{}", answer.token);
             let expires = output::moment(answer.expires.as_ref());
-            eprintln!("One use, until {expires}. On the node: dancu-node join --hub https://HUB:7400 --token …");
+            eprintln!(
+                "One use, until {expires}. On the node: dancu-node join --hub https://HUB:7400 --token …"
+            );
             Ok(())
         }
         NodeCommand::List => {
@@ -92,7 +94,15 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
             if global.json {
                 return output::json(&nodes.iter().map(as_json).collect());
             }
-            let mut table = output::table(["node", "agency", "state", "cursor", "citizens", "last seen", "certificate until"]);
+            let mut table = output::table([
+                "node",
+                "agency",
+                "state",
+                "cursor",
+                "citizens",
+                "last seen",
+                "certificate until",
+            ]);
             for node in &nodes {
                 table.add_row([
                     node.name.clone(),

@@ -56,7 +56,8 @@ pub(super) fn number(value: u64) -> String {
 pub(super) fn moment(at: Option<&prost_types::Timestamp>) -> String {
     let at = at.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at.seconds).ok());
     let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    at.and_then(|at| at.to_offset(time::macros::offset!(+7)).format(&format).ok()).unwrap_or_else(|| "–".into())
+    at.and_then(|at| at.to_offset(time::macros::offset!(+7)).format(&format).ok())
+        .unwrap_or_else(|| "–".into())
 }
 
 /// One word for the outcome of a command.

@@ -1,9 +1,6 @@
 //! Corrections of single citizens, by an operator.
 
-use dancu_proto::{
-    Field, FieldSet, PersonalId, Record,
-    hub::v1::ChangeCitizenRequest,
-};
+use dancu_proto::{Field, FieldSet, PersonalId, Record, hub::v1::ChangeCitizenRequest};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -55,9 +52,9 @@ pub fn correction(request: ChangeCitizenRequest) -> Result<Commit, ChangeError> 
     if request.document_number.trim().is_empty() {
         return Err(violation("document_number", "is missing: name the document that orders the change"));
     }
-    let effective_date = request.effective_date.ok_or_else(|| {
-        violation("effective_date", "is missing: say from which day the new values hold")
-    })?;
+    let effective_date = request
+        .effective_date
+        .ok_or_else(|| violation("effective_date", "is missing: say from which day the new values hold"))?;
     effective_date.check().map_err(|error| violation("effective_date", error.to_string()))?;
     let contribution = match request.contribution_id.as_str() {
         "" => None,

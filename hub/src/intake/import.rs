@@ -288,7 +288,13 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, import: &Import, id: PersonalId, line: u64, citizen: &Citizen) -> Result<(), ImportError> {
+    fn add(
+        &mut self,
+        import: &Import,
+        id: PersonalId,
+        line: u64,
+        citizen: &Citizen,
+    ) -> Result<(), ImportError> {
         let set = Record::encode(citizen);
         let found = import.registry.view().resolve(id)?;
         let key = match &found {

@@ -92,8 +92,16 @@ impl Columns {
             let format = field.spec().format;
             let list = path.len() == 1 && matches!(format, Format::Countries | Format::PersonalIds);
             let json = path.len() == 1
-                && matches!(format, Format::Relative | Format::Relatives | Format::IdentityCards | Format::Address
-                    | Format::TemporaryResidence | Format::TemporaryAbsence | Format::Name);
+                && matches!(
+                    format,
+                    Format::Relative
+                        | Format::Relatives
+                        | Format::IdentityCards
+                        | Format::Address
+                        | Format::TemporaryResidence
+                        | Format::TemporaryAbsence
+                        | Format::Name
+                );
             Ok(Column { path, list, json })
         };
         Ok(Columns(header.iter().map(column).collect::<Result<_, _>>()?))
@@ -106,10 +114,8 @@ impl Columns {
     pub(super) fn citizen(&self, row: &csv::ByteRecord) -> Result<Citizen, RowError> {
         let mut object = Map::new();
         for (column, cell) in self.0.iter().zip(row) {
-            let cell = std::str::from_utf8(cell).map_err(|_| RowError {
-                field: column.path.join("."),
-                reason: "is not UTF-8".into(),
-            })?;
+            let cell = std::str::from_utf8(cell)
+                .map_err(|_| RowError { field: column.path.join("."), reason: "is not UTF-8".into() })?;
             if !cell.is_empty() {
                 insert(&mut object, &column.path, column.value(cell));
             }
@@ -172,7 +178,8 @@ mod tests {
         ]))
         .unwrap();
         let father = r#"{"name":"Nguyễn Văn Bình"}"#;
-        let by_csv = columns.citizen(&record(&["001185001234", "Nguyễn An", "1985", "VN;FR", "00004", father]));
+        let by_csv =
+            columns.citizen(&record(&["001185001234", "Nguyễn An", "1985", "VN;FR", "00004", father]));
         let by_json = from_json(
             r#"{"personal_id":"001185001234","full_name":"Nguyễn An","date_of_birth":"1985","nationality":["VN","FR"],
             "permanent_residence":{"commune":"00004"},"father":{"name":"Nguyễn Văn Bình"}}"#

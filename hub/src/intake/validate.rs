@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use dancu_proto::{
-    Field, PersonalId, area::Areas, codes,
+    Field, PersonalId,
+    area::Areas,
+    codes,
     v1::{Address, Citizen, Date, Name, Relative, StringList},
 };
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -308,7 +310,9 @@ mod tests {
             ("full_name", |c| c.full_name = Some(Name::from_full("Nguyễn 4n"))),
             ("date_of_birth", |c| c.date_of_birth = Some(Date::from_number(19_850_230))),
             ("sex", |c| c.sex = "7".into()),
-            ("permanent_residence.commune", |c| c.permanent_residence.as_mut().unwrap().commune = "99999".into()),
+            ("permanent_residence.commune", |c| {
+                c.permanent_residence.as_mut().unwrap().commune = "99999".into()
+            }),
             ("permanent_residence", |c| c.permanent_residence.as_mut().unwrap().province = "79".into()),
             ("date_of_death", |c| c.date_of_death = Some(Date::from_number(19_840_000))),
             ("email", |c| c.email = "nobody".into()),

@@ -121,20 +121,22 @@ impl Ledger {
             return Some(latest);
         }
         let events = self.read();
-        events.list.iter().rev().filter(|(applied, _)| *applied <= at).find_map(|(applied, event)| match event {
-            Event::Applied(agreement, document)
-                if agreement.id.to_string() == id && agreement.version == version =>
-            {
-                Some(AgreementState {
-                    agreement: Arc::clone(agreement),
-                    document: Arc::clone(document),
-                    applied: *applied,
-                    withdrawn: None,
-                    in_force: false,
-                })
-            }
-            _ => None,
-        })
+        events.list.iter().rev().filter(|(applied, _)| *applied <= at).find_map(
+            |(applied, event)| match event {
+                Event::Applied(agreement, document)
+                    if agreement.id.to_string() == id && agreement.version == version =>
+                {
+                    Some(AgreementState {
+                        agreement: Arc::clone(agreement),
+                        document: Arc::clone(document),
+                        applied: *applied,
+                        withdrawn: None,
+                        in_force: false,
+                    })
+                }
+                _ => None,
+            },
+        )
     }
 
     /// The day as of a revision, Asia/Ho_Chi_Minh.

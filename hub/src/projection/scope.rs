@@ -80,9 +80,11 @@ pub(super) fn contains(wide: &Scope, narrow: &Scope) -> bool {
     };
     let (wide, narrow) = (&wide.conditions, &narrow.conditions);
     let living = wide.living.is_none() || wide.living == narrow.living;
-    let from = wide.born_from.is_none_or(|date| narrow.born_from.is_some_and(|d| d.as_number() >= date.as_number()));
-    let until =
-        wide.born_until.is_none_or(|date| narrow.born_until.is_some_and(|d| d.as_number() <= date.as_number()));
+    let from =
+        wide.born_from.is_none_or(|date| narrow.born_from.is_some_and(|d| d.as_number() >= date.as_number()));
+    let until = wide
+        .born_until
+        .is_none_or(|date| narrow.born_until.is_some_and(|d| d.as_number() <= date.as_number()));
     areas && living && from && until
 }
 

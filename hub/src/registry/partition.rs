@@ -61,8 +61,7 @@ fn area_of(address: &[u8]) -> (Option<ProvinceCode>, Option<CommuneCode>) {
 }
 
 /// The fields whose address makes a citizen a member of an area's partition.
-const RESIDENCES: [Field; 3] =
-    [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
+const RESIDENCES: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
 
 /// Where a citizen lives: for each such field its province and commune, as far as it has them.
 #[must_use]

@@ -135,10 +135,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// See [`View::revision`].
-    pub fn policy_events_after(
-        &self,
-        after: Revision,
-    ) -> Result<Vec<(Revision, JournalEntry)>, StoreError> {
+    pub fn policy_events_after(&self, after: Revision) -> Result<Vec<(Revision, JournalEntry)>, StoreError> {
         let revisions = self.snapshot.policy_events_after(after)?.into_iter();
         revisions
             .map(|at| Ok((at, self.snapshot.journal(at)?.ok_or(StoreError::Corrupt("the journal"))?)))
@@ -162,16 +159,16 @@ impl<'a> View<'a> {
 
     /// Who changed after a revision in any of some partitions, by revision; a citizen whose entries
     /// lie at several revisions comes at each of them.
-    pub fn feed_after(
-        &self,
-        partitions: &[Partition],
-        after: Revision,
-    ) -> Merge<'_, (Revision, CitizenKey)> {
+    pub fn feed_after(&self, partitions: &[Partition], after: Revision) -> Merge<'_, (Revision, CitizenKey)> {
         Merge::new(partitions.iter().map(|p| self.snapshot.feed_after(*p, after)))
     }
 
     /// The members of some partitions after a key, in the order of keys, each once.
-    pub fn members_after(&self, partitions: &[Partition], after: Option<CitizenKey>) -> Merge<'_, CitizenKey> {
+    pub fn members_after(
+        &self,
+        partitions: &[Partition],
+        after: Option<CitizenKey>,
+    ) -> Merge<'_, CitizenKey> {
         Merge::new(partitions.iter().map(|p| self.snapshot.members_after(*p, after)))
     }
 

@@ -384,7 +384,13 @@ impl Draft<'_> {
 }
 
 /// Moves a citizen in the indexes by area and by birth date.
-fn index(group: &mut Group, key: CitizenKey, old: Option<&StoredCitizen>, new: &StoredCitizen, _at: Revision) {
+fn index(
+    group: &mut Group,
+    key: CitizenKey,
+    old: Option<&StoredCitizen>,
+    new: &StoredCitizen,
+    _at: Revision,
+) {
     let before = old.map(|citizen| partitions_of(&citizen.record)).unwrap_or_default();
     let after = partitions_of(&new.record);
     for partition in before.iter().filter(|p| !after.contains(p)) {

@@ -101,13 +101,18 @@ impl SyncService for SyncServer {
 }
 
 impl SyncServer {
-    async fn open(&self, node: &NodeHandle, holding: &Holding) -> Result<(Session, SyncSliceResponse), Status> {
+    async fn open(
+        &self,
+        node: &NodeHandle,
+        holding: &Holding,
+    ) -> Result<(Session, SyncSliceResponse), Status> {
         let (registry, ledger) = (Arc::clone(&self.registry), Arc::clone(&self.ledger));
         let (name, agency) = (node.name.to_string(), node.agency.to_string());
         let holding = holding.clone();
         let _place = self.steps.acquire().await;
         let opened =
-            tokio::task::spawn_blocking(move || Session::open(registry, ledger, name, agency, &holding)).await;
+            tokio::task::spawn_blocking(move || Session::open(registry, ledger, name, agency, &holding))
+                .await;
         opened.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?.map_err(Status::from)
     }
 

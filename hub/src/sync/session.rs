@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use dancu_proto::{
     Revision,
-    hub::v1::{Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, SyncSliceResponse, sync_slice_response::Body},
+    hub::v1::{
+        Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, SyncSliceResponse, sync_slice_response::Body,
+    },
 };
 use tonic::Status;
 
@@ -283,7 +285,11 @@ impl Session {
     }
 
     /// Tells the node that nothing is new for it, and how far that holds.
-    pub(super) fn heartbeat(&self, now: time::OffsetDateTime, interval: std::time::Duration) -> SyncSliceResponse {
+    pub(super) fn heartbeat(
+        &self,
+        now: time::OffsetDateTime,
+        interval: std::time::Duration,
+    ) -> SyncSliceResponse {
         response(Body::Heartbeat(Heartbeat {
             head: self.registry.head().0,
             hub_time: Some(timestamp(now)),

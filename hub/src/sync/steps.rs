@@ -154,7 +154,8 @@ pub(super) fn load(
     after: Option<CitizenKey>,
 ) -> Result<LoadPart, StoreError> {
     let mut frame = Frame::default();
-    let mut part = LoadPart { changes: ChangeFrame::default(), up_to: None, empty: true, looked_at: 0, last: true };
+    let mut part =
+        LoadPart { changes: ChangeFrame::default(), up_to: None, empty: true, looked_at: 0, last: true };
     let mut last_number = None;
     for row in candidates(view, &target.partitions(), after) {
         if frame.full() || part.looked_at >= LOOKED_AT as u64 {
@@ -177,11 +178,7 @@ pub(super) fn load(
 
 type Candidates<'v> = Box<dyn Iterator<Item = Result<(CitizenKey, StoredCitizen), StoreError>> + 'v>;
 
-fn candidates<'v>(
-    view: &'v View<'_>,
-    partitions: &[Partition],
-    after: Option<CitizenKey>,
-) -> Candidates<'v> {
+fn candidates<'v>(view: &'v View<'_>, partitions: &[Partition], after: Option<CitizenKey>) -> Candidates<'v> {
     if partitions.contains(&Partition::Nation) || partitions.len() > MERGED {
         return view.scan_after(after);
     }
@@ -192,7 +189,11 @@ fn candidates<'v>(
 }
 
 /// How many citizens a load will look at.
-pub(super) fn load_size(view: &View<'_>, target: &Policy, after: Option<CitizenKey>) -> Result<u64, StoreError> {
+pub(super) fn load_size(
+    view: &View<'_>,
+    target: &Policy,
+    after: Option<CitizenKey>,
+) -> Result<u64, StoreError> {
     let partitions = target.partitions();
     if partitions.contains(&Partition::Nation) || partitions.len() > MERGED {
         return view.citizens();

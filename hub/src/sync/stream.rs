@@ -61,7 +61,8 @@ impl Stream {
                     self.connection.acknowledge(Revision(ack.cursor), ack.citizens, (self.clock)());
                 }
                 Ok(Some(_)) => {
-                    return Reason::InvalidRequest.field("body", "only acknowledgements follow the first message");
+                    return Reason::InvalidRequest
+                        .field("body", "only acknowledgements follow the first message");
                 }
                 Ok(None) => return Status::ok("the node closed the stream"),
                 Err(status) => return status,

@@ -29,12 +29,7 @@ pub(super) struct Zones(Vec<Zone>);
 impl Zones {
     /// Nothing is held of anyone.
     pub(super) fn nothing() -> Zones {
-        Zones(vec![Zone {
-            up_to: None,
-            up_to_number: 0,
-            revisions: Vec::new(),
-            policy: Policy::default(),
-        }])
+        Zones(vec![Zone { up_to: None, up_to_number: 0, revisions: Vec::new(), policy: Policy::default() }])
     }
 
     /// What a node says it holds. `policy_at` gives the node's policy as of a revision.
@@ -101,7 +96,12 @@ impl Zones {
     }
 
     /// Narrows every zone by a policy.
-    pub(super) fn narrow(&self, revision: Revision, policy: &Policy, policy_at: impl Fn(Revision) -> Policy) -> Zones {
+    pub(super) fn narrow(
+        &self,
+        revision: Revision,
+        policy: &Policy,
+        policy_at: impl Fn(Revision) -> Policy,
+    ) -> Zones {
         let mut zones: Vec<Zone> = Vec::with_capacity(self.0.len());
         for zone in &self.0 {
             let narrowed = narrow_zone(zone, revision, policy, &policy_at);
@@ -142,12 +142,8 @@ impl Zones {
 
     /// Everyone is held under a policy alone.
     pub(super) fn settle(&mut self, revision: Revision, policy: &Policy) {
-        self.0 = vec![Zone {
-            up_to: None,
-            up_to_number: 0,
-            revisions: vec![revision],
-            policy: policy.clone(),
-        }];
+        self.0 =
+            vec![Zone { up_to: None, up_to_number: 0, revisions: vec![revision], policy: policy.clone() }];
     }
 }
 

@@ -39,24 +39,68 @@ fn a_good_document_is_read() {
 #[test]
 fn each_problem_names_its_line() {
     let cases = [
-        ("\"full_name\"", "\"fullname\"", "line 9, column 11: no field is called \"fullname\"; did you mean \"full_name\"?"),
-        ("\"lookup\"", "\"look_up\"", "line 8, column 15: no operation is called \"look_up\"; did you mean \"lookup\"?"),
+        (
+            "\"full_name\"",
+            "\"fullname\"",
+            "line 9, column 11: no field is called \"fullname\"; did you mean \"full_name\"?",
+        ),
+        (
+            "\"lookup\"",
+            "\"look_up\"",
+            "line 8, column 15: no operation is called \"look_up\"; did you mean \"lookup\"?",
+        ),
         ("\"08\"", "\"99\"", "line 17, column 14: no province in force has the code 99"),
         ("\"08\"", "\"8\"", "line 17, column 14: the code of a province has 2 digits"),
-        ("provinces = [\"08\"]", "communes = [\"99999\"]", "line 17, column 13: no commune in force has the code 99999"),
-        ("provinces = [\"08\"]", "provinces = [\"01\"]\ncommunes = [\"00004\"]", "line 18, column 13: Phường Ba Đình lies in province 01"),
-        ("provinces = [\"08\"]", "nation = true\nprovinces = [\"08\"]", "line 17, column 10: the nation has all areas already"),
+        (
+            "provinces = [\"08\"]",
+            "communes = [\"99999\"]",
+            "line 17, column 13: no commune in force has the code 99999",
+        ),
+        (
+            "provinces = [\"08\"]",
+            "provinces = [\"01\"]\ncommunes = [\"00004\"]",
+            "line 18, column 13: Phường Ba Đình lies in province 01",
+        ),
+        (
+            "provinces = [\"08\"]",
+            "nation = true\nprovinces = [\"08\"]",
+            "line 17, column 10: the nation has all areas already",
+        ),
         ("provinces = [\"08\"]", "", "line 16, column 1: the scope is empty"),
-        ("valid_until = 2028-12-31", "valid_until = 2025-12-31", "line 7, column 15: ends before it begins (2026-01-01)"),
+        (
+            "valid_until = 2028-12-31",
+            "valid_until = 2025-12-31",
+            "line 7, column 15: ends before it begins (2026-01-01)",
+        ),
         ("\"7d\"", "\"7 moons\"", "line 10, column 17: write a duration"),
         ("\"7d\"", "\"2y\"", "line 10, column 17: an offline limit lies between 1m and 400d"),
         ("version = 2", "version = 0", "line 2, column 11: versions count from 1"),
         ("\"1.004222\"", "\"1 004222\"", "line 13, column 8: a purpose is"),
-        ("legal_basis = [\"Decision 1911/QĐ-TTg Art. 2(1)\"]", "legal_basis = []", "line 5, column 15: name the provisions"),
-        ("agency = \"tuyen-quang\"", "agency = \"Tuyên Quang\"", "line 3, column 10: must be 2 to 60 lower-case"),
-        ("offline_limit", "ofline_limit", "line 10, column 1: no key is called \"ofline_limit\"; did you mean \"offline_limit\"?"),
-        ("provinces = [\"08\"]", "provinces = [\"08\"]\nresidence = [\"permanant\"]", "line 18, column 14: no residence is called \"permanant\"; did you mean \"permanent\"?"),
-        ("provinces = [\"08\"]", "provinces = [\"08\"]\nborn_from = 2020-01-01\nborn_until = 2019-01-01", "line 19, column 14: no one is born"),
+        (
+            "legal_basis = [\"Decision 1911/QĐ-TTg Art. 2(1)\"]",
+            "legal_basis = []",
+            "line 5, column 15: name the provisions",
+        ),
+        (
+            "agency = \"tuyen-quang\"",
+            "agency = \"Tuyên Quang\"",
+            "line 3, column 10: must be 2 to 60 lower-case",
+        ),
+        (
+            "offline_limit",
+            "ofline_limit",
+            "line 10, column 1: no key is called \"ofline_limit\"; did you mean \"offline_limit\"?",
+        ),
+        (
+            "provinces = [\"08\"]",
+            "provinces = [\"08\"]\nresidence = [\"permanant\"]",
+            "line 18, column 14: no residence is called \"permanant\"; did you mean \"permanent\"?",
+        ),
+        (
+            "provinces = [\"08\"]",
+            "provinces = [\"08\"]\nborn_from = 2020-01-01\nborn_until = 2019-01-01",
+            "line 19, column 14: no one is born",
+        ),
         ("version = 2", "version = two", "line 2"),
     ];
     for (from, to, expected) in cases {

@@ -109,7 +109,9 @@ impl BulkLoad {
                 })
                 .collect();
             let joined = threads.into_iter().map(|thread| thread.join());
-            joined.map(|part| part.unwrap_or(Err(StoreError::Corrupt("a sorting thread")))).collect::<Result<_, _>>()
+            joined
+                .map(|part| part.unwrap_or(Err(StoreError::Corrupt("a sorting thread"))))
+                .collect::<Result<_, _>>()
         })?;
         let mut summary = BulkSummary::default();
         let (mut members, mut births) = (Vec::new(), Vec::new());

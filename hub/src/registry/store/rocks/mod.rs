@@ -267,9 +267,8 @@ fn open(path: &Path, create: bool) -> Result<Db, StoreError> {
     let mut database = options::database();
     database.create_if_missing(create);
     let cache = options::cache();
-    let tables = Table::ALL
-        .iter()
-        .map(|t| rocksdb::ColumnFamilyDescriptor::new(t.name(), options::table(*t, &cache)));
+    let tables =
+        Table::ALL.iter().map(|t| rocksdb::ColumnFamilyDescriptor::new(t.name(), options::table(*t, &cache)));
     Ok(Db::open_cf_descriptors(&database, path, tables)?)
 }
 

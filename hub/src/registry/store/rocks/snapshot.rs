@@ -73,16 +73,17 @@ impl Snapshot for RocksSnapshot<'_> {
     fn history(&self, key: CitizenKey, after: Revision) -> Result<Vec<Revision>, StoreError> {
         let prefix = keys::citizen(key);
         let rows = self.range(Table::History, &keys::history(key, after.next()), keys::end_of(&prefix));
-        let mut revisions: Vec<_> =
-            rows.map(|row| keys::read_history(&row?.0)).collect::<Result<_, _>>()?;
+        let mut revisions: Vec<_> = rows.map(|row| keys::read_history(&row?.0)).collect::<Result<_, _>>()?;
         revisions.reverse();
         Ok(revisions)
     }
 
     fn journal(&self, revision: Revision) -> Result<Option<JournalEntry>, StoreError> {
         let row = self.get(Table::Journal, &keys::revision(revision))?;
-        row.map(|row| JournalEntry::decode(row.as_slice()).map_err(|_| StoreError::Corrupt("a journal entry")))
-            .transpose()
+        row.map(|row| {
+            JournalEntry::decode(row.as_slice()).map_err(|_| StoreError::Corrupt("a journal entry"))
+        })
+        .transpose()
     }
 
     fn policy_events_after(&self, after: Revision) -> Result<Vec<Revision>, StoreError> {
