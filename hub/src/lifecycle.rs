@@ -1,1 +1,204 @@
 //! Start, signals, shutdown: every task is owned, cancelled and awaited.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use dancu_proto::{
+    DESCRIPTORS,
+    channel::{ClientAuth, Incoming, Limits, server, server_config},
+    hub::v1::{
+        admin_service_server::AdminServiceServer, enrollment_service_server::EnrollmentServiceServer,
+        sync_service_server::SyncServiceServer,
+    },
+    v1::Date,
+};
+use time::{OffsetDateTime, UtcOffset};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+
+use crate::{
+    admin::{Admin, owner_of},
+    config::Config,
+    enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
+    fleet::Fleet,
+    projection::Ledger,
+    registry::{Commit, Content, Origin, Registry, system_clock},
+    router::Router,
+    sync::SyncServer,
+};
+
+/// How long connections may take to end at shutdown.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often the hub looks whether a day has begun.
+const DAY_CHECK: Duration = Duration::from_secs(20);
+/// Steps that may read the registry at once.
+const STEPS: usize = 8;
+/// Asia/Ho_Chi_Minh has been seven hours ahead without summer time since 1975.
+const VIETNAM: UtcOffset = time::macros::offset!(+7);
+
+/// Makes the data directory of a new hub: its authority and an empty registry.
+///
+/// # Errors
+/// If there is a hub already, or the disk refuses.
+pub fn init(data_dir: &Path) -> anyhow::Result<String> {
+    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    private(data_dir)?;
+    let authority = Authority::create(&data_dir.join("authority"), OffsetDateTime::now_utc())?;
+    Registry::create(data_dir)?;
+    Ok(authority.fingerprint().to_string())
+}
+
+/// What lies in the directory is for its owner alone.
+fn private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Runs the hub until a signal ends it.
+///
+/// # Errors
+/// If it cannot start, or its listener fails.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let clock = system_clock();
+    let router = Arc::new(Router::default());
+    let registry = Arc::new(Registry::open(&config.data_dir, Arc::clone(&router), Arc::clone(&clock))?);
+    let authority = Arc::new(Authority::open(&config.data_dir.join("authority"))?);
+    let rows = Arc::new(RollRows(Arc::clone(registry.store())));
+    let roll = Arc::new(NodeRoll::open(Arc::clone(&authority), rows, config.certificates.node_lifetime)?);
+    let ledger = Arc::new(Ledger::default());
+    let fleet = Arc::new(Fleet::default());
+    let certificate = HubCertificate::issue(
+        Arc::clone(&authority),
+        config.names.clone(),
+        config.certificates.hub_lifetime,
+        OffsetDateTime::now_utc(),
+    )?;
+    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+    begin_day(&registry, &ledger).await?;
+    let admin = Admin {
+        registry: Arc::clone(&registry),
+        ledger: Arc::clone(&ledger),
+        roll: Arc::clone(&roll),
+        fleet: Arc::clone(&fleet),
+        authority: Arc::clone(&authority),
+        operator_lifetime: config.certificates.operator_lifetime,
+        owner: owner_of(&config.data_dir)?,
+        clock: Arc::clone(&clock),
+        tasks: tasks.clone(),
+    };
+    let sync = SyncServer {
+        registry: Arc::clone(&registry),
+        ledger: Arc::clone(&ledger),
+        router,
+        fleet,
+        roll: Arc::clone(&roll),
+        clock,
+        heartbeat: config.sync.heartbeat,
+        steps: Arc::new(Semaphore::new(STEPS)),
+        tasks: tasks.clone(),
+        cancel: cancel.clone(),
+    };
+    let enrollment = Enrollment::new(roll, Arc::clone(&authority), OffsetDateTime::now_utc);
+
+    let tls = server_config(certificate.identity(), ClientAuth::Optional(authority.roots()?))?;
+    let listener = TcpListener::bind(config.listen.nodes)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen.nodes))?;
+    let address = listener.local_addr()?;
+    let from_nodes = Incoming::tls(listener, tls, Limits::default(), cancel.clone());
+    let socket = &config.listen.admin_socket;
+    if let Some(dir) = socket.parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let from_operators = Incoming::unix(socket, 0o660, Limits::default(), cancel.clone())
+        .with_context(|| format!("cannot listen on {}", socket.display()))?;
+
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<SyncServiceServer<SyncServer>>().await;
+    let admin = AdminServiceServer::new(admin);
+    let routes = Routes::new(EnrollmentServiceServer::new(enrollment))
+        .add_service(SyncServiceServer::new(sync))
+        .add_service(admin.clone())
+        .add_service(health_service.clone());
+    let local = Routes::new(admin).add_service(health_service).add_service(reflection);
+
+    let nodes = server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(from_nodes, cancel.clone().cancelled_owned());
+    let operators = server()
+        .add_routes(local)
+        .serve_with_incoming_shutdown(from_operators, cancel.clone().cancelled_owned());
+    let nodes = tasks.spawn(nodes);
+    let operators = tasks.spawn(operators);
+    let certificates = cancel.clone();
+    tasks.spawn(async move { certificate.keep_current(OffsetDateTime::now_utc, certificates).await });
+    tasks.spawn(days(Arc::clone(&registry), Arc::clone(&ledger), cancel.clone()));
+
+    tracing::info!(%address, socket = %socket.display(), head = registry.head().0, "the hub is ready");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let ended = tokio::select! {
+        signal = shutdown_signal() => { signal?; Ok(()) }
+        ended = nodes => ended.context("the listener for nodes stopped").and_then(|r| r.context("the listener for nodes failed")),
+        ended = operators => ended.context("the admin socket stopped").and_then(|r| r.context("the admin socket failed")),
+    };
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("the hub is going down");
+    cancel.cancel();
+    tasks.close();
+    tokio::select! {
+        () = tasks.wait() => {}
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("some connections did not end in time"),
+        _ = shutdown_signal() => tracing::warn!("ended at once by a second signal"),
+    }
+    let closing = Arc::clone(&registry);
+    tokio::task::spawn_blocking(move || closing.close()).await?;
+    ended
+}
+
+async fn shutdown_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Commits the day if it has changed: what depends on the date is versioned like all else.
+async fn begin_day(registry: &Registry, ledger: &Ledger) -> anyhow::Result<()> {
+    let today = OffsetDateTime::now_utc().to_offset(VIETNAM).date();
+    let today = Date {
+        year: today.year().unsigned_abs(),
+        month: u8::from(today.month()).into(),
+        day: today.day().into(),
+    };
+    let known = {
+        let view = registry.view();
+        ledger.catch_up(&view)?;
+        ledger.day(view.revision()?)
+    };
+    // A clock that goes back does not bring yesterday again.
+    if known.is_none_or(|day| day.as_number() < today.as_number()) {
+        let origin = Origin { source: "calendar".into(), ..Origin::default() };
+        let committed = registry.commit(Commit { origin, content: Content::Day(today) }).await?;
+        tracing::info!(day = %today, revision = committed.revision.0, "a day begins");
+    }
+    Ok(())
+}
+
+async fn days(registry: Arc<Registry>, ledger: Arc<Ledger>, cancel: CancellationToken) {
+    while cancel.run_until_cancelled(tokio::time::sleep(DAY_CHECK)).await.is_some() {
+        if let Err(error) = begin_day(&registry, &ledger).await {
+            tracing::error!(%error, "the day could not be committed; it is tried again");
+        }
+    }
+}

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod error;
 mod members;
 pub mod roll;
+pub mod rows;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub use entry::{CertificateRecord, NodeEntry, NodeState};
 pub use error::EnrollmentError;
 pub use members::NodeHandle;
 pub use roll::{NodeRoll, RollError, RollStore};
+pub use rows::RollRows;
 pub use service::Enrollment;

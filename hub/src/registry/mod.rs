@@ -1,1 +1,138 @@
 //! The registry: citizens, journal and feed, one atomic commit at a time.
+//!
+//! - [`Commit`]: what is to change, and on whose word. [`Registry::commit`] gives it the next
+//!   revision; concurrent commits share one synced write.
+//! - [`View`]: the registry as of one revision, for reading; as-of reads undo later changes.
+//! - [`Partition`]: the feed answers "who changed since" per partition, at the cost of the answer.
+//! - [`store`]: the interface in front of the database, and RocksDB behind it.
+
+mod as_of;
+mod bulk;
+mod citizen;
+mod commit;
+mod journal;
+mod partition;
+pub mod store;
+mod view;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use dancu_proto::Revision;
+use time::OffsetDateTime;
+use tokio::sync::{oneshot, watch};
+
+pub use self::{
+    as_of::known_on,
+    bulk::{BulkLoad, BulkSummary, Duplicate, RunBuilder},
+    citizen::{CitizenKey, SourceGroup, StoredCitizen},
+    commit::{AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, Origin, Person},
+    journal::{CitizenChange, Content as JournalContent, JournalEntry},
+    partition::{Partition, partitions_of, residence_areas},
+    store::{Store, StoreError},
+    view::View,
+    writer::birth_of,
+};
+use self::{store::rocks::RocksStore, writer::Writer};
+use crate::router::Router;
+
+/// The time by which commits are stamped; tests own theirs.
+pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
+/// The clock of this machine.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(OffsetDateTime::now_utc)
+}
+
+/// The population registry.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    writer: Writer,
+    id: [u8; 16],
+}
+
+impl Registry {
+    /// Makes an empty registry in a directory that holds none.
+    ///
+    /// # Errors
+    /// If there is one already, or the disk refuses.
+    pub fn create(dir: &Path) -> Result<(), StoreError> {
+        RocksStore::create(dir)
+    }
+
+    /// Opens a registry and starts its writer.
+    ///
+    /// # Errors
+    /// If there is none, another process holds it, or it is damaged.
+    pub fn open(dir: &Path, router: Arc<Router>, clock: Clock) -> Result<Registry, StoreError> {
+        let store: Arc<dyn Store> = Arc::new(RocksStore::open(dir)?);
+        let id = store.snapshot().registry_id()?;
+        let writer = Writer::start(Arc::clone(&store), router, clock)?;
+        Ok(Registry { store, writer, id })
+    }
+
+    /// Identity of this registry: a slice from another one is worthless here.
+    #[must_use]
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// The registry as of its latest revision.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View::new(self.store.snapshot())
+    }
+
+    /// The latest revision.
+    #[must_use]
+    pub fn head(&self) -> Revision {
+        *self.writer.head().borrow()
+    }
+
+    /// Follows the latest revision.
+    #[must_use]
+    pub fn watch_head(&self) -> watch::Receiver<Revision> {
+        self.writer.head()
+    }
+
+    /// Commits; the answer comes when the change is on disk.
+    ///
+    /// # Errors
+    /// If the commit contradicts the registry, or the disk refuses. Nothing is changed then.
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(commit, reply).await?;
+        answer.await.map_err(|_| CommitError::Closed)?
+    }
+
+    /// Starts the one bulk load that an empty registry can take. It writes its sorted files below
+    /// the registry's own directory and enters them as one commit.
+    ///
+    /// # Errors
+    /// If the registry holds citizens, or the disk refuses.
+    pub fn bulk_load(&self) -> Result<BulkLoad, StoreError> {
+        BulkLoad::start(&*self.store)
+    }
+
+    /// Enters a bulk load as one commit.
+    ///
+    /// # Errors
+    /// If a citizen came in meanwhile, or the disk refuses.
+    pub async fn finish_bulk_load(&self, load: BulkLoad, origin: Origin) -> Result<Committed, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.send_bulk(load, origin, reply).await?;
+        answer.await.map_err(|_| CommitError::Closed)?
+    }
+
+    /// Stops the writer after what it has taken on. Idempotent.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+
+    /// Where small rows of other owners (the roll of nodes) are kept.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+}

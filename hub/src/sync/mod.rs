@@ -1,1 +1,17 @@
-//! Sync: keeps each node's slice equal to what its policy gives it.
+//! Sync: keeps each node's slice equal to what its policy gives it. `docs/protocol.md` states the
+//! protocol and its invariants.
+//!
+//! - `zones`: a node's holding as a staircase of zones, each under the meet of some policies.
+//! - `session`: one node's session: what to send next, as steps over a view of the registry.
+//! - `steps`: the steps that read many citizens: deltas, loads, removals.
+//! - `stream`: the task that runs a session: wakes, sends under flow control, beats its heart.
+//! - `service`: the gRPC service.
+
+mod service;
+mod session;
+mod steps;
+mod stream;
+mod zones;
+
+pub use self::service::SyncServer;
+pub(crate) use self::session::timestamp;

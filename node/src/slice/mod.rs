@@ -1,1 +1,133 @@
-//! The slice: what this node holds, exactly what its agreements give.
+//! The slice: what this node holds, exactly what its agreements give as of its cursor.
+//!
+//! - `store`: open, tables, the state row. `keys`: the only place that knows key bytes. `options`:
+//!   the only place that knows RocksDB's options. `value`: a stored record. `index`: how records
+//!   are found. `batch`: changes on their way into one atomic write.
+//! - [`SliceState`]: where the slice stands. [`SliceReader`]: reading it, state and records
+//!   consistent. `apply`, `purge`: what the hub sends takes effect.
+
+mod apply;
+mod batch;
+mod index;
+mod keys;
+mod options;
+mod purge;
+mod read;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use self::store::Store;
+pub use self::{
+    options::SliceOptions,
+    read::{Held, SliceReader},
+    state::{Grant, Phase, SliceState},
+    value::Mark,
+};
+
+/// What the slice cannot do.
+#[derive(Debug, Error)]
+pub enum SliceError {
+    /// Something is being removed that the node may no longer hold.
+    #[error("the slice is being narrowed")]
+    Narrowing,
+    /// The disk is full.
+    #[error("the disk is full: the slice stands still until there is room")]
+    Full,
+    /// What is stored, or was received, cannot be understood.
+    #[error("the slice is damaged: {0} cannot be read")]
+    Corrupt(&'static str),
+    /// Another process holds the slice.
+    #[error("another process holds the slice; is the node running already?")]
+    Locked,
+    /// Anything else that the database reports.
+    #[error("the slice's database failed: {0}")]
+    Database(String),
+}
+
+impl From<rocksdb::Error> for SliceError {
+    fn from(error: rocksdb::Error) -> SliceError {
+        let text = error.to_string();
+        if text.contains("No space left") {
+            SliceError::Full
+        } else if text.contains("lock") && error.kind() == rocksdb::ErrorKind::IOError {
+            SliceError::Locked
+        } else {
+            SliceError::Database(text)
+        }
+    }
+}
+
+/// The slice. Cheap to clone.
+#[derive(Clone)]
+pub struct Slice(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    /// What readers see. Written together with the data, so that a reader's state and records agree.
+    shared: RwLock<Shared>,
+    /// Held by whoever applies.
+    applying: Mutex<()>,
+    published: watch::Sender<Arc<SliceState>>,
+}
+
+struct Shared {
+    state: Arc<SliceState>,
+    /// The gate: closed while something is removed or a large delta is being applied.
+    open: bool,
+}
+
+impl Slice {
+    /// Opens the slice in a directory, or makes an empty one. What a crash left half done is
+    /// finished before anything is answered.
+    ///
+    /// # Errors
+    /// If another process holds it, it is damaged, or the disk refuses.
+    pub fn open(dir: &Path, options: &SliceOptions) -> Result<Slice, SliceError> {
+        let store = Store::open(dir, options)?;
+        let state = Arc::new(store.state()?);
+        let open = state.narrowing.is_none() && !state.applying;
+        let published = watch::Sender::new(Arc::clone(&state));
+        let shared = RwLock::new(Shared { state, open });
+        let slice = Slice(Arc::new(Inner { store, shared, applying: Mutex::new(()), published }));
+        slice.finish_interrupted()?;
+        Ok(slice)
+    }
+
+    /// Where the slice stands.
+    #[must_use]
+    pub fn state(&self) -> Arc<SliceState> {
+        Arc::clone(&self.0.shared.read().unwrap_or_else(PoisonError::into_inner).state)
+    }
+
+    /// Follows where the slice stands.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<SliceState>> {
+        self.0.published.subscribe()
+    }
+
+    /// Reads the slice: state and records agree while the reader lives, which should be short.
+    ///
+    /// # Errors
+    /// While the gate is closed.
+    pub fn read(&self) -> Result<SliceReader<'_>, SliceError> {
+        let shared = self.0.shared.read().unwrap_or_else(PoisonError::into_inner);
+        if shared.open { Ok(SliceReader::new(&self.0.store, shared)) } else { Err(SliceError::Narrowing) }
+    }
+
+    /// Bytes on disk.
+    #[must_use]
+    pub fn size_on_disk(&self) -> u64 {
+        self.0.store.size_on_disk()
+    }
+}

@@ -1,1 +1,12 @@
 //! Keeps the slice in step with the hub.
+//!
+//! - [`Contact`]: the line to the hub: whether it stands, when the hub was last heard, why it refuses.
+//! - [`run`]: the loop that opens a stream, applies what comes, and opens it again when it breaks.
+
+mod client;
+mod contact;
+
+pub use self::{
+    client::{ConnectFuture, run},
+    contact::{Contact, ContactState, Refusal},
+};

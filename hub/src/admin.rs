@@ -1,1 +1,0 @@
-//! The admin interface: what operators do, by command line and console.

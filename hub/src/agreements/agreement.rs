@@ -1,0 +1,180 @@
+//! A sharing agreement as the hub works with it.
+
+use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+
+use dancu_proto::{CommuneCode, FieldSet, ProvinceCode, v1::Date};
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl FromStr for $name {
+            type Err = &'static str;
+
+            fn from_str(text: &str) -> Result<$name, &'static str> {
+                let fits = (2..=60).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                if fits {
+                    Ok($name(text.to_owned()))
+                } else {
+                    Err("must be 2 to 60 lower-case letters, digits and hyphens")
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+identifier! {
+    /// Names an agreement through all its versions.
+    AgreementId
+}
+identifier! {
+    /// Names an agency, as nodes are added for it.
+    AgencyId
+}
+
+/// A sharing agreement: which agency may use what of whom, for what (Decree 137/2015 Art. 8).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreement {
+    /// Its id.
+    pub id: AgreementId,
+    /// Its version, from 1, rising.
+    pub version: u32,
+    /// The agency.
+    pub agency: AgencyId,
+    /// Title, for people.
+    pub title: String,
+    /// The provisions it rests on.
+    pub legal_basis: Vec<String>,
+    /// First day, Asia/Ho_Chi_Minh.
+    pub valid_from: Date,
+    /// Last day; none where it has no end.
+    pub valid_until: Option<Date>,
+    /// What the data may be used for.
+    pub purposes: Vec<Purpose>,
+    /// What may be done.
+    pub operations: BTreeSet<Operation>,
+    /// What is given; the personal number always is.
+    pub fields: FieldSet,
+    /// Of whom.
+    pub scope: Scope,
+    /// How long look-ups may go on after the hub was last heard.
+    pub offline_limit: Duration,
+    /// How much.
+    pub quota: Quota,
+    /// The nodes it is for; empty for all of the agency.
+    pub nodes: Vec<String>,
+}
+
+/// A purpose: a procedure or task code (mã thủ tục hành chính).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// The code.
+    pub code: String,
+    /// What it is, for people.
+    pub title: String,
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// What an agreement may allow.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Operation { $($(#[$doc])* $variant,)* }
+
+        impl Operation {
+            /// Every operation.
+            pub const ALL: &[Operation] = &[$(Operation::$variant),*];
+
+            /// Its name in documents.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Operation::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Get and find citizens.
+    Lookup = "lookup";
+    /// Compare what is held with the record, disclosing nothing.
+    Verify = "verify";
+    /// Follow changes.
+    Watch = "watch";
+    /// Clean an agency's own list.
+    Reconcile = "reconcile";
+    /// Hand in events.
+    Contribute = "contribute";
+    /// Ask the hub for one person outside the slice.
+    RemoteLookup = "remote_lookup";
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whom an agreement covers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    /// Where they live.
+    pub areas: AreaScope,
+    /// Which addresses count for that.
+    pub residence: ResidenceKinds,
+    /// What else must hold.
+    pub conditions: Conditions,
+}
+
+/// Areas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AreaScope {
+    /// Everyone, wherever they live.
+    Nation,
+    /// Residents of these areas.
+    Listed {
+        /// Whole provinces.
+        provinces: BTreeSet<ProvinceCode>,
+        /// Single communes.
+        communes: BTreeSet<CommuneCode>,
+    },
+}
+
+/// Which addresses make a resident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResidenceKinds {
+    /// Thường trú.
+    pub permanent: bool,
+    /// Tạm trú.
+    pub temporary: bool,
+    /// Nơi ở hiện tại.
+    pub dwelling: bool,
+}
+
+/// Conditions on a citizen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// Only the living, or only the dead.
+    pub living: Option<bool>,
+    /// Born on or after this day.
+    pub born_from: Option<Date>,
+    /// Born on or before this day.
+    pub born_until: Option<Date>,
+}
+
+/// How many calls, for all callers of a node together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// A second.
+    pub per_second: Option<u32>,
+    /// A day.
+    pub per_day: Option<u32>,
+}

@@ -1,0 +1,43 @@
+//! The way to the running hub: its admin socket, or mutual TLS with an operator's identity.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, bail};
+use dancu_proto::{
+    channel::{
+        HUB_SERVER_NAME, SwappableIdentity, Timeouts, client_config, connect, connect_unix,
+        identity::{certificates_from_pem, roots},
+    },
+    hub::v1::admin_service_client::AdminServiceClient,
+};
+use tonic::transport::Channel;
+
+use super::Global;
+
+/// Answers are at most this large: a citizen's whole history.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+pub(super) async fn admin(global: &Global) -> anyhow::Result<AdminServiceClient<Channel>> {
+    let channel = match (&global.hub, &global.identity) {
+        (Some(url), Some(dir)) => remote(url, dir).await?,
+        (Some(_), None) => bail!("--hub needs --identity"),
+        (None, _) => {
+            let socket = global.load()?.listen.admin_socket;
+            connect_unix(&socket, &Timeouts::default()).await.with_context(|| {
+                format!("no hub answers at {}; is `dancu-hub serve` running?", socket.display())
+            })?
+        }
+    };
+    Ok(AdminServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+async fn remote(url: &str, dir: &Path) -> anyhow::Result<Channel> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let identity = SwappableIdentity::from_pem(&read("operator.crt")?, &read("operator.key")?)?;
+    let authorities = certificates_from_pem(&read("authority.crt")?)?;
+    let config = client_config(roots(&authorities)?, Some(identity))?;
+    Ok(connect(url, config, HUB_SERVER_NAME, &Timeouts::default()).await?)
+}

@@ -1,0 +1,203 @@
+//! `dancu-hub import`.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use dancu_proto::hub::v1::{ImportCitizensRequest, ImportCitizensResponse, ImportFormat, ImportReject};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt},
+    sync::mpsc,
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Global, connect, output};
+
+/// Bytes of the file in a message.
+const PIECE: usize = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// The file, or - for standard input
+    file: PathBuf,
+    /// How it is written [default: by the file's ending; jsonl for standard input]
+    #[arg(long)]
+    format: Option<FileFormat>,
+    /// Where refused rows go [default: FILE.rejects.jsonl]
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FileFormat {
+    Jsonl,
+    Csv,
+}
+
+pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()> {
+    let stdin = args.file.as_os_str() == "-";
+    let format = args.format.unwrap_or_else(|| {
+        let csv = args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        if csv { FileFormat::Csv } else { FileFormat::Jsonl }
+    });
+    let (input, size): (Box<dyn AsyncRead + Send + Unpin>, Option<u64>) = if stdin {
+        (Box::new(tokio::io::stdin()), None)
+    } else {
+        let file =
+            File::open(&args.file).await.with_context(|| format!("cannot read {}", args.file.display()))?;
+        let size = file.metadata().await?.len();
+        (Box::new(file), Some(size))
+    };
+    let rejects = args.rejects.unwrap_or_else(|| {
+        if stdin { "import.rejects.jsonl".into() } else { appended(&args.file, ".rejects.jsonl") }
+    });
+    let source = if stdin { "standard input".into() } else { args.file.display().to_string() };
+    let started = Instant::now();
+    let bar = progress_bar(size);
+    let (pieces, requests) = mpsc::channel(4);
+    let reading = tokio::spawn(read(input, format, source, pieces, bar.clone()));
+    let mut admin = connect::admin(global).await?;
+    let mut answers = admin.import_citizens(ReceiverStream::new(requests)).await?.into_inner();
+    let mut rejected = Rejects::new(rejects);
+    let mut last = ImportCitizensResponse::default();
+    while let Some(answer) = answers.message().await? {
+        rejected.write(&answer.rejects)?;
+        let phase = if answer.phase == "writing" {
+            format!("writing {} of {} citizens", output::number(answer.written), output::number(answer.rows))
+        } else {
+            format!("{} rows, {} refused", output::number(answer.rows), output::number(answer.rejected))
+        };
+        bar.set_message(phase);
+        last = answer;
+    }
+    bar.finish_and_clear();
+    reading.await.context("the file could not be read")??;
+    if !last.done {
+        bail!("the hub ended the import before it was complete; import the same file again");
+    }
+    rejected.finish()?;
+    report(global, &last, &rejected, started)
+}
+
+fn appended(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn progress_bar(size: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::new(size.unwrap_or(0));
+    let template = match size {
+        Some(_) => "{bar:30.green} {bytes:>10}/{total_bytes} {binary_bytes_per_sec} {eta}  {msg}",
+        None => "{spinner} {bytes:>10} {binary_bytes_per_sec}  {msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+async fn read(
+    mut input: Box<dyn AsyncRead + Send + Unpin>,
+    format: FileFormat,
+    source: String,
+    pieces: mpsc::Sender<ImportCitizensRequest>,
+    bar: ProgressBar,
+) -> anyhow::Result<()> {
+    let format = match format {
+        FileFormat::Jsonl => ImportFormat::JsonLines,
+        FileFormat::Csv => ImportFormat::Csv,
+    };
+    let mut first = Some(source);
+    loop {
+        let mut data = Vec::with_capacity(PIECE);
+        while data.len() < PIECE && input.read_buf(&mut data).await? > 0 {}
+        if data.is_empty() && first.is_none() {
+            return Ok(());
+        }
+        bar.inc(data.len() as u64);
+        let source = first.take().unwrap_or_default();
+        let request = ImportCitizensRequest { format: format.into(), data, source };
+        if pieces.send(request).await.is_err() {
+            // The hub has ended the import and says why itself.
+            return Ok(());
+        }
+    }
+}
+
+/// The file of refused rows; made when there is one.
+struct Rejects {
+    path: PathBuf,
+    file: Option<std::io::BufWriter<std::fs::File>>,
+}
+
+impl Rejects {
+    fn new(path: PathBuf) -> Rejects {
+        Rejects { path, file: None }
+    }
+
+    fn write(&mut self, rejects: &[ImportReject]) -> anyhow::Result<()> {
+        for reject in rejects {
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => {
+                    let file = std::fs::File::create(&self.path)
+                        .with_context(|| format!("cannot write {}", self.path.display()))?;
+                    self.file.insert(std::io::BufWriter::new(file))
+                }
+            };
+            let row = String::from_utf8_lossy(&reject.row);
+            let line =
+                json!({ "line": reject.line, "field": reject.field, "reason": reject.reason, "row": row });
+            writeln!(file, "{line}")?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.flush()?;
+        }
+        Ok(())
+    }
+}
+
+fn report(
+    global: &Global,
+    last: &ImportCitizensResponse,
+    rejected: &Rejects,
+    started: Instant,
+) -> anyhow::Result<()> {
+    let seconds = started.elapsed().as_secs_f64();
+    if global.json {
+        return output::json(&json!({
+            "rows": last.rows, "added": last.added, "changed": last.changed, "unchanged": last.unchanged,
+            "rejected": last.rejected, "revision": last.revision, "seconds": seconds,
+            "rejects": rejected.file.as_ref().map(|_| rejected.path.display().to_string()),
+        }));
+    }
+    let rate = (last.rows as f64 / seconds.max(0.001)) as u64;
+    output::done(&format!(
+        "{} rows in {seconds:.1} s ({} a second), revision {}",
+        output::number(last.rows),
+        output::number(rate),
+        last.revision
+    ));
+    output::pairs(&[
+        ("added", output::number(last.added)),
+        ("changed", output::number(last.changed)),
+        ("unchanged", output::number(last.unchanged)),
+        ("refused", output::number(last.rejected)),
+    ]);
+    if rejected.file.is_some() {
+        println!("refused rows, with line, field and reason: {}", rejected.path.display());
+    }
+    Ok(())
+}

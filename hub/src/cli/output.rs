@@ -1,0 +1,76 @@
+//! What a terminal shows: tables, numbers, colour where there is a terminal.
+
+use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use console::style;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error.
+pub(super) fn start_log(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => builder.with_ansi(console::colors_enabled_stderr()).init(),
+    }
+    Ok(())
+}
+
+/// Prints JSON.
+pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A table with a header.
+pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.map(|name| style(name).bold().to_string()));
+    table
+}
+
+/// Names and values, one a line.
+pub(super) fn pairs(rows: &[(&str, String)]) {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in rows {
+        println!("{}{}  {value}", style(name).dim(), " ".repeat(width - name.chars().count()));
+    }
+}
+
+/// A number with its thousands apart.
+pub(super) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (count, digit) in digits.chars().enumerate() {
+        if count > 0 && (digits.len() - count).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A moment, to the second, in the time of Vietnam.
+pub(super) fn moment(at: Option<&prost_types::Timestamp>) -> String {
+    let at = at.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at.seconds).ok());
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    at.and_then(|at| at.to_offset(time::macros::offset!(+7)).format(&format).ok())
+        .unwrap_or_else(|| "–".into())
+}
+
+/// One word for the outcome of a command.
+pub(super) fn done(text: &str) {
+    println!("{} {text}", style("✓").green());
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(super::number(0), "0");
+        assert_eq!(super::number(1_234_567), "1,234,567");
+        assert_eq!(super::number(100), "100");
+    }
+}

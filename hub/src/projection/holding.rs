@@ -1,0 +1,90 @@
+//! What a node holds of one citizen, and the difference between two holdings.
+
+use dancu_proto::{
+    Field, FieldSet, PersonalId, Record, Revision,
+    hub::v1::{Change, GrantList, GrantMark},
+};
+
+use super::Policy;
+
+/// What a node holds of one citizen: the agreements that cover them, and the record projected on
+/// the union of those agreements' fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The number in force, by which the node knows the person.
+    pub id: PersonalId,
+    /// Handles, ascending, and whether each is still being loaded.
+    marks: Vec<(u32, bool)>,
+    /// The fields.
+    record: Record,
+}
+
+/// The record under a policy. `readable` is what the node may already read: a mark beyond it is
+/// pending until the load is complete.
+#[must_use]
+pub fn hold(policy: &Policy, readable: &Policy, record: Option<&Record>) -> Option<Held> {
+    let record = record?;
+    let mut fields: FieldSet = [Field::PersonalId].into_iter().collect();
+    let mut marks = Vec::new();
+    for grant in policy.covering(record) {
+        fields = fields.union(grant.fields);
+        marks.push((grant.handle, true));
+    }
+    if marks.is_empty() {
+        return None;
+    }
+    for grant in readable.covering(record) {
+        if let Some((_, pending)) = marks.iter_mut().find(|(handle, _)| *handle == grant.handle) {
+            *pending = false;
+        }
+    }
+    Some(Held { id: record.personal_id()?, marks, record: record.project(fields).into_record() })
+}
+
+/// What leads from one holding of a citizen to another; nothing where they look the same. Pending
+/// marks are marked with the revision of the policy that is being loaded.
+#[must_use]
+pub fn difference(old: Option<&Held>, new: Option<&Held>, loading: Revision) -> Vec<Change> {
+    match (old, new) {
+        (None, None) => Vec::new(),
+        (Some(old), None) => vec![dropped(old.id)],
+        (None, Some(new)) => vec![whole(new, loading)],
+        (Some(old), Some(new)) if old.id != new.id => vec![dropped(old.id), whole(new, loading)],
+        (Some(old), Some(new)) => {
+            let delta = old.record.delta_to(&new.record);
+            let regranted = old.marks != new.marks;
+            if delta.is_empty() && !regranted {
+                return Vec::new();
+            }
+            vec![Change {
+                personal_id: new.id.as_u64(),
+                drop: false,
+                grants: regranted.then(|| marks(new, loading)),
+                set: delta.set,
+                cleared: delta.cleared.bits(),
+            }]
+        }
+    }
+}
+
+fn dropped(id: PersonalId) -> Change {
+    Change { personal_id: id.as_u64(), drop: true, ..Change::default() }
+}
+
+fn whole(held: &Held, loading: Revision) -> Change {
+    Change {
+        personal_id: held.id.as_u64(),
+        drop: false,
+        grants: Some(marks(held, loading)),
+        set: held.record.as_bytes().to_vec(),
+        cleared: 0,
+    }
+}
+
+fn marks(held: &Held, loading: Revision) -> GrantList {
+    let mark = |(handle, pending): &(u32, bool)| GrantMark {
+        handle: *handle,
+        pending: if *pending { loading.0 } else { 0 },
+    };
+    GrantList { marks: held.marks.iter().map(mark).collect() }
+}

@@ -1,0 +1,173 @@
+//! The policy of one node at one revision.
+
+use std::sync::Arc;
+
+use dancu_proto::{FieldSet, Record, Revision, hub::v1 as wire};
+
+use super::scope::{self, Facts};
+use crate::{
+    agreements::{Agreement, Scope},
+    registry::Partition,
+};
+
+/// What the agreements in force give one node, by handle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    grants: Vec<Grant>,
+}
+
+/// What one agreement gives.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The agreement's short number, the same for all its versions.
+    pub handle: u32,
+    /// The agreement whose purposes, operations and limits count.
+    pub agreement: Arc<Agreement>,
+    /// The fields.
+    pub fields: FieldSet,
+    /// The scopes: a citizen is covered by all of them. One, but for a meet.
+    scopes: Vec<Scope>,
+    /// The revision the version was applied at.
+    applied: Revision,
+}
+
+/// Two grants are equal if they give the same: what they let hold, and what for.
+impl PartialEq for Grant {
+    fn eq(&self, other: &Grant) -> bool {
+        self.gives_like(other) && self.applied == other.applied
+    }
+}
+
+impl Grant {
+    pub(super) fn new(handle: u32, agreement: Arc<Agreement>, applied: Revision) -> Grant {
+        let (fields, scopes) = (agreement.fields, vec![agreement.scope.clone()]);
+        Grant { handle, agreement, fields, scopes, applied }
+    }
+
+    fn gives_like(&self, other: &Grant) -> bool {
+        self.handle == other.handle
+            && self.fields == other.fields
+            && self.scopes.len() == other.scopes.len()
+            && self.scopes.iter().all(|scope| other.scopes.contains(scope))
+    }
+
+    fn covers(&self, facts: &Facts) -> bool {
+        self.scopes.iter().all(|scope| scope::covers(scope, facts))
+    }
+
+    fn meet(&self, other: &Grant) -> Grant {
+        let mut scopes = self.scopes.clone();
+        scopes.extend(other.scopes.iter().cloned());
+        Grant {
+            handle: self.handle,
+            agreement: Arc::clone(&other.agreement),
+            fields: self.fields.intersection(other.fields),
+            scopes: narrowest(scopes),
+            applied: other.applied,
+        }
+    }
+}
+
+/// A conjunction of scopes without those that another implies.
+fn narrowest(scopes: Vec<Scope>) -> Vec<Scope> {
+    let mut kept: Vec<Scope> = Vec::new();
+    for scope in scopes {
+        if kept.iter().any(|narrow| scope::contains(&scope, narrow)) {
+            continue;
+        }
+        kept.retain(|wide| !scope::contains(wide, &scope));
+        kept.push(scope);
+    }
+    kept
+}
+
+impl Policy {
+    pub(super) fn new(mut grants: Vec<Grant>) -> Policy {
+        grants.sort_by_key(|grant| grant.handle);
+        Policy { grants }
+    }
+
+    /// The grants, by handle.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// Whether it gives nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.grants.is_empty()
+    }
+
+    /// What both policies give; purposes and limits are those of the other.
+    #[must_use]
+    pub fn meet(&self, other: &Policy) -> Policy {
+        let of_other = |handle| other.grants.iter().find(|grant| grant.handle == handle);
+        let grants = self.grants.iter().filter_map(|grant| Some(grant.meet(of_other(grant.handle)?)));
+        Policy { grants: grants.collect() }
+    }
+
+    /// Whether both let hold the same, whatever for.
+    #[must_use]
+    pub fn gives_like(&self, other: &Policy) -> bool {
+        self.grants.len() == other.grants.len()
+            && self.grants.iter().zip(&other.grants).all(|(a, b)| a.gives_like(b))
+    }
+
+    /// The partitions that together have everyone the policy may cover.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<Partition> {
+        let scopes = self.grants.iter().filter_map(|grant| grant.scopes.first());
+        let mut partitions: Vec<_> = scopes.flat_map(scope::partitions).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        if partitions.first() == Some(&Partition::Nation) {
+            partitions.truncate(1);
+        }
+        partitions
+    }
+
+    /// The partitions whose members may lose something to a narrower policy by its scopes. What is
+    /// lost by fields or by whole agreements needs no list: the node removes that by itself.
+    #[must_use]
+    pub fn scopes_lost_to(&self, narrower: &Policy) -> Vec<Partition> {
+        let mut lost = Vec::new();
+        for old in &self.grants {
+            let Some(new) = narrower.grants.iter().find(|grant| grant.handle == old.handle) else { continue };
+            for (old, new) in old.scopes.iter().flat_map(|o| new.scopes.iter().map(move |n| (o, n))) {
+                lost.extend(scope::lost(old, new));
+            }
+        }
+        lost.sort_unstable();
+        lost.dedup();
+        if lost.first() == Some(&Partition::Nation) {
+            lost.truncate(1);
+        }
+        lost
+    }
+
+    /// The grants that cover a record.
+    pub(super) fn covering(&self, record: &Record) -> impl Iterator<Item = &Grant> {
+        let facts = if self.grants.is_empty() { Facts::default() } else { Facts::of(record) };
+        self.grants.iter().filter(move |grant| grant.covers(&facts))
+    }
+
+    /// As nodes are told.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<wire::Grant> {
+        let grant = |grant: &Grant| {
+            let agreement = &grant.agreement;
+            wire::Grant {
+                handle: grant.handle,
+                agreement: agreement.id.to_string(),
+                version: agreement.version,
+                title: agreement.title.clone(),
+                purposes: agreement.purposes.iter().map(|purpose| purpose.code.clone()).collect(),
+                operations: agreement.operations.iter().map(|operation| operation.to_string()).collect(),
+                fields: grant.fields.bits(),
+                offline_limit: prost_types::Duration::try_from(agreement.offline_limit).ok(),
+            }
+        };
+        self.grants.iter().map(grant).collect()
+    }
+}

@@ -1,0 +1,145 @@
+//! A citizen as the registry stores them.
+
+use std::fmt;
+
+use dancu_proto::{Field, FieldSet, PersonalId, Record, Revision};
+use prost::Message;
+
+use super::{Partition, StoreError};
+
+/// The key of a person for ever: the first number under which they entered the registry. Numbers
+/// can be cancelled and replaced (Decree 70/2024); this does not change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CitizenKey(pub u64);
+
+impl From<PersonalId> for CitizenKey {
+    fn from(id: PersonalId) -> CitizenKey {
+        CitizenKey(id.as_u64())
+    }
+}
+
+/// It is a personal number, so debug output hides it.
+impl fmt::Debug for CitizenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CitizenKey(…)")
+    }
+}
+
+/// Fields whose values came with one revision (law 5). The journal says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceGroup {
+    /// The fields.
+    pub fields: FieldSet,
+    /// The revision that brought their values.
+    pub revision: Revision,
+}
+
+/// A citizen's record with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCitizen {
+    /// The record.
+    pub record: Record,
+    /// The revision of the commit that entered the person; none for the founding bulk load.
+    pub entered: Option<Revision>,
+    /// Sources of the values that did not come with `entered` (or the founding load).
+    pub sources: Vec<SourceGroup>,
+    /// The latest feed entry of this citizen in each partition that has one.
+    pub feed: Vec<(Partition, Revision)>,
+}
+
+impl StoredCitizen {
+    /// A citizen as the founding load writes them.
+    #[must_use]
+    pub fn founding(record: Record) -> StoredCitizen {
+        StoredCitizen { record, entered: None, sources: Vec::new(), feed: Vec::new() }
+    }
+
+    /// The revision that brought the value of a field; none for the founding load.
+    #[must_use]
+    pub fn source_of(&self, field: Field) -> Option<Revision> {
+        let group = self.sources.iter().find(|group| group.fields.contains(field));
+        group.map(|group| group.revision).or(self.entered)
+    }
+
+    /// Notes that a revision brought new values.
+    pub fn set_source(&mut self, fields: FieldSet, revision: Revision) {
+        for group in &mut self.sources {
+            group.fields = group.fields.difference(fields);
+        }
+        self.sources.retain(|group| !group.fields.is_empty());
+        let kept = fields.intersection(self.record.fields());
+        if !kept.is_empty() {
+            self.sources.push(SourceGroup { fields: kept, revision });
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let row = Row {
+            record: self.record.as_bytes().to_vec(),
+            entered: self.entered.map_or(0, |revision| revision.0),
+            sources: self.sources.iter().flat_map(|g| [g.fields.bits(), g.revision.0]).collect(),
+            feed: self.feed.iter().flat_map(|(p, r)| [p.as_number(), r.0]).collect(),
+        };
+        row.encode_to_vec()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<StoredCitizen, StoreError> {
+        let row = Row::decode(bytes).map_err(|_| StoreError::Corrupt("a citizen's row"))?;
+        let pairs = |numbers: &[u64]| -> Vec<(u64, u64)> {
+            numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+        };
+        let sources = pairs(&row.sources).into_iter();
+        let feed = pairs(&row.feed).into_iter();
+        Ok(StoredCitizen {
+            record: Record::trusted(row.record),
+            entered: (row.entered != 0).then_some(Revision(row.entered)),
+            sources: sources
+                .map(|(bits, revision)| SourceGroup {
+                    fields: FieldSet::from_bits(bits),
+                    revision: Revision(revision),
+                })
+                .collect(),
+            feed: feed
+                .map(|(number, revision)| {
+                    let partition = Partition::from_number(number);
+                    partition
+                        .map(|p| (p, Revision(revision)))
+                        .ok_or(StoreError::Corrupt("a citizen's feed positions"))
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The row as stored. A founding citizen is the record and three bytes.
+#[derive(Clone, PartialEq, Message)]
+struct Row {
+    #[prost(bytes = "vec", tag = "1")]
+    record: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    entered: u64,
+    #[prost(uint64, repeated, tag = "3")]
+    sources: Vec<u64>,
+    #[prost(uint64, repeated, tag = "4")]
+    feed: Vec<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use dancu_proto::v1::Citizen;
+
+    use super::*;
+
+    #[test]
+    fn sources_follow_the_values() {
+        let citizen = Citizen { sex: "1".into(), email: "a@b.vn".into(), ..Citizen::default() };
+        let mut stored = StoredCitizen::founding(Record::encode(&citizen));
+        assert_eq!(stored.source_of(Field::Sex), None);
+        stored.set_source([Field::Sex].into_iter().collect(), Revision(3));
+        stored.set_source([Field::Sex, Field::Email].into_iter().collect(), Revision(5));
+        assert_eq!(stored.source_of(Field::Sex), Some(Revision(5)));
+        assert_eq!(stored.sources.len(), 1);
+        stored.feed = vec![(Partition::Nation, Revision(5))];
+        assert_eq!(StoredCitizen::decode(&stored.encode()).unwrap(), stored);
+    }
+}

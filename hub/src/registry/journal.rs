@@ -1,0 +1,168 @@
+//! The journal: every change for ever, with who, why, and the values before and after.
+
+use dancu_proto::{Delta, FieldSet, v1::Date};
+use prost::{Message, Oneof};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{AgreementEvent, Origin};
+
+/// The entry of one revision. Stored for ever: fields are only ever added.
+#[derive(Clone, PartialEq, Message)]
+pub struct JournalEntry {
+    /// When it became known: nanoseconds since 1970.
+    #[prost(fixed64, tag = "1")]
+    pub time_nanos: u64,
+    /// See [`Origin::source`].
+    #[prost(string, tag = "2")]
+    pub source: String,
+    /// See [`Origin::contribution`]; empty or 16 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub contribution: Vec<u8>,
+    /// See [`Origin::reason`].
+    #[prost(string, tag = "4")]
+    pub reason: String,
+    /// See [`Origin::document_number`].
+    #[prost(string, tag = "5")]
+    pub document_number: String,
+    /// See [`Origin::effective_date`], as yyyymmdd; 0 where unknown.
+    #[prost(uint32, tag = "6")]
+    pub effective_date: u32,
+    /// What changed.
+    #[prost(oneof = "Content", tags = "7, 8, 9, 10, 11")]
+    pub content: Option<Content>,
+}
+
+/// What changed.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Content {
+    /// Citizens.
+    #[prost(message, tag = "7")]
+    Citizens(CitizenChanges),
+    /// The founding bulk load: how many citizens. Their records are as they were before their
+    /// first journalled change.
+    #[prost(uint64, tag = "8")]
+    Founding(u64),
+    /// An agreement's document takes force.
+    #[prost(message, tag = "9")]
+    Applied(AppliedAgreement),
+    /// An agreement ends: its id.
+    #[prost(string, tag = "10")]
+    Withdrawn(String),
+    /// A day begins: yyyymmdd.
+    #[prost(uint32, tag = "11")]
+    Day(u32),
+}
+
+/// An agreement that takes force.
+#[derive(Clone, PartialEq, Message)]
+pub struct AppliedAgreement {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub agreement: String,
+    /// The document, TOML.
+    #[prost(string, tag = "2")]
+    pub document: String,
+}
+
+/// Changes of several citizens in one commit.
+#[derive(Clone, PartialEq, Message)]
+pub struct CitizenChanges {
+    /// The changes, each citizen at most once.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: Vec<CitizenChange>,
+}
+
+/// The change of one citizen.
+#[derive(Clone, PartialEq, Message)]
+pub struct CitizenChange {
+    /// The citizen's key.
+    #[prost(uint64, tag = "1")]
+    pub key: u64,
+    /// The person entered the registry with this change.
+    #[prost(bool, tag = "2")]
+    pub entered: bool,
+    /// New values, canonically encoded.
+    #[prost(bytes = "vec", tag = "3")]
+    pub set: Vec<u8>,
+    /// Fields that lost their value.
+    #[prost(fixed64, tag = "4")]
+    pub cleared: u64,
+    /// The values before, of the fields that had one.
+    #[prost(bytes = "vec", tag = "5")]
+    pub before: Vec<u8>,
+    /// The fields that had none before.
+    #[prost(fixed64, tag = "6")]
+    pub absent_before: u64,
+}
+
+impl CitizenChange {
+    /// What the change did.
+    #[must_use]
+    pub fn delta(&self) -> Delta {
+        Delta { set: self.set.clone(), cleared: FieldSet::from_bits(self.cleared) }
+    }
+
+    /// What undoes the change.
+    #[must_use]
+    pub fn undo(&self) -> Delta {
+        Delta { set: self.before.clone(), cleared: FieldSet::from_bits(self.absent_before) }
+    }
+}
+
+impl JournalEntry {
+    pub(super) fn new(origin: &Origin, time: OffsetDateTime, content: Content) -> JournalEntry {
+        JournalEntry {
+            time_nanos: u64::try_from(time.unix_timestamp_nanos()).unwrap_or_default(),
+            source: origin.source.clone(),
+            contribution: origin.contribution.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            reason: origin.reason.clone(),
+            document_number: origin.document_number.clone(),
+            effective_date: origin.effective_date.as_ref().map_or(0, Date::as_number),
+            content: Some(content),
+        }
+    }
+
+    /// When it became known.
+    #[must_use]
+    pub fn time(&self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.time_nanos))
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// On whose word.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin {
+            source: self.source.clone(),
+            contribution: Uuid::from_slice(&self.contribution).ok(),
+            reason: self.reason.clone(),
+            document_number: self.document_number.clone(),
+            effective_date: (self.effective_date != 0).then(|| Date::from_number(self.effective_date)),
+        }
+    }
+
+    /// The change of one citizen, if this revision changed them.
+    #[must_use]
+    pub fn change_of(&self, key: super::CitizenKey) -> Option<&CitizenChange> {
+        match &self.content {
+            Some(Content::Citizens(changes)) => changes.changes.iter().find(|change| change.key == key.0),
+            _ => None,
+        }
+    }
+
+    /// What this revision did to the sharing policy.
+    #[must_use]
+    pub fn agreement_event(&self) -> Option<AgreementEvent> {
+        match &self.content {
+            Some(Content::Applied(applied)) => Some(AgreementEvent::Apply {
+                agreement: applied.agreement.clone(),
+                document: applied.document.clone(),
+            }),
+            Some(Content::Withdrawn(agreement)) => {
+                Some(AgreementEvent::Withdraw { agreement: agreement.clone() })
+            }
+            _ => None,
+        }
+    }
+}

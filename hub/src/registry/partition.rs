@@ -1,0 +1,119 @@
+//! Partitions of the feed, and which of them a citizen belongs to.
+
+use dancu_proto::{
+    CommuneCode, Field, ProvinceCode, Record,
+    area::Areas,
+    record::{contents, value_in},
+};
+
+/// A part of the population that streams can follow on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Partition {
+    /// Everyone.
+    Nation,
+    /// Everyone with an address in a province.
+    Province(ProvinceCode),
+    /// Everyone with an address in a commune.
+    Commune(CommuneCode),
+}
+
+impl Partition {
+    /// As one number: the kind in the upper half, the code in the lower.
+    #[must_use]
+    pub fn as_number(self) -> u64 {
+        match self {
+            Partition::Nation => 0,
+            Partition::Province(code) => 1 << 32 | u64::from(code.0),
+            Partition::Commune(code) => 2 << 32 | u64::from(code.0),
+        }
+    }
+
+    /// From that number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Partition> {
+        let code = number as u32;
+        match number >> 32 {
+            0 if code == 0 => Some(Partition::Nation),
+            1 => u8::try_from(code).ok().map(|code| Partition::Province(ProvinceCode(code))),
+            2 => Some(Partition::Commune(CommuneCode(code))),
+            _ => None,
+        }
+    }
+}
+
+/// The address inside a field that carries one: the field numbers of the messages in between are
+/// those of `dancu.v1.TemporaryResidence` and `dancu.v1.Address`.
+fn address_of(record: &[u8], field: Field) -> Option<&[u8]> {
+    let value = value_in(record, field)?;
+    match field {
+        Field::TemporaryResidence => contents(value, 1),
+        _ => Some(value),
+    }
+}
+
+/// Province and commune of an encoded address in Vietnam, as far as it has them.
+fn area_of(address: &[u8]) -> (Option<ProvinceCode>, Option<CommuneCode>) {
+    let code = |number| std::str::from_utf8(contents(address, number)?).ok();
+    let commune: Option<CommuneCode> = code(3).and_then(|text| text.parse().ok());
+    let by_commune = commune.and_then(|code| Areas::in_force().commune(code)).map(|c| c.province);
+    let province = by_commune.or_else(|| code(2).and_then(|text| text.parse().ok()));
+    (province, commune)
+}
+
+/// The fields whose address makes a citizen a member of an area's partition.
+const RESIDENCES: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
+
+/// Where a citizen lives: for each such field its province and commune, as far as it has them.
+#[must_use]
+pub fn residence_areas(record: &Record) -> Vec<(Field, Option<ProvinceCode>, Option<CommuneCode>)> {
+    let area = |field| {
+        let (province, commune) = area_of(address_of(record.as_bytes(), field)?);
+        Some((field, province, commune))
+    };
+    RESIDENCES.into_iter().filter_map(area).collect()
+}
+
+/// The partitions of a record but for the nation, each once, ascending.
+#[must_use]
+pub fn partitions_of(record: &Record) -> Vec<Partition> {
+    let mut partitions = Vec::with_capacity(6);
+    for (_, province, commune) in residence_areas(record) {
+        partitions.extend(province.map(Partition::Province));
+        partitions.extend(commune.map(Partition::Commune));
+    }
+    partitions.sort_unstable();
+    partitions.dedup();
+    partitions
+}
+
+#[cfg(test)]
+mod tests {
+    use dancu_proto::v1::{Address, Citizen, TemporaryResidence};
+
+    use super::*;
+
+    #[test]
+    fn a_citizen_belongs_where_an_address_lies() {
+        let at = |commune: &str| Some(Address { commune: commune.into(), ..Address::default() });
+        let citizen = Citizen {
+            permanent_residence: at("00004"),
+            temporary_residence: Some(TemporaryResidence {
+                address: Some(Address { province: "79".into(), ..Address::default() }),
+                ..TemporaryResidence::default()
+            }),
+            current_dwelling: at("00004"),
+            ..Citizen::default()
+        };
+        assert_eq!(
+            partitions_of(&Record::encode(&citizen)),
+            [
+                Partition::Province(ProvinceCode(1)),
+                Partition::Province(ProvinceCode(79)),
+                Partition::Commune(CommuneCode(4)),
+            ]
+        );
+        for partition in [Partition::Nation, Partition::Province(ProvinceCode(79))] {
+            assert_eq!(Partition::from_number(partition.as_number()), Some(partition));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The interface in front of the database, in the registry's own terms. RocksDB is the embedded
+//! default; what only RocksDB can do stays behind this line.
+
+pub mod rocks;
+
+use std::path::{Path, PathBuf};
+
+use dancu_proto::{PersonalId, Revision, v1::Date};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{CitizenKey, JournalEntry, Partition, StoredCitizen};
+
+/// The database refuses.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// There is no registry in the directory.
+    #[error("no registry in {0}; `dancu-hub init` makes one")]
+    Missing(PathBuf),
+    /// There is a registry in the directory already.
+    #[error("{0} holds a registry already")]
+    Exists(PathBuf),
+    /// Another process holds the registry.
+    #[error("another process holds the registry; talk to the running hub instead")]
+    Locked,
+    /// The disk is full.
+    #[error("the disk is full: writes have stopped, reads go on; make room and restart the hub")]
+    Full,
+    /// What is stored cannot be understood.
+    #[error("the registry is damaged: {0} cannot be read")]
+    Corrupt(&'static str),
+    /// A bulk load into a registry with citizens.
+    #[error("a bulk load needs an empty registry")]
+    NotEmpty,
+    /// Anything else that the database or the file system reports.
+    #[error("the registry's database failed: {0}")]
+    Database(String),
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> StoreError {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::Full,
+            _ => StoreError::Database(error.to_string()),
+        }
+    }
+}
+
+/// One row to write. A batch of them is applied wholly or not at all.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A citizen's row.
+    Citizen(CitizenKey, StoredCitizen),
+    /// A number other than the key that leads to a person.
+    Number(PersonalId, CitizenKey),
+    /// A citizen joins a partition's members.
+    Join(Partition, CitizenKey),
+    /// A citizen leaves a partition's members.
+    Leave(Partition, CitizenKey),
+    /// A citizen's latest change, in a partition's feed.
+    Feed(Partition, Revision, CitizenKey),
+    /// The superseded entry.
+    Unfeed(Partition, Revision, CitizenKey),
+    /// A citizen's birth date, for what depends on the day.
+    Birth(Date, CitizenKey),
+    /// The date was another.
+    Unbirth(Date, CitizenKey),
+    /// A revision's journal entry.
+    Journal(Revision, JournalEntry),
+    /// A revision that changed a citizen.
+    History(CitizenKey, Revision),
+    /// A revision that changed the sharing policy or the day.
+    PolicyEvent(Revision),
+    /// A contribution that is carried out.
+    Contribution(Uuid, Revision),
+    /// The latest revision, and how many citizens there are.
+    Head(Revision, u64),
+    /// The founding load is entered at this revision.
+    Founded(Revision),
+    /// A row of another owner: table and name within it.
+    Row(&'static str, Vec<u8>, Vec<u8>),
+}
+
+/// A database that can hold a registry.
+pub trait Store: Send + Sync + 'static {
+    /// The state as of now, for reading. Cheap; hold it for a moment only.
+    fn snapshot(&self) -> Box<dyn Snapshot + '_>;
+
+    /// Writes rows atomically, and returns when they are on disk.
+    ///
+    /// # Errors
+    /// If the disk refuses; nothing is written then.
+    fn apply(&self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// A directory on the same file system for the sorted files of a bulk load, emptied.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    fn bulk_dir(&self) -> Result<PathBuf, StoreError>;
+
+    /// A writer of sorted files for a bulk load.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    fn bulk_writer(&self, table: BulkTable, file: &Path) -> Result<Box<dyn BulkWriter + '_>, StoreError>;
+
+    /// Takes in the sorted files of a bulk load, and then the given rows. A crash in between leaves
+    /// an empty registry.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    fn ingest(&self, files: &[(BulkTable, PathBuf)], writes: &[Write]) -> Result<(), StoreError>;
+
+    /// All rows of another owner's table.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    fn rows(&self, table: &'static str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// Bytes on disk.
+    fn size_on_disk(&self) -> u64;
+}
+
+/// The tables that a bulk load writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkTable {
+    /// Citizens, by key.
+    Citizens,
+    /// Members of partitions.
+    Members,
+    /// Citizens by birth date.
+    Births,
+}
+
+/// Writes one sorted file.
+pub trait BulkWriter: Send {
+    /// A citizen; keys ascend.
+    ///
+    /// # Errors
+    /// If keys do not ascend, or the disk refuses.
+    fn citizen(&mut self, key: CitizenKey, citizen: &StoredCitizen) -> Result<(), StoreError>;
+
+    /// A member; partitions ascend, and keys within one.
+    ///
+    /// # Errors
+    /// As above.
+    fn member(&mut self, partition: Partition, key: CitizenKey) -> Result<(), StoreError>;
+
+    /// A birth; dates ascend, and keys within one.
+    ///
+    /// # Errors
+    /// As above.
+    fn birth(&mut self, date: Date, key: CitizenKey) -> Result<(), StoreError>;
+
+    /// Bytes written so far.
+    fn size(&self) -> u64;
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Rows in ascending order, or what went wrong.
+pub type Rows<'a, T> = Box<dyn Iterator<Item = Result<T, StoreError>> + 'a>;
+
+/// The state at one moment.
+pub trait Snapshot {
+    /// Identity of the registry.
+    ///
+    /// # Errors
+    /// If the disk refuses; so for all below.
+    fn registry_id(&self) -> Result<[u8; 16], StoreError>;
+
+    /// The latest revision, and how many citizens there are.
+    ///
+    /// # Errors
+    /// See above.
+    fn head(&self) -> Result<(Revision, u64), StoreError>;
+
+    /// The revision of the founding load, if there was one.
+    ///
+    /// # Errors
+    /// See above.
+    fn founded(&self) -> Result<Option<Revision>, StoreError>;
+
+    /// A citizen's row.
+    ///
+    /// # Errors
+    /// See above.
+    fn citizen(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError>;
+
+    /// The person that a number other than their key leads to.
+    ///
+    /// # Errors
+    /// See above.
+    fn alias(&self, number: PersonalId) -> Result<Option<CitizenKey>, StoreError>;
+
+    /// The revisions that changed a citizen, after one, latest first.
+    ///
+    /// # Errors
+    /// See above.
+    fn history(&self, key: CitizenKey, after: Revision) -> Result<Vec<Revision>, StoreError>;
+
+    /// A revision's journal entry.
+    ///
+    /// # Errors
+    /// See above.
+    fn journal(&self, revision: Revision) -> Result<Option<JournalEntry>, StoreError>;
+
+    /// The revisions after one that changed the sharing policy or the day, in order.
+    ///
+    /// # Errors
+    /// See above.
+    fn policy_events_after(&self, after: Revision) -> Result<Vec<Revision>, StoreError>;
+
+    /// The revision that carried out a contribution.
+    ///
+    /// # Errors
+    /// See above.
+    fn contribution(&self, id: Uuid) -> Result<Option<Revision>, StoreError>;
+
+    /// A partition's feed after a revision: each citizen that changed since, once.
+    fn feed_after(&self, partition: Partition, after: Revision) -> Rows<'_, (Revision, CitizenKey)>;
+
+    /// A partition's members after a key.
+    fn members_after(&self, partition: Partition, after: Option<CitizenKey>) -> Rows<'_, CitizenKey>;
+
+    /// All citizens after a key.
+    fn scan_after(&self, after: Option<CitizenKey>) -> Rows<'_, (CitizenKey, StoredCitizen)>;
+
+    /// Citizens born from one date to another, both included.
+    fn births(&self, from: Date, until: Date) -> Rows<'_, (Date, CitizenKey)>;
+}

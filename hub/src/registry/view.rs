@@ -1,0 +1,224 @@
+//! The registry as of one revision.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use dancu_proto::{PersonalId, Record, Revision};
+use uuid::Uuid;
+
+use super::{
+    CitizenKey, JournalEntry, Partition, StoreError, StoredCitizen,
+    store::{Rows, Snapshot},
+};
+
+/// The registry as of its latest revision when the view was taken; as-of reads go further back.
+/// Hold it for a moment only: while it lives, the database keeps what it shows.
+pub struct View<'a> {
+    snapshot: Box<dyn Snapshot + 'a>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(snapshot: Box<dyn Snapshot + 'a>) -> View<'a> {
+        View { snapshot }
+    }
+
+    /// The revision this view shows.
+    ///
+    /// # Errors
+    /// If the disk refuses; so for all below.
+    pub fn revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.snapshot.head()?.0)
+    }
+
+    /// How many citizens there are.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn citizens(&self) -> Result<u64, StoreError> {
+        Ok(self.snapshot.head()?.1)
+    }
+
+    /// The person with a number, in force or former.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn resolve(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
+        let key = CitizenKey::from(number);
+        if let Some(citizen) = self.snapshot.citizen(key)? {
+            return Ok(Some((key, citizen)));
+        }
+        let Some(key) = self.snapshot.alias(number)? else { return Ok(None) };
+        Ok(self.snapshot.citizen(key)?.map(|citizen| (key, citizen)))
+    }
+
+    /// The place of a number in the order of keys, whether or not anyone has it.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn key_of(&self, number: u64) -> Result<CitizenKey, StoreError> {
+        match PersonalId::from_u64(number) {
+            Ok(id) => Ok(self.snapshot.alias(id)?.unwrap_or(CitizenKey(number))),
+            Err(_) => Ok(CitizenKey(number)),
+        }
+    }
+
+    /// A citizen, as of this view.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn citizen(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
+        self.snapshot.citizen(key)
+    }
+
+    /// A citizen's record as of an earlier revision: the current one with later changes undone,
+    /// usually none or one.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn record_at(
+        &self,
+        key: CitizenKey,
+        citizen: &StoredCitizen,
+        at: Revision,
+    ) -> Result<Option<Record>, StoreError> {
+        let entered = match citizen.entered {
+            Some(revision) => revision,
+            None => self.snapshot.founded()?.unwrap_or(Revision::NONE),
+        };
+        if entered > at {
+            return Ok(None);
+        }
+        if citizen.feed.iter().all(|(_, revision)| *revision <= at) {
+            return Ok(Some(citizen.record.clone()));
+        }
+        let mut record = citizen.record.clone();
+        for revision in self.snapshot.history(key, at)? {
+            let entry = self.snapshot.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
+            let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
+            record = record.apply(&change.undo()).map_err(|_| StoreError::Corrupt("the journal"))?;
+        }
+        Ok(Some(record))
+    }
+
+    /// The revisions that changed a citizen, after one, latest first.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn history(&self, key: CitizenKey, after: Revision) -> Result<Vec<Revision>, StoreError> {
+        self.snapshot.history(key, after)
+    }
+
+    /// A revision's journal entry.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn journal(&self, revision: Revision) -> Result<Option<JournalEntry>, StoreError> {
+        self.snapshot.journal(revision)
+    }
+
+    /// The revision of the founding load.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn founded(&self) -> Result<Option<Revision>, StoreError> {
+        self.snapshot.founded()
+    }
+
+    /// The revision that carried out a contribution.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn contribution(&self, id: Uuid) -> Result<Option<Revision>, StoreError> {
+        self.snapshot.contribution(id)
+    }
+
+    /// The entries after a revision that changed the sharing policy or the day, in order.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn policy_events_after(&self, after: Revision) -> Result<Vec<(Revision, JournalEntry)>, StoreError> {
+        let revisions = self.snapshot.policy_events_after(after)?.into_iter();
+        revisions
+            .map(|at| Ok((at, self.snapshot.journal(at)?.ok_or(StoreError::Corrupt("the journal"))?)))
+            .collect()
+    }
+
+    /// The last revision up to a time.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn revision_at(&self, time: time::OffsetDateTime) -> Result<Revision, StoreError> {
+        // Journal times never go back, so bisection finds the last entry at or before the time.
+        let (mut low, mut high) = (0, self.revision()?.0);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let entry = self.snapshot.journal(Revision(middle))?.ok_or(StoreError::Corrupt("the journal"))?;
+            if entry.time() <= time { low = middle } else { high = middle - 1 }
+        }
+        Ok(Revision(low))
+    }
+
+    /// Who changed after a revision in any of some partitions, by revision; a citizen whose entries
+    /// lie at several revisions comes at each of them.
+    pub fn feed_after(&self, partitions: &[Partition], after: Revision) -> Merge<'_, (Revision, CitizenKey)> {
+        Merge::new(partitions.iter().map(|p| self.snapshot.feed_after(*p, after)))
+    }
+
+    /// The members of some partitions after a key, in the order of keys, each once.
+    pub fn members_after(
+        &self,
+        partitions: &[Partition],
+        after: Option<CitizenKey>,
+    ) -> Merge<'_, CitizenKey> {
+        Merge::new(partitions.iter().map(|p| self.snapshot.members_after(*p, after)))
+    }
+
+    /// All citizens after a key.
+    pub fn scan_after(&self, after: Option<CitizenKey>) -> Rows<'_, (CitizenKey, StoredCitizen)> {
+        self.snapshot.scan_after(after)
+    }
+}
+
+/// Several ascending rows merged into one, each row once.
+pub struct Merge<'a, T: Ord + Copy> {
+    sources: Vec<Rows<'a, T>>,
+    next: BinaryHeap<Reverse<(T, usize)>>,
+    last: Option<T>,
+    failed: Option<StoreError>,
+}
+
+impl<'a, T: Ord + Copy> Merge<'a, T> {
+    fn new(sources: impl Iterator<Item = Rows<'a, T>>) -> Merge<'a, T> {
+        let sources: Vec<_> = sources.collect();
+        let mut merge =
+            Merge { next: BinaryHeap::with_capacity(sources.len()), sources, last: None, failed: None };
+        (0..merge.sources.len()).for_each(|source| merge.pull(source));
+        merge
+    }
+
+    fn pull(&mut self, source: usize) {
+        match self.sources[source].next() {
+            Some(Ok(row)) => self.next.push(Reverse((row, source))),
+            Some(Err(error)) => self.failed = Some(error),
+            None => {}
+        }
+    }
+}
+
+impl<T: Ord + Copy> Iterator for Merge<'_, T> {
+    type Item = Result<T, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(error) = self.failed.take() {
+                self.next.clear();
+                return Some(Err(error));
+            }
+            let Reverse((row, source)) = self.next.pop()?;
+            self.pull(source);
+            if self.last != Some(row) {
+                self.last = Some(row);
+                return Some(Ok(row));
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `dancu.hub.v1.SyncService`.
+
+use std::{sync::Arc, time::Duration};
+
+use dancu_proto::{
+    Reason, Revision,
+    channel::Peer,
+    hub::v1::{
+        Holding, SyncSliceRequest, SyncSliceResponse, sync_service_server::SyncService,
+        sync_slice_request::Body,
+    },
+};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::{session::Session, stream::Stream};
+use crate::{
+    enrollment::{NodeHandle, NodeRoll},
+    fleet::Fleet,
+    projection::Ledger,
+    registry::{Clock, Registry},
+    router::Router,
+};
+
+/// The version of the protocol that this hub speaks.
+const PROTOCOL: u32 = 1;
+/// A node says what it holds within this time.
+const OPENING: Duration = Duration::from_secs(15);
+/// Frames of a stream that wait for the network: what a slow reader makes the hub hold.
+const QUEUE: usize = 2;
+/// A last word to a node may take this long.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// Serves the streams of all nodes.
+pub struct SyncServer {
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// The agreements.
+    pub ledger: Arc<Ledger>,
+    /// Wakes streams.
+    pub router: Arc<Router>,
+    /// Who is connected.
+    pub fleet: Arc<Fleet>,
+    /// Who may connect.
+    pub roll: Arc<NodeRoll>,
+    /// The time.
+    pub clock: Clock,
+    /// Between two heartbeats.
+    pub heartbeat: Duration,
+    /// Steps that may read the registry at once, over all streams.
+    pub steps: Arc<Semaphore>,
+    /// Owns the streams.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub cancel: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl SyncService for SyncServer {
+    type SyncSliceStream = ReceiverStream<Result<SyncSliceResponse, Status>>;
+
+    async fn sync_slice(
+        &self,
+        request: Request<Streaming<SyncSliceRequest>>,
+    ) -> Result<Response<Self::SyncSliceStream>, Status> {
+        let peer = Peer::of(&request);
+        let node = self.roll.authorise(&peer, (self.clock)())?;
+        let mut inbound = request.into_inner();
+        let holding = opening(&mut inbound).await?;
+        let (session, first) = self.open(&node, &holding).await?;
+        let connection =
+            self.fleet.connect(&node.name, &holding.software, Revision(holding.cursor), (self.clock)());
+        let (outbound, frames) = mpsc::channel(QUEUE);
+        let stream = Stream {
+            connection,
+            router: Arc::clone(&self.router),
+            wake: self.router.register(),
+            outbound: outbound.clone(),
+            clock: Arc::clone(&self.clock),
+            heartbeat: self.heartbeat,
+            steps: Arc::clone(&self.steps),
+        };
+        let refused = self.refusal(&node, peer)?;
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            let status = tokio::select! {
+                biased;
+                () = cancel.cancelled() => Reason::ShuttingDown.status("the hub is going down; connect again"),
+                status = refused => status,
+                status = stream.run(session, first, inbound) => status,
+            };
+            tracing::info!(node = %node.name, code = ?status.code(), "a stream ended");
+            if status.code() != Code::Ok {
+                let _ = tokio::time::timeout(LAST_WORD, outbound.send(Err(status))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(frames)))
+    }
+}
+
+impl SyncServer {
+    async fn open(
+        &self,
+        node: &NodeHandle,
+        holding: &Holding,
+    ) -> Result<(Session, SyncSliceResponse), Status> {
+        let (registry, ledger) = (Arc::clone(&self.registry), Arc::clone(&self.ledger));
+        let (name, agency) = (node.name.to_string(), node.agency.to_string());
+        let holding = holding.clone();
+        let _place = self.steps.acquire().await;
+        let opened =
+            tokio::task::spawn_blocking(move || Session::open(registry, ledger, name, agency, &holding))
+                .await;
+        opened.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?.map_err(Status::from)
+    }
+
+    /// Ends, with the reason, when the node may no longer speak.
+    fn refusal(&self, node: &NodeHandle, peer: Peer) -> Result<impl Future<Output = Status> + use<>, Status> {
+        let mut states = self.roll.subscribe(&node.name)?;
+        let (roll, clock) = (Arc::clone(&self.roll), Arc::clone(&self.clock));
+        Ok(async move {
+            loop {
+                if let Err(error) = roll.authorise(&peer, clock()) {
+                    return error.into();
+                }
+                if states.changed().await.is_err() {
+                    return Reason::ShuttingDown.status("the hub is going down; connect again");
+                }
+            }
+        })
+    }
+}
+
+async fn opening(inbound: &mut Streaming<SyncSliceRequest>) -> Result<Holding, Status> {
+    let first = tokio::time::timeout(OPENING, inbound.message()).await;
+    let first = first.map_err(|_| Reason::InvalidRequest.status("the node did not say what it holds"))??;
+    match first {
+        Some(SyncSliceRequest { body: Some(Body::Holding(holding)) }) if holding.protocol == PROTOCOL => {
+            Ok(holding)
+        }
+        Some(SyncSliceRequest { body: Some(Body::Holding(holding)) }) => {
+            let theirs = holding.protocol;
+            Err(Reason::ProtocolVersion.status(format!(
+                "this hub speaks version {PROTOCOL} of the protocol and the node version {theirs}; update the older"
+            )))
+        }
+        _ => Err(Reason::InvalidRequest.field("body", "the first message says what the node holds")),
+    }
+}

@@ -1,0 +1,320 @@
+//! One node's session: what the hub believes the node holds, and what it sends next. Steps are
+//! synchronous and pure over a view of the registry; `stream.rs` runs them.
+
+use std::sync::Arc;
+
+use dancu_proto::{
+    Revision,
+    hub::v1::{
+        Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, SyncSliceResponse, sync_slice_response::Body,
+    },
+};
+use tonic::Status;
+
+use super::{
+    steps::{self, Stairs},
+    zones::Zones,
+};
+use crate::{
+    projection::{Ledger, Policy},
+    registry::{CitizenKey, Partition, Registry, StoreError, View},
+};
+
+/// A session, between two steps.
+pub(super) struct Session {
+    registry: Arc<Registry>,
+    ledger: Arc<Ledger>,
+    node: String,
+    agency: String,
+    /// The revision the node's holding stands at.
+    cursor: Revision,
+    zones: Zones,
+    /// The policy that the session works towards, and its revision.
+    target: Policy,
+    revision: Revision,
+    /// What the node may read.
+    readable: Policy,
+    doing: Doing,
+    /// What a load has looked at and what it will.
+    looked_at: u64,
+    to_look_at: u64,
+}
+
+/// What a session is in the middle of.
+enum Doing {
+    /// Nothing: deltas as they come, and a load if the zones are not settled.
+    Following,
+    /// The removals of a narrowing.
+    Removing { old_zones: Zones, old_readable: Policy, lost: Vec<Partition>, after: Option<CitizenKey> },
+    /// A delta of several frames.
+    CatchingUp { target: Revision, position: Revision, sent: bool },
+}
+
+/// The outcome of a step.
+pub(super) enum Step {
+    /// Send this, and come back.
+    Send(SyncSliceResponse),
+    /// Nothing to send, but more to look at.
+    Again,
+    /// Wait to be woken.
+    Wait,
+}
+
+impl Session {
+    /// Opens a session on what a node says it holds; the first frame is its policy.
+    pub(super) fn open(
+        registry: Arc<Registry>,
+        ledger: Arc<Ledger>,
+        node: String,
+        agency: String,
+        holding: &Holding,
+    ) -> Result<(Session, SyncSliceResponse), StoreError> {
+        let mut session = Session {
+            registry,
+            ledger,
+            node,
+            agency,
+            cursor: Revision(holding.cursor),
+            zones: Zones::nothing(),
+            target: Policy::default(),
+            revision: Revision::NONE,
+            readable: Policy::default(),
+            doing: Doing::Following,
+            looked_at: 0,
+            to_look_at: 0,
+        };
+        let registry = Arc::clone(&session.registry);
+        let view = registry.view();
+        session.ledger.catch_up(&view)?;
+        let head = view.revision()?;
+        let foreign = !holding.registry_id.is_empty() && holding.registry_id != registry.id();
+        let from_the_future = session.cursor > head;
+        // Before the founding load there was no one: what a node held then is nothing.
+        let before_founding = view.founded()?.is_some_and(|founded| session.cursor < founded);
+        let reset = foreign || from_the_future;
+        if reset || before_founding || holding.zones.is_empty() {
+            session.cursor = head;
+        } else {
+            session.zones = Zones::from_wire(&holding.zones, &view, |at| session.policy_at(at))?;
+            if session.zones.hold_nothing() {
+                session.cursor = head;
+            }
+        }
+        let held = session.zones.clone();
+        let mut frame = session.change_policy(&view, reset)?;
+        // A catch-up received in part goes on if what is held has not changed its shape.
+        if let Some(pending) = &holding.pending
+            && !reset
+            && matches!(session.doing, Doing::Following)
+            && session.zones.hold_like(&held)
+            && Revision(pending.target) <= head
+            && Revision(pending.target) > session.cursor
+        {
+            session.doing = Doing::CatchingUp {
+                target: Revision(pending.target),
+                position: Revision(pending.position).max(session.cursor),
+                sent: true,
+            };
+            if let Some(Body::Policy(policy)) = &mut frame.body {
+                policy.keep_pending = true;
+            }
+        }
+        Ok((session, frame))
+    }
+
+    fn policy_at(&self, at: Revision) -> Policy {
+        self.ledger.policy(&self.node, &self.agency, at)
+    }
+
+    /// The partitions whose changes concern this session.
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        let mut partitions: Vec<_> = self.zones.iter().flat_map(|zone| zone.policy.partitions()).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        if partitions.first() == Some(&Partition::Nation) {
+            partitions.truncate(1);
+        }
+        partitions
+    }
+
+    /// Narrows what is held to the policy as of a view, and tells the node.
+    fn change_policy(&mut self, view: &View<'_>, reset: bool) -> Result<SyncSliceResponse, StoreError> {
+        let revision = self.ledger.last_event(view.revision()?);
+        let target = self.policy_at(revision);
+        let old_zones = self.zones.clone();
+        let old_readable = std::mem::take(&mut self.readable);
+        self.zones = old_zones.narrow(revision, &target, |at| self.policy_at(at));
+        self.readable = if self.zones.settled().is_some() { target.clone() } else { self.zones.meet() };
+        // Purposes and limits of what stays readable are those of the new policy.
+        self.readable = self.readable.meet(&target);
+        let mut lost: Vec<_> = old_zones
+            .iter()
+            .flat_map(|zone| zone.policy.scopes_lost_to(&zone.policy.meet(&target)))
+            .collect();
+        lost.sort_unstable();
+        lost.dedup();
+        (self.target, self.revision) = (target, revision);
+        (self.looked_at, self.to_look_at) = (0, 0);
+        let removals_follow = !lost.is_empty() && !reset;
+        self.doing = if removals_follow {
+            Doing::Removing { old_zones, old_readable, lost, after: None }
+        } else {
+            Doing::Following
+        };
+        Ok(response(Body::Policy(PolicyFrame {
+            revision: revision.0,
+            target: self.target.to_wire(),
+            readable: self.readable.to_wire(),
+            zones: self.zones.to_wire(),
+            registry_id: self.registry.id().to_vec(),
+            reset,
+            cursor: self.cursor.0,
+            removals_follow,
+            keep_pending: false,
+        })))
+    }
+
+    /// The next thing to send.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub(super) fn step(&mut self) -> Result<Step, StoreError> {
+        let registry = Arc::clone(&self.registry);
+        let view = registry.view();
+        self.ledger.catch_up(&view)?;
+        let head = view.revision()?;
+        if view.founded()?.is_some_and(|founded| self.cursor < founded) {
+            self.zones = Zones::nothing();
+            self.cursor = head;
+            return Ok(Step::Send(self.change_policy(&view, false)?));
+        }
+        if self.policy_changed(head) {
+            return Ok(Step::Send(self.change_policy(&view, false)?));
+        }
+        match self.doing {
+            Doing::Removing { .. } => self.remove(&view),
+            Doing::CatchingUp { target, position, .. } => self.delta(&view, target, position),
+            Doing::Following => {
+                if self.cursor < head {
+                    return self.delta(&view, head, self.cursor);
+                }
+                if self.zones.settled() == Some(self.revision) { Ok(Step::Wait) } else { self.load(&view) }
+            }
+        }
+    }
+
+    fn policy_changed(&self, head: Revision) -> bool {
+        let latest = self.ledger.last_event(head);
+        latest != self.revision && self.policy_at(latest) != self.target
+    }
+
+    fn stairs(&self) -> Stairs<'_> {
+        Stairs { zones: &self.zones, readable: &self.readable, loading: self.revision }
+    }
+
+    fn remove(&mut self, view: &View<'_>) -> Result<Step, StoreError> {
+        let Doing::Removing { old_zones, old_readable, lost, after } = &self.doing else {
+            return Ok(Step::Again);
+        };
+        let old = Stairs { zones: old_zones, readable: old_readable, loading: self.revision };
+        let part = steps::removals(view, old, self.stairs(), lost, self.cursor, *after)?;
+        let frame = Delta {
+            target: self.cursor.0,
+            position: 0,
+            last: part.last,
+            narrowing: true,
+            changes: Some(part.changes),
+        };
+        if part.last {
+            self.doing = Doing::Following;
+        } else if let Doing::Removing { after, .. } = &mut self.doing {
+            *after = part.up_to;
+        }
+        Ok(Step::Send(response(Body::Delta(frame))))
+    }
+
+    fn delta(&mut self, view: &View<'_>, target: Revision, position: Revision) -> Result<Step, StoreError> {
+        let partitions = self.partitions();
+        let part = steps::delta(view, self.stairs(), &partitions, self.cursor, target, position)?;
+        let begun = matches!(self.doing, Doing::CatchingUp { sent: true, .. });
+        if part.last {
+            self.cursor = target;
+            self.doing = Doing::Following;
+        } else {
+            let sent = begun || !part.empty;
+            self.doing = Doing::CatchingUp { target, position: part.position, sent };
+        }
+        // Where nothing visible changed nothing is sent, and the next heartbeat moves the cursor.
+        if part.empty && !(begun && part.last) {
+            return Ok(Step::Again);
+        }
+        Ok(Step::Send(response(Body::Delta(Delta {
+            target: target.0,
+            position: part.position.0,
+            last: part.last,
+            narrowing: false,
+            changes: Some(part.changes),
+        }))))
+    }
+
+    fn load(&mut self, view: &View<'_>) -> Result<Step, StoreError> {
+        let after = self.zones.load_from(self.revision);
+        if self.to_look_at == 0 {
+            self.to_look_at = steps::load_size(view, &self.target, after)?.max(1);
+        }
+        let part = steps::load(view, self.stairs(), &self.target, after)?;
+        self.looked_at += part.looked_at;
+        if part.last {
+            self.zones.settle(self.revision, &self.target);
+            self.readable = self.target.clone();
+        } else if let Some((key, number)) = part.up_to {
+            // Until the node holds someone, the range looked at has no end it could name.
+            let known = self.zones.iter().next().filter(|zone| zone.revisions == [self.revision]);
+            let number = number.or(known.map(|zone| zone.up_to_number)).unwrap_or(0);
+            self.zones.advance(self.revision, &self.target, key, number);
+        }
+        if part.empty && !part.last {
+            return Ok(Step::Again);
+        }
+        Ok(Step::Send(response(Body::Load(Load {
+            zones: self.zones.to_wire(),
+            changes: Some(part.changes),
+            complete: part.last,
+            remaining: if part.last { 0 } else { self.to_look_at.saturating_sub(self.looked_at) },
+        }))))
+    }
+
+    /// Tells the node that nothing is new for it, and how far that holds.
+    pub(super) fn heartbeat(
+        &self,
+        now: time::OffsetDateTime,
+        interval: std::time::Duration,
+    ) -> SyncSliceResponse {
+        response(Body::Heartbeat(Heartbeat {
+            head: self.registry.head().0,
+            hub_time: Some(timestamp(now)),
+            cursor: self.cursor.0,
+            interval: prost_types::Duration::try_from(interval).ok(),
+        }))
+    }
+
+    /// Whether the node's cursor may be told: not in the middle of a delta of several frames.
+    pub(super) fn at_rest(&self) -> bool {
+        matches!(self.doing, Doing::Following)
+    }
+}
+
+fn response(body: Body) -> SyncSliceResponse {
+    SyncSliceResponse { body: Some(body) }
+}
+
+/// A moment, as messages carry it.
+pub(crate) fn timestamp(at: time::OffsetDateTime) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond() as i32 }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Status {
+        crate::status::of_store(&error)
+    }
+}

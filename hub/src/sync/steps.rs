@@ -1,0 +1,250 @@
+//! The steps of a session that read many citizens: removals, deltas, loads. Each reads a view of
+//! the registry and gives changes in frames of bounded size.
+
+use dancu_proto::{
+    Revision, frame,
+    hub::v1::{Change, ChangeFrame, ChangeList},
+};
+
+use super::zones::Zones;
+use crate::{
+    projection::{Policy, difference, hold},
+    registry::{CitizenKey, Partition, StoreError, StoredCitizen, View},
+};
+
+/// Changes of a frame are about this many bytes before compression.
+const FRAME: usize = 1 << 20;
+/// Citizens that one step looks at, at the most.
+const LOOKED_AT: usize = 20_000;
+/// More partitions than this are read by a scan of everyone rather than by a merge of indexes.
+const MERGED: usize = 256;
+
+/// Changes on their way into a frame.
+#[derive(Default)]
+pub(super) struct Frame {
+    list: ChangeList,
+    size: usize,
+}
+
+impl Frame {
+    fn add(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.size += 32 + change.set.len();
+            self.list.changes.push(change);
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.size >= FRAME
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list.changes.is_empty()
+    }
+
+    fn pack(&self) -> ChangeFrame {
+        frame::pack(&self.list)
+    }
+}
+
+/// What a step compares: the zones before and after, and how marks are told.
+#[derive(Clone, Copy)]
+pub(super) struct Stairs<'a> {
+    pub(super) zones: &'a Zones,
+    pub(super) readable: &'a Policy,
+    /// The policy revision that is being loaded.
+    pub(super) loading: Revision,
+}
+
+/// Part of a delta.
+pub(super) struct DeltaPart {
+    pub(super) changes: ChangeFrame,
+    pub(super) empty: bool,
+    pub(super) position: Revision,
+    /// Everything up to the target was looked at.
+    pub(super) last: bool,
+}
+
+/// The next part of the delta from `cursor` to `target`, after a position. A citizen that changed
+/// again after the target is sent as of the target.
+pub(super) fn delta(
+    view: &View<'_>,
+    stairs: Stairs<'_>,
+    partitions: &[Partition],
+    cursor: Revision,
+    target: Revision,
+    position: Revision,
+) -> Result<DeltaPart, StoreError> {
+    let mut frame = Frame::default();
+    let mut part = DeltaPart { changes: ChangeFrame::default(), empty: true, position, last: true };
+    let mut looked_at = 0;
+    let mut at = position;
+    for entry in view.feed_after(partitions, position) {
+        let (revision, key) = entry?;
+        // A part ends between two revisions, so that its position says what was sent.
+        if revision != at && (frame.full() || looked_at >= LOOKED_AT) {
+            part.last = false;
+            break;
+        }
+        at = revision;
+        looked_at += 1;
+        let Some(citizen) = view.citizen(key)? else { continue };
+        if !latest_in(&citizen, partitions, revision) {
+            continue;
+        }
+        if revision > target && !changed_between(view, key, cursor, target)? {
+            continue;
+        }
+        frame.add(change(view, stairs, key, &citizen, cursor, target)?);
+    }
+    part.position = if part.last { target.max(at) } else { at };
+    part.empty = frame.is_empty();
+    part.changes = frame.pack();
+    Ok(part)
+}
+
+/// Whether a revision is a citizen's latest in any of the partitions: earlier entries are stale.
+fn latest_in(citizen: &StoredCitizen, partitions: &[Partition], revision: Revision) -> bool {
+    let positions = citizen.feed.iter().filter(|(partition, _)| partitions.contains(partition));
+    positions.map(|(_, at)| *at).max() == Some(revision)
+}
+
+fn changed_between(
+    view: &View<'_>,
+    key: CitizenKey,
+    after: Revision,
+    up_to: Revision,
+) -> Result<bool, StoreError> {
+    Ok(view.history(key, after)?.iter().any(|at| *at <= up_to))
+}
+
+fn change(
+    view: &View<'_>,
+    stairs: Stairs<'_>,
+    key: CitizenKey,
+    citizen: &StoredCitizen,
+    from: Revision,
+    to: Revision,
+) -> Result<Vec<Change>, StoreError> {
+    let policy = stairs.zones.policy_of(key);
+    let old = view.record_at(key, citizen, from)?;
+    let new = view.record_at(key, citizen, to)?;
+    let old = hold(policy, stairs.readable, old.as_ref());
+    let new = hold(policy, stairs.readable, new.as_ref());
+    Ok(difference(old.as_ref(), new.as_ref(), stairs.loading))
+}
+
+/// Part of a load.
+pub(super) struct LoadPart {
+    pub(super) changes: ChangeFrame,
+    /// The last key looked at, and the number of the last citizen that the node now holds.
+    pub(super) up_to: Option<(CitizenKey, Option<u64>)>,
+    pub(super) empty: bool,
+    pub(super) looked_at: u64,
+    /// Everyone was looked at.
+    pub(super) last: bool,
+}
+
+/// The next part of a load: who is held under `target` and not yet so. As of the view's revision,
+/// at which the node's cursor must stand.
+pub(super) fn load(
+    view: &View<'_>,
+    stairs: Stairs<'_>,
+    target: &Policy,
+    after: Option<CitizenKey>,
+) -> Result<LoadPart, StoreError> {
+    let mut frame = Frame::default();
+    let mut part =
+        LoadPart { changes: ChangeFrame::default(), up_to: None, empty: true, looked_at: 0, last: true };
+    let mut last_number = None;
+    for row in candidates(view, &target.partitions(), after) {
+        if frame.full() || part.looked_at >= LOOKED_AT as u64 {
+            part.last = false;
+            break;
+        }
+        let (key, citizen) = row?;
+        let record = Some(&citizen.record);
+        let old = hold(stairs.zones.policy_of(key), stairs.readable, record);
+        let new = hold(target, stairs.readable, record);
+        frame.add(difference(old.as_ref(), new.as_ref(), stairs.loading));
+        last_number = new.map(|held| held.id.as_u64()).or(last_number);
+        part.looked_at += 1;
+        part.up_to = Some((key, last_number));
+    }
+    part.empty = frame.is_empty();
+    part.changes = frame.pack();
+    Ok(part)
+}
+
+type Candidates<'v> = Box<dyn Iterator<Item = Result<(CitizenKey, StoredCitizen), StoreError>> + 'v>;
+
+fn candidates<'v>(view: &'v View<'_>, partitions: &[Partition], after: Option<CitizenKey>) -> Candidates<'v> {
+    if partitions.contains(&Partition::Nation) || partitions.len() > MERGED {
+        return view.scan_after(after);
+    }
+    Box::new(view.members_after(partitions, after).filter_map(|key| match key {
+        Ok(key) => view.citizen(key).map(|citizen| citizen.map(|citizen| (key, citizen))).transpose(),
+        Err(error) => Some(Err(error)),
+    }))
+}
+
+/// How many citizens a load will look at.
+pub(super) fn load_size(
+    view: &View<'_>,
+    target: &Policy,
+    after: Option<CitizenKey>,
+) -> Result<u64, StoreError> {
+    let partitions = target.partitions();
+    if partitions.contains(&Partition::Nation) || partitions.len() > MERGED {
+        return view.citizens();
+    }
+    view.members_after(&partitions, after).try_fold(0, |count, key| key.map(|_| count + 1))
+}
+
+/// Part of a removal.
+pub(super) struct RemovalPart {
+    pub(super) changes: ChangeFrame,
+    pub(super) up_to: Option<CitizenKey>,
+    pub(super) last: bool,
+}
+
+/// The next part of what a narrowing takes away by scope, as of the cursor: the members of the lost
+/// partitions then, which are those of now and those that changed since.
+pub(super) fn removals(
+    view: &View<'_>,
+    old: Stairs<'_>,
+    new: Stairs<'_>,
+    lost: &[Partition],
+    cursor: Revision,
+    after: Option<CitizenKey>,
+) -> Result<RemovalPart, StoreError> {
+    let mut frame = Frame::default();
+    let mut part = RemovalPart { changes: ChangeFrame::default(), up_to: after, last: true };
+    let mut looked_at = 0;
+    let remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
+        let record = view.record_at(key, citizen, cursor)?;
+        let held = hold(old.zones.policy_of(key), old.readable, record.as_ref());
+        let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref());
+        Ok(difference(held.as_ref(), kept.as_ref(), new.loading))
+    };
+    for row in candidates(view, lost, after) {
+        if frame.full() || looked_at >= LOOKED_AT {
+            part.last = false;
+            break;
+        }
+        let (key, citizen) = row?;
+        frame.add(remove(key, &citizen)?);
+        looked_at += 1;
+        part.up_to = Some(key);
+    }
+    if part.last {
+        for entry in view.feed_after(lost, cursor) {
+            let (_, key) = entry?;
+            if let Some(citizen) = view.citizen(key)? {
+                frame.add(remove(key, &citizen)?);
+            }
+        }
+    }
+    part.changes = frame.pack();
+    Ok(part)
+}

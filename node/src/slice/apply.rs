@@ -1,0 +1,254 @@
+//! What the hub sends takes effect. Records and state move in one write, always; what takes several
+//! writes closes the gate first and leaves a mark, by which it is finished after a crash.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use dancu_proto::{
+    Revision, frame,
+    hub::v1::{ChangeFrame, ChangeList, Delta, Heartbeat, Holding, Load, PendingDelta, Policy},
+};
+use prost::Message;
+
+use super::{Phase, Slice, SliceError, SliceState, batch::Batch, purge, state::grants};
+
+impl Slice {
+    /// What this node holds, as it says when a stream opens.
+    #[must_use]
+    pub fn holding(&self, protocol: u32, software: &str) -> Holding {
+        let state = self.state();
+        Holding {
+            registry_id: state.registry_id.clone(),
+            cursor: state.cursor.0,
+            zones: state.zones.clone(),
+            pending: state.pending,
+            protocol,
+            software: software.to_owned(),
+        }
+    }
+
+    /// The policy has changed, or a stream has opened.
+    ///
+    /// # Errors
+    /// If the disk refuses. What was begun is finished by the next policy, or when the slice is
+    /// opened again.
+    pub fn apply_policy(&self, policy: Policy) -> Result<(), SliceError> {
+        let _applying = self.lock();
+        let mut state = (*self.state()).clone();
+        if !policy.keep_pending {
+            self.discard_pending(&mut state)?;
+        }
+        let narrows =
+            policy.reset || policy.removals_follow || state.narrowing.is_some() || loses(&state, &policy);
+        if !narrows {
+            adopt(&mut state, &policy);
+            return self.store(Batch::new(&self.0.store), state, true);
+        }
+        self.close_gate();
+        state.narrowing = Some(policy.clone());
+        if policy.reset {
+            let narrowing = state.narrowing.take();
+            state = SliceState { narrowing, ..SliceState::empty() };
+            purge::erase(&self.0.store, &mut state)?;
+        }
+        self.store(Batch::new(&self.0.store), state, true)?;
+        if policy.removals_follow { Ok(()) } else { self.finish_narrowing() }
+    }
+
+    /// Changes since the cursor, or removals of a narrowing.
+    ///
+    /// # Errors
+    /// As above, or if the changes cannot be understood.
+    pub fn apply_delta(&self, delta: &Delta) -> Result<(), SliceError> {
+        let _applying = self.lock();
+        let mut state = (*self.state()).clone();
+        let list = changes(delta.changes.as_ref())?;
+        if delta.narrowing {
+            if state.narrowing.is_none() {
+                return Err(SliceError::Corrupt("a removal without a narrowing"));
+            }
+            let mut batch = Batch::new(&self.0.store);
+            batch.apply(&list)?;
+            self.store(batch, state, false)?;
+            return if delta.last { self.finish_narrowing() } else { Ok(()) };
+        }
+        if delta.last && state.pending.is_none() {
+            let mut batch = Batch::new(&self.0.store);
+            batch.apply(&list)?;
+            state.cursor = Revision(delta.target);
+            return self.store(batch, state, true);
+        }
+        self.keep_aside(&mut state, delta, &list)?;
+        if delta.last { self.apply_pending() } else { Ok(()) }
+    }
+
+    /// A part of what a widening adds.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn apply_load(&self, load: &Load) -> Result<(), SliceError> {
+        let _applying = self.lock();
+        let mut state = (*self.state()).clone();
+        let list = changes(load.changes.as_ref())?;
+        let received = match state.phase {
+            Phase::Loading { received, .. } => received,
+            _ => 0,
+        };
+        let mut batch = Batch::new(&self.0.store);
+        batch.apply(&list)?;
+        state.zones.clone_from(&load.zones);
+        if load.complete {
+            state.readable.clone_from(&state.target);
+            state.settled = state.policy_revision;
+        }
+        state.phase =
+            Phase::Loading { received: received + list.changes.len() as u64, remaining: load.remaining };
+        self.store(batch, state, load.complete)
+    }
+
+    /// Nothing is new up to a revision.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn apply_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), SliceError> {
+        let _applying = self.lock();
+        let mut state = (*self.state()).clone();
+        let cursor = Revision(heartbeat.cursor);
+        if state.pending.is_some() || state.narrowing.is_some() || cursor <= state.cursor {
+            return Ok(());
+        }
+        state.cursor = cursor;
+        self.store(Batch::new(&self.0.store), state, false)
+    }
+
+    /// Erases everything: the node is revoked.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn erase(&self) -> Result<(), SliceError> {
+        let _applying = self.lock();
+        self.close_gate();
+        let mut state = SliceState::empty();
+        purge::erase(&self.0.store, &mut state)?;
+        self.publish(state);
+        Ok(())
+    }
+
+    /// Finishes what a crash left half done. A narrowing whose removals had not all come stays, with
+    /// the gate closed, until the hub sends them again.
+    pub(super) fn finish_interrupted(&self) -> Result<(), SliceError> {
+        let _applying = self.lock();
+        let state = self.state();
+        if state.applying {
+            self.apply_pending()?;
+        }
+        match &state.narrowing {
+            Some(policy) if !policy.removals_follow => self.finish_narrowing(),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish_narrowing(&self) -> Result<(), SliceError> {
+        let mut state = (*self.state()).clone();
+        let Some(policy) = state.narrowing.clone() else { return Ok(()) };
+        purge::strip(&self.0.store, &mut state, &grants(&policy.target))?;
+        adopt(&mut state, &policy);
+        self.store(Batch::new(&self.0.store), state, true)
+    }
+
+    fn discard_pending(&self, state: &mut SliceState) -> Result<(), SliceError> {
+        if state.pending.take().is_some() {
+            let mut batch = Batch::new(&self.0.store);
+            batch.raw().delete_range_cf(self.0.store.incoming()?, &[][..], super::keys::END);
+            self.store(batch, state.clone(), false)?;
+        }
+        Ok(())
+    }
+
+    fn keep_aside(&self, state: &mut SliceState, delta: &Delta, list: &ChangeList) -> Result<(), SliceError> {
+        let mut batch = Batch::new(&self.0.store);
+        // Frames of one delta come in the order of positions, several at one position.
+        let count = self.0.store.frames()?.count() as u64;
+        batch.raw().put_cf(self.0.store.incoming()?, count.to_be_bytes(), list.encode_to_vec());
+        state.pending = Some(PendingDelta { target: delta.target, position: delta.position });
+        state.applying = delta.last;
+        if delta.last {
+            self.close_gate();
+        }
+        self.store(batch, state.clone(), true)
+    }
+
+    /// Applies the frames kept aside, a frame a write; readers wait at the gate.
+    fn apply_pending(&self) -> Result<(), SliceError> {
+        let mut state = (*self.state()).clone();
+        let Some(pending) = state.pending else { return Ok(()) };
+        for row in self.0.store.frames()? {
+            let (key, frame) = row?;
+            let list = ChangeList::decode(&*frame).map_err(|_| SliceError::Corrupt("a frame kept aside"))?;
+            let mut batch = Batch::new(&self.0.store);
+            batch.apply(&list)?;
+            batch.raw().delete_cf(self.0.store.incoming()?, key);
+            batch.write(&mut state, false)?;
+        }
+        state.cursor = Revision(pending.target);
+        state.pending = None;
+        state.applying = false;
+        self.store(Batch::new(&self.0.store), state, true)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.0.applying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close_gate(&self) {
+        self.0.shared.write().unwrap_or_else(PoisonError::into_inner).open = false;
+    }
+
+    /// Writes a batch with its state, and lets readers see both at once.
+    fn store(&self, batch: Batch<'_>, state: SliceState, sync: bool) -> Result<(), SliceError> {
+        let mut state = state.with_phase();
+        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
+        batch.write(&mut state, sync)?;
+        shared.open = state.narrowing.is_none() && !state.applying;
+        shared.state = Arc::new(state);
+        self.0.published.send_replace(Arc::clone(&shared.state));
+        Ok(())
+    }
+
+    fn publish(&self, state: SliceState) {
+        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
+        shared.open = true;
+        shared.state = Arc::new(state);
+        self.0.published.send_replace(Arc::clone(&shared.state));
+    }
+}
+
+fn changes(frame: Option<&ChangeFrame>) -> Result<ChangeList, SliceError> {
+    match frame {
+        Some(frame) => frame::unpack(frame).map_err(|_| SliceError::Corrupt("a frame from the hub")),
+        None => Ok(ChangeList::default()),
+    }
+}
+
+/// Whether a policy takes away a whole agreement, or a field of one.
+fn loses(state: &SliceState, policy: &Policy) -> bool {
+    let new = grants(&policy.target);
+    state.target.iter().any(|old| {
+        let kept = new.iter().find(|grant| grant.handle == old.handle);
+        kept.is_none_or(|kept| !old.fields.difference(kept.fields).is_empty())
+    })
+}
+
+/// The state under a policy whose narrowing is done.
+fn adopt(state: &mut SliceState, policy: &Policy) {
+    state.registry_id.clone_from(&policy.registry_id);
+    state.cursor = Revision(policy.cursor);
+    state.zones.clone_from(&policy.zones);
+    state.policy_revision = Revision(policy.revision);
+    state.target = grants(&policy.target);
+    state.readable = grants(&policy.readable);
+    state.narrowing = None;
+    if state.is_settled() {
+        state.settled = state.policy_revision;
+        state.readable.clone_from(&state.target);
+    }
+}

@@ -1,0 +1,105 @@
+//! Changes on their way into one atomic write, with the state they lead to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dancu_proto::{
+    Delta, FieldSet, PersonalId, Record,
+    hub::v1::{Change, ChangeList},
+};
+use rocksdb::WriteBatch;
+
+use super::{
+    SliceError, SliceState, index, keys,
+    store::Store,
+    value::{self, Stored},
+};
+
+pub(super) struct Batch<'a> {
+    store: &'a Store,
+    /// What is stored now, of those that change.
+    before: HashMap<PersonalId, Option<Stored>>,
+    /// What they become.
+    after: BTreeMap<PersonalId, Option<Stored>>,
+    batch: WriteBatch,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(store: &'a Store) -> Batch<'a> {
+        Batch { store, before: HashMap::new(), after: BTreeMap::new(), batch: WriteBatch::default() }
+    }
+
+    pub(super) fn raw(&mut self) -> &mut WriteBatch {
+        &mut self.batch
+    }
+
+    /// Applies changes as the hub sent them.
+    pub(super) fn apply(&mut self, list: &ChangeList) -> Result<(), SliceError> {
+        for change in &list.changes {
+            let id = PersonalId::from_u64(change.personal_id)
+                .map_err(|_| SliceError::Corrupt("a number in what the hub sent"))?;
+            let new = if change.drop { None } else { Some(changed(self.current(id)?, change)?) };
+            self.after.insert(id, new);
+        }
+        Ok(())
+    }
+
+    /// Replaces a record that was read by the caller.
+    pub(super) fn replace(&mut self, id: PersonalId, old: Stored, new: Option<Stored>) {
+        self.before.insert(id, Some(old));
+        self.after.insert(id, new);
+    }
+
+    fn current(&mut self, id: PersonalId) -> Result<Option<Stored>, SliceError> {
+        if let Some(after) = self.after.get(&id) {
+            return Ok(after.clone());
+        }
+        let stored = self.store.record(id)?;
+        self.before.insert(id, stored.clone());
+        Ok(stored)
+    }
+
+    /// Writes the changes together with a state, whose count of citizens is brought up to date.
+    pub(super) fn write(mut self, state: &mut SliceState, sync: bool) -> Result<(), SliceError> {
+        let slice = self.store.slice()?;
+        for (id, new) in &self.after {
+            let old = match self.before.get(id) {
+                Some(old) => old.clone(),
+                None => self.store.record(*id)?,
+            };
+            let entries = |stored: &Option<Stored>| {
+                stored.as_ref().map(|stored| index::entries(*id, &stored.record)).unwrap_or_default()
+            };
+            let (entries_before, entries_after) = (entries(&old), entries(new));
+            for entry in entries_before.iter().filter(|entry| !entries_after.contains(entry)) {
+                self.batch.delete_cf(slice, entry);
+            }
+            for entry in entries_after.iter().filter(|entry| !entries_before.contains(entry)) {
+                self.batch.put_cf(slice, entry, []);
+            }
+            match new {
+                Some(stored) => self.batch.put_cf(slice, keys::record(*id), stored.encode()),
+                None if old.is_some() => self.batch.delete_cf(slice, keys::record(*id)),
+                None => {}
+            }
+            match (old.is_some(), new.is_some()) {
+                (false, true) => state.citizens += 1,
+                (true, false) => state.citizens = state.citizens.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.batch.put_cf(slice, keys::STATE, state.encode());
+        self.store.write(self.batch, sync)
+    }
+}
+
+fn changed(base: Option<Stored>, change: &Change) -> Result<Stored, SliceError> {
+    let unknown = || SliceError::Corrupt("a change of a citizen who is not held");
+    let (marks, record) = match (base, &change.grants) {
+        (base, Some(list)) => (value::marks(list), base.map(|base| base.record).unwrap_or_default()),
+        (Some(base), None) => (base.marks, base.record),
+        (None, None) => return Err(unknown()),
+    };
+    let delta = Delta { set: change.set.clone(), cleared: FieldSet::from_bits(change.cleared) };
+    let record: Record = record.apply(&delta).map_err(|_| SliceError::Corrupt("what the hub sent"))?;
+    Ok(Stored { marks, record })
+}

@@ -1,0 +1,59 @@
+//! The only place that knows the options of RocksDB.
+
+use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, WriteOptions};
+
+/// How much memory the slice may use.
+#[derive(Clone, Copy, Debug)]
+pub struct SliceOptions {
+    /// Cache of blocks read, MiB.
+    pub cache_mb: usize,
+    /// Buffer of what is being written, MiB; up to three of them at once.
+    pub write_buffer_mb: usize,
+}
+
+/// Sized for a commune of 30,000 citizens on a small machine.
+impl Default for SliceOptions {
+    fn default() -> SliceOptions {
+        SliceOptions { cache_mb: 16, write_buffer_mb: 8 }
+    }
+}
+
+pub(super) fn database(options: &SliceOptions) -> Options {
+    let mut database = Options::default();
+    database.create_if_missing(true);
+    database.create_missing_column_families(true);
+    database.set_max_background_jobs(2);
+    database.set_keep_log_file_num(3);
+    database.set_max_open_files(256);
+    database.set_max_total_wal_size((options.write_buffer_mb as u64 * 4) << 20);
+    database.set_db_write_buffer_size(options.write_buffer_mb * 3 << 20);
+    database
+}
+
+pub(super) fn table(options: &SliceOptions, cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    blocks.set_bloom_filter(10.0, false);
+    blocks.set_block_size(8 << 10);
+    blocks.set_format_version(5);
+    let mut table = Options::default();
+    table.set_block_based_table_factory(&blocks);
+    table.set_write_buffer_size(options.write_buffer_mb << 20);
+    table.set_level_compaction_dynamic_level_bytes(true);
+    table.set_compression_type(DBCompressionType::Lz4);
+    table.set_bottommost_compression_type(DBCompressionType::Zstd);
+    table
+}
+
+pub(super) fn cache(options: &SliceOptions) -> Cache {
+    Cache::new_lru_cache(options.cache_mb << 20)
+}
+
+/// On disk before the call returns.
+pub(super) fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}

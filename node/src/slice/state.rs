@@ -1,0 +1,220 @@
+//! Where the slice stands.
+
+use std::time::Duration;
+
+use dancu_proto::{
+    FieldSet, Revision,
+    hub::v1::{self as wire, PendingDelta, Zone},
+};
+use prost::Message;
+
+use super::SliceError;
+
+/// Where the slice stands. Kept in one row, written with the records it speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SliceState {
+    /// The registry the slice comes from; empty for a new node.
+    pub registry_id: Vec<u8>,
+    /// The revision at which the slice is exact.
+    pub cursor: Revision,
+    /// Under which policies each range of citizens is held: the hub's words, kept and echoed.
+    pub zones: Vec<Zone>,
+    /// The revision of the policy the slice works towards.
+    pub policy_revision: Revision,
+    /// The revision of the last policy that was loaded completely.
+    pub settled: Revision,
+    /// What the node may come to hold.
+    pub target: Vec<Grant>,
+    /// What may be read now.
+    pub readable: Vec<Grant>,
+    /// What goes on.
+    pub phase: Phase,
+    /// Citizens held.
+    pub citizens: u64,
+    /// A delta of several frames, received in part.
+    pub pending: Option<PendingDelta>,
+    /// A narrowing under way: the policy it leads to.
+    pub(super) narrowing: Option<wire::Policy>,
+    /// A delta of several frames is complete and being applied.
+    pub(super) applying: bool,
+}
+
+/// What goes on with the slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing was ever received.
+    Empty,
+    /// A widening is being loaded.
+    Loading {
+        /// Citizens received.
+        received: u64,
+        /// The hub's estimate of those to come.
+        remaining: u64,
+    },
+    /// What may no longer be held is being removed.
+    Narrowing,
+    /// The slice is what its policy gives.
+    Settled,
+}
+
+/// What one agreement gives this node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// Short number of the agreement.
+    pub handle: u32,
+    /// Its id.
+    pub agreement: String,
+    /// Its version.
+    pub version: u32,
+    /// Its title.
+    pub title: String,
+    /// Purposes: procedure or task codes.
+    pub purposes: Vec<String>,
+    /// Operations allowed.
+    pub operations: Vec<String>,
+    /// Fields given.
+    pub fields: FieldSet,
+    /// How long look-ups may go on after the hub was last heard.
+    pub offline_limit: Duration,
+}
+
+impl Grant {
+    fn from_wire(grant: &wire::Grant) -> Grant {
+        Grant {
+            handle: grant.handle,
+            agreement: grant.agreement.clone(),
+            version: grant.version,
+            title: grant.title.clone(),
+            purposes: grant.purposes.clone(),
+            operations: grant.operations.clone(),
+            fields: FieldSet::from_bits(grant.fields),
+            offline_limit: grant.offline_limit.and_then(|limit| limit.try_into().ok()).unwrap_or_default(),
+        }
+    }
+
+    fn to_wire(&self) -> wire::Grant {
+        wire::Grant {
+            handle: self.handle,
+            agreement: self.agreement.clone(),
+            version: self.version,
+            title: self.title.clone(),
+            purposes: self.purposes.clone(),
+            operations: self.operations.clone(),
+            fields: self.fields.bits(),
+            offline_limit: self.offline_limit.try_into().ok(),
+        }
+    }
+}
+
+/// The grants of a policy.
+pub(super) fn grants(list: &[wire::Grant]) -> Vec<Grant> {
+    list.iter().map(Grant::from_wire).collect()
+}
+
+/// The row as stored.
+#[derive(Clone, PartialEq, Message)]
+struct Row {
+    #[prost(bytes = "vec", tag = "1")]
+    registry_id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    cursor: u64,
+    #[prost(message, repeated, tag = "3")]
+    zones: Vec<Zone>,
+    #[prost(uint64, tag = "4")]
+    policy_revision: u64,
+    #[prost(uint64, tag = "5")]
+    settled: u64,
+    #[prost(message, repeated, tag = "6")]
+    target: Vec<wire::Grant>,
+    #[prost(message, repeated, tag = "7")]
+    readable: Vec<wire::Grant>,
+    #[prost(uint64, tag = "8")]
+    citizens: u64,
+    #[prost(message, optional, tag = "9")]
+    pending: Option<PendingDelta>,
+    #[prost(message, optional, tag = "10")]
+    narrowing: Option<wire::Policy>,
+    #[prost(bool, tag = "11")]
+    applying: bool,
+}
+
+impl SliceState {
+    /// A slice that holds nothing.
+    pub(super) fn empty() -> SliceState {
+        SliceState {
+            registry_id: Vec::new(),
+            cursor: Revision::NONE,
+            zones: Vec::new(),
+            policy_revision: Revision::NONE,
+            settled: Revision::NONE,
+            target: Vec::new(),
+            readable: Vec::new(),
+            phase: Phase::Empty,
+            citizens: 0,
+            pending: None,
+            narrowing: None,
+            applying: false,
+        }
+    }
+
+    /// Whether everyone is held under the policy that the slice works towards.
+    pub(super) fn is_settled(&self) -> bool {
+        match self.zones.as_slice() {
+            [zone] => zone.up_to == 0 && zone.policies == [self.policy_revision.0],
+            _ => false,
+        }
+    }
+
+    /// What goes on, by what is stored.
+    pub(super) fn with_phase(mut self) -> SliceState {
+        self.phase = if self.narrowing.is_some() {
+            Phase::Narrowing
+        } else if self.policy_revision == Revision::NONE {
+            Phase::Empty
+        } else if self.is_settled() {
+            Phase::Settled
+        } else {
+            match self.phase {
+                loading @ Phase::Loading { .. } => loading,
+                _ => Phase::Loading { received: 0, remaining: 0 },
+            }
+        };
+        self
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let row = Row {
+            registry_id: self.registry_id.clone(),
+            cursor: self.cursor.0,
+            zones: self.zones.clone(),
+            policy_revision: self.policy_revision.0,
+            settled: self.settled.0,
+            target: self.target.iter().map(Grant::to_wire).collect(),
+            readable: self.readable.iter().map(Grant::to_wire).collect(),
+            citizens: self.citizens,
+            pending: self.pending,
+            narrowing: self.narrowing.clone(),
+            applying: self.applying,
+        };
+        row.encode_to_vec()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<SliceState, SliceError> {
+        let row = Row::decode(bytes).map_err(|_| SliceError::Corrupt("its state"))?;
+        let state = SliceState {
+            registry_id: row.registry_id,
+            cursor: Revision(row.cursor),
+            zones: row.zones,
+            policy_revision: Revision(row.policy_revision),
+            settled: Revision(row.settled),
+            target: grants(&row.target),
+            readable: grants(&row.readable),
+            phase: Phase::Empty,
+            citizens: row.citizens,
+            pending: row.pending,
+            narrowing: row.narrowing,
+            applying: row.applying,
+        };
+        Ok(state.with_phase())
+    }
+}

@@ -1,0 +1,108 @@
+//! The slice's database: its tables and the state row.
+
+use std::path::Path;
+
+use dancu_proto::PersonalId;
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, Direction, IteratorMode, ReadOptions,
+    SingleThreaded, WriteBatch,
+};
+
+use super::{SliceError, SliceOptions, SliceState, keys, options, value::Stored};
+
+type Db = DBWithThreadMode<SingleThreaded>;
+
+/// Records, their indexes and the state.
+const SLICE: &str = "slice";
+/// Frames of a delta that is not complete yet.
+const INCOMING: &str = "incoming";
+
+pub(super) struct Store {
+    db: Db,
+}
+
+impl Store {
+    pub(super) fn open(dir: &Path, of: &SliceOptions) -> Result<Store, SliceError> {
+        let cache = options::cache(of);
+        let tables =
+            [SLICE, INCOMING].map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
+        Ok(Store { db: Db::open_cf_descriptors(&options::database(of), dir, tables)? })
+    }
+
+    pub(super) fn state(&self) -> Result<SliceState, SliceError> {
+        match self.db.get_cf(self.slice()?, keys::STATE)? {
+            Some(row) => SliceState::decode(&row),
+            None => Ok(SliceState::empty()),
+        }
+    }
+
+    pub(super) fn slice(&self) -> Result<&ColumnFamily, SliceError> {
+        self.db.cf_handle(SLICE).ok_or(SliceError::Corrupt("the list of tables"))
+    }
+
+    pub(super) fn incoming(&self) -> Result<&ColumnFamily, SliceError> {
+        self.db.cf_handle(INCOMING).ok_or(SliceError::Corrupt("the list of tables"))
+    }
+
+    pub(super) fn record(&self, id: PersonalId) -> Result<Option<Stored>, SliceError> {
+        let row = self.db.get_pinned_cf(self.slice()?, keys::record(id))?;
+        row.map(|row| Stored::decode(&row)).transpose()
+    }
+
+    /// The people that index entries with a prefix lead to.
+    pub(super) fn people(&self, prefix: &[u8], limit: usize) -> Result<Vec<PersonalId>, SliceError> {
+        let rows = self.range(self.slice()?, prefix, keys::end_of(prefix)).take(limit);
+        rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("an index"))).collect()
+    }
+
+    /// The records, from one on.
+    pub(super) fn records(
+        &self,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<(PersonalId, Stored), SliceError>>, SliceError> {
+        let (_, end) = keys::records();
+        Ok(self.range(self.slice()?, from, end.to_vec()).map(|row| {
+            let (key, value) = row?;
+            let id = keys::person(&key).ok_or(SliceError::Corrupt("a key"))?;
+            Ok((id, Stored::decode(&value)?))
+        }))
+    }
+
+    /// The frames kept aside, in order.
+    pub(super) fn frames(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), SliceError>>, SliceError> {
+        Ok(self.range(self.incoming()?, &[], keys::END.to_vec()))
+    }
+
+    fn range(
+        &self,
+        table: &ColumnFamily,
+        from: &[u8],
+        until: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), SliceError>> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(until);
+        let rows = self.db.iterator_cf_opt(table, options, IteratorMode::From(from, Direction::Forward));
+        rows.map(|row| row.map_err(SliceError::from))
+    }
+
+    pub(super) fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), SliceError> {
+        if sync {
+            self.db.write_opt(batch, &options::synced())?
+        } else {
+            self.db.write(batch)?
+        }
+        Ok(())
+    }
+
+    pub(super) fn size_on_disk(&self) -> u64 {
+        let size = |table| {
+            let files = self.db.property_int_value_cf(table, "rocksdb.total-sst-files-size").ok().flatten();
+            let memory =
+                self.db.property_int_value_cf(table, "rocksdb.cur-size-all-mem-tables").ok().flatten();
+            files.unwrap_or(0) + memory.unwrap_or(0)
+        };
+        self.slice().map_or(0, size) + self.incoming().map_or(0, size)
+    }
+}

@@ -1,0 +1,55 @@
+//! A record as stored: the agreements that cover the citizen, and the projected record.
+
+use dancu_proto::{Record, Revision, hub::v1::GrantList};
+use prost::Message;
+
+use super::SliceError;
+
+/// An agreement that covers a citizen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its handle.
+    pub handle: u32,
+    /// Not readable until the policy of this revision is settled; none for readable.
+    pub pending: Revision,
+}
+
+/// A citizen as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) marks: Vec<Mark>,
+    pub(super) record: Record,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Row {
+    #[prost(uint64, repeated, tag = "1")]
+    marks: Vec<u64>,
+    #[prost(bytes = "vec", tag = "2")]
+    record: Vec<u8>,
+}
+
+impl Stored {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let marks = self.marks.iter().flat_map(|mark| [u64::from(mark.handle), mark.pending.0]).collect();
+        Row { marks, record: self.record.as_bytes().to_vec() }.encode_to_vec()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Stored, SliceError> {
+        let row = Row::decode(bytes).map_err(|_| SliceError::Corrupt("a record"))?;
+        let mark = |pair: &[u64]| Mark { handle: pair[0] as u32, pending: Revision(pair[1]) };
+        Ok(Stored {
+            marks: row.marks.chunks_exact(2).map(mark).collect(),
+            record: Record::trusted(row.record),
+        })
+    }
+}
+
+/// Marks as the hub tells them.
+pub(super) fn marks(list: &GrantList) -> Vec<Mark> {
+    let mark = |mark: &dancu_proto::hub::v1::GrantMark| Mark {
+        handle: mark.handle,
+        pending: Revision(mark.pending),
+    };
+    list.marks.iter().map(mark).collect()
+}

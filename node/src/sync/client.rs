@@ -1,0 +1,227 @@
+//! The loop that keeps a stream to the hub: it says what the node holds, applies what comes, and
+//! opens the stream again when it breaks.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use dancu_proto::{
+    Reason, Revision,
+    channel::ConnectError,
+    hub::v1::{
+        Ack, SyncSliceRequest, SyncSliceResponse, sync_service_client::SyncServiceClient, sync_slice_request,
+        sync_slice_response::Body,
+    },
+};
+use time::OffsetDateTime;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming, transport::Channel};
+
+use super::contact::{Contact, Refusal};
+use crate::slice::{Phase, Slice, SliceError};
+
+/// The version of the protocol that this node speaks.
+const PROTOCOL: u32 = 1;
+/// Frames are at most this large on the wire.
+const LARGEST_FRAME: usize = 16 << 20;
+/// Waiting before the first attempt after a break, and the most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// A suspended node asks this often whether it may come back.
+const SUSPENDED: Duration = Duration::from_secs(5);
+/// The hub is silent for at most this long before its first heartbeat says how often it beats.
+const FIRST_SILENCE: Duration = Duration::from_secs(60);
+
+/// A connection being made.
+pub type ConnectFuture =
+    Pin<Box<dyn Future<Output = Result<Channel, Box<dyn std::error::Error + Send + Sync>>> + Send>>;
+
+/// Why a stream ended.
+enum Ended {
+    /// The line broke: try again soon.
+    Broken(String),
+    /// The hub refuses: it says why.
+    Refused(Refusal),
+    /// What came could not be stored.
+    Slice(SliceError),
+    /// The node is going down.
+    Cancelled,
+}
+
+/// Keeps the slice in step with the hub until cancelled, or until the node is revoked. `renewed`
+/// fires when the node's certificate changes: the stream is then opened anew with it.
+pub async fn run(
+    slice: Slice,
+    contact: Contact,
+    connect: impl Fn() -> ConnectFuture,
+    clock: impl Fn() -> OffsetDateTime,
+    mut renewed: impl FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    cancel: CancellationToken,
+) {
+    let mut backoff = BACKOFF.0;
+    loop {
+        let before = contact.state().last_heard;
+        let ended = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ended::Cancelled,
+            () = renewed() => Ended::Broken("the node's certificate is renewed".into()),
+            ended = stream(&slice, &contact, &connect, &clock) => ended,
+        };
+        let wait = match ended {
+            Ended::Cancelled => {
+                contact.lost(clock(), None);
+                return;
+            }
+            Ended::Refused(refusal) if refusal.reason == Reason::NodeRevoked => {
+                tracing::error!(reason = refusal.message, "this node is revoked; its slice is erased");
+                contact.lost(clock(), Some(refusal));
+                if let Err(error) = slice.erase() {
+                    tracing::error!(%error, "the slice could not be erased");
+                }
+                cancel.cancelled().await;
+                return;
+            }
+            Ended::Refused(refusal) => {
+                tracing::warn!(
+                    reason = refusal.reason.name(),
+                    message = refusal.message,
+                    "the hub refuses this node"
+                );
+                contact.lost(clock(), Some(refusal));
+                SUSPENDED
+            }
+            Ended::Slice(error) => {
+                tracing::error!(%error, "what the hub sent cannot be stored");
+                contact.lost(clock(), None);
+                BACKOFF.1
+            }
+            Ended::Broken(why) => {
+                if contact.state().connected {
+                    tracing::info!(why, "the line to the hub is down");
+                }
+                contact.lost(clock(), None);
+                // A line that stood for a moment is tried again at once.
+                backoff = if contact.state().last_heard == before {
+                    (backoff * 2).min(BACKOFF.1)
+                } else {
+                    BACKOFF.0
+                };
+                jittered(backoff)
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Nodes that lost the hub together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without randomness the wait is just not spread.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    wait.mul_f64(0.5 + f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX))
+}
+
+async fn stream(
+    slice: &Slice,
+    contact: &Contact,
+    connect: &impl Fn() -> ConnectFuture,
+    clock: &impl Fn() -> OffsetDateTime,
+) -> Ended {
+    let channel = match connect().await {
+        Ok(channel) => channel,
+        Err(error) => return Ended::Broken(error.to_string()),
+    };
+    let (outbound, requests) = mpsc::channel(4);
+    let holding = slice.holding(PROTOCOL, env!("CARGO_PKG_VERSION"));
+    let first = SyncSliceRequest { body: Some(sync_slice_request::Body::Holding(holding)) };
+    if outbound.send(first).await.is_err() {
+        return Ended::Broken("the stream could not be opened".into());
+    }
+    let mut client = SyncServiceClient::new(channel).max_decoding_message_size(LARGEST_FRAME);
+    let opened = timeout(FIRST_SILENCE, client.sync_slice(ReceiverStream::new(requests))).await;
+    let mut inbound = match opened {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return refused(&status),
+        Err(_) => return Ended::Broken("the hub did not answer".into()),
+    };
+    tracing::info!(cursor = slice.state().cursor.0, "the line to the hub stands");
+    let mut silence = FIRST_SILENCE;
+    loop {
+        let frame = match next(&mut inbound, silence).await {
+            Ok(frame) => frame,
+            Err(ended) => return ended,
+        };
+        let mut head = None;
+        if let Some(Body::Heartbeat(heartbeat)) = &frame.body {
+            head = Some(Revision(heartbeat.head));
+            let interval = heartbeat.interval.and_then(|interval| Duration::try_from(interval).ok());
+            silence = interval.map_or(FIRST_SILENCE, |interval| interval * 2 + Duration::from_secs(1));
+        }
+        // A stream that opens with a refusal is not yet a line that stands.
+        contact.heard(clock(), head);
+        if let Err(error) = apply(slice.clone(), frame).await {
+            return Ended::Slice(error);
+        }
+        acknowledge(slice, &outbound);
+    }
+}
+
+async fn next(
+    inbound: &mut Streaming<SyncSliceResponse>,
+    silence: Duration,
+) -> Result<SyncSliceResponse, Ended> {
+    match timeout(silence, inbound.message()).await {
+        Ok(Ok(Some(frame))) => Ok(frame),
+        Ok(Ok(None)) => Err(Ended::Broken("the hub closed the stream".into())),
+        Ok(Err(status)) => Err(refused(&status)),
+        Err(_) => Err(Ended::Broken("the hub fell silent".into())),
+    }
+}
+
+/// What a status means for this node.
+fn refused(status: &Status) -> Ended {
+    match Reason::of(status) {
+        Some(
+            reason @ (Reason::NodeSuspended
+            | Reason::NodeRevoked
+            | Reason::CertificateSuperseded
+            | Reason::CallerUnknown
+            | Reason::CallerNotAllowed
+            | Reason::ProtocolVersion),
+        ) => Ended::Refused(Refusal { reason, message: status.message().to_owned() }),
+        _ => match ConnectError::of(status) {
+            Some(error) => Ended::Broken(error.to_string()),
+            None => Ended::Broken(status.message().to_owned()),
+        },
+    }
+}
+
+async fn apply(slice: Slice, frame: SyncSliceResponse) -> Result<(), SliceError> {
+    let applied = tokio::task::spawn_blocking(move || match frame.body {
+        Some(Body::Policy(policy)) => slice.apply_policy(policy),
+        Some(Body::Delta(delta)) => slice.apply_delta(&delta),
+        Some(Body::Load(load)) => {
+            slice.apply_load(&load)?;
+            if let Phase::Loading { received, remaining } = slice.state().phase {
+                tracing::info!(received, remaining, "loading");
+            } else {
+                tracing::info!(citizens = slice.state().citizens, "the slice is loaded");
+            }
+            Ok(())
+        }
+        Some(Body::Heartbeat(heartbeat)) => slice.apply_heartbeat(&heartbeat),
+        None => Ok(()),
+    });
+    applied.await.unwrap_or(Err(SliceError::Corrupt("a frame from the hub")))
+}
+
+/// Tells the hub how far the node is. It is for the operator's eyes: where the queue is full, the
+/// next one says it.
+fn acknowledge(slice: &Slice, outbound: &mpsc::Sender<SyncSliceRequest>) {
+    let state = slice.state();
+    let policy = if state.phase == Phase::Settled { state.policy_revision.0 } else { 0 };
+    let ack = Ack { cursor: state.cursor.0, citizens: state.citizens, policy };
+    let _ = outbound.try_send(SyncSliceRequest { body: Some(sync_slice_request::Body::Ack(ack)) });
+}

@@ -1,0 +1,189 @@
+//! The line to the hub.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use dancu_proto::{Reason, Revision, channel::file};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+/// The line is written down at least this often while it stands: a crash makes data look at most
+/// this much older than it is, never fresher.
+const WRITTEN_EVERY: Duration = Duration::from_secs(5);
+
+/// The line to the hub: shared, watched, kept over restarts. Cheap to clone.
+#[derive(Clone)]
+pub struct Contact(Arc<Inner>);
+
+struct Inner {
+    file: PathBuf,
+    state: watch::Sender<ContactState>,
+    kept: Mutex<Kept>,
+}
+
+/// The line at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactState {
+    /// A stream stands.
+    pub connected: bool,
+    /// When the hub was last heard.
+    pub last_heard: Option<OffsetDateTime>,
+    /// The hub's latest revision, as last heard.
+    pub head: Revision,
+    /// Why the hub refuses this node, if it does.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why the hub refuses this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason.
+    pub reason: Reason,
+    /// In the words of the hub's operator.
+    pub message: String,
+}
+
+/// What is kept over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    /// Seconds since 1970; 0 for never.
+    last_heard: i64,
+    /// The latest time ever seen on this machine's clock: a clock that is turned back does not make
+    /// data look fresher.
+    latest: i64,
+    head: u64,
+    /// A suspension or revocation, which a restart must not forget.
+    refusal: Option<(String, String)>,
+}
+
+impl Contact {
+    /// The line as a file remembers it; a new one where there is no file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn open(file: &Path) -> std::io::Result<Contact> {
+        let kept: Kept = match std::fs::read(file) {
+            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kept::default(),
+            Err(error) => return Err(error),
+        };
+        let refusal = kept.refusal.as_ref().and_then(|(name, message)| {
+            let reason = Reason::ALL.iter().copied().find(|reason| reason.name() == name)?;
+            Some(Refusal { reason, message: message.clone() })
+        });
+        let last_heard = (kept.last_heard != 0)
+            .then(|| OffsetDateTime::from_unix_timestamp(kept.last_heard).ok())
+            .flatten();
+        let state = ContactState { connected: false, last_heard, head: Revision(kept.head), refusal };
+        let state = watch::Sender::new(state);
+        Ok(Contact(Arc::new(Inner { file: file.to_owned(), state, kept: Mutex::new(kept) })))
+    }
+
+    /// The line now.
+    #[must_use]
+    pub fn state(&self) -> ContactState {
+        self.0.state.borrow().clone()
+    }
+
+    /// Follows the line.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<ContactState> {
+        self.0.state.subscribe()
+    }
+
+    /// How long ago the hub was last heard; for ever if it never was. A clock that was turned back
+    /// counts as standing at the latest time it ever showed.
+    #[must_use]
+    pub fn silence(&self, now: OffsetDateTime) -> Duration {
+        let latest = {
+            let mut kept = self.kept();
+            kept.latest = kept.latest.max(now.unix_timestamp());
+            OffsetDateTime::from_unix_timestamp(kept.latest).unwrap_or(now)
+        };
+        match self.0.state.borrow().last_heard {
+            Some(heard) => (now.max(latest) - heard).try_into().unwrap_or_default(),
+            None => Duration::MAX,
+        }
+    }
+
+    /// The hub was heard.
+    pub(super) fn heard(&self, now: OffsetDateTime, head: Option<Revision>) {
+        self.0.state.send_modify(|state| {
+            state.connected = true;
+            state.refusal = None;
+            state.last_heard = Some(state.last_heard.map_or(now, |heard| heard.max(now)));
+            state.head = state.head.max(head.unwrap_or_default());
+        });
+        self.keep(now, false);
+    }
+
+    /// The stream broke, or could not be opened. A refusal is kept until the hub is heard again.
+    pub(super) fn lost(&self, now: OffsetDateTime, refusal: Option<Refusal>) {
+        self.0.state.send_modify(|state| {
+            state.connected = false;
+            if refusal.is_some() {
+                state.refusal = refusal;
+            }
+        });
+        self.keep(now, true);
+    }
+
+    fn keep(&self, now: OffsetDateTime, at_once: bool) {
+        let state = self.state();
+        let mut kept = self.kept();
+        let due = now.unix_timestamp() - kept.last_heard >= WRITTEN_EVERY.as_secs() as i64;
+        let refusal = state.refusal.map(|refusal| (refusal.reason.name().to_owned(), refusal.message));
+        if !at_once && !due && kept.refusal == refusal {
+            return;
+        }
+        *kept = Kept {
+            last_heard: state.last_heard.map_or(0, OffsetDateTime::unix_timestamp),
+            latest: kept.latest.max(now.unix_timestamp()),
+            head: state.head.0,
+            refusal,
+        };
+        let written = serde_json::to_vec(&*kept)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| file::replace(&self.0.file, &bytes, file::SECRET));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the time of the last contact cannot be written down");
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    }
+
+    #[test]
+    fn a_restart_remembers_and_a_clock_turned_back_gains_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("contact.json");
+        let contact = Contact::open(&file).unwrap();
+        assert_eq!(contact.silence(at(1000)), Duration::MAX);
+        contact.heard(at(1000), Some(Revision(7)));
+        assert_eq!(contact.silence(at(1600)), Duration::from_secs(600));
+        assert_eq!(contact.silence(at(1100)), Duration::from_secs(600));
+        let refusal = Refusal { reason: Reason::NodeSuspended, message: "audit".into() };
+        contact.lost(at(1600), Some(refusal.clone()));
+        let contact = Contact::open(&file).unwrap();
+        assert_eq!(contact.silence(at(900)), Duration::from_secs(600));
+        assert_eq!(contact.state().refusal, Some(refusal));
+        assert_eq!(contact.state().head, Revision(7));
+        contact.heard(at(1700), None);
+        assert_eq!(contact.state().refusal, None);
+    }
+}
