@@ -199,7 +199,7 @@ fn agreement(grant: &Grant, slice: &SliceState) -> AgreementStatus {
         agreement: grant.agreement.clone(),
         version: grant.version,
         title: grant.title.clone(),
-        purposes: grant.purposes.iter().cloned().collect(),
+        purposes: grant.purposes.clone(),
         operations: grant.operations.clone(),
         fields: grant.fields.iter().map(|field| field.name().to_owned()).collect(),
         offline_limit: prost_types::Duration::try_from(grant.offline_limit).ok(),

@@ -187,7 +187,7 @@ async fn verification_gives_verdicts_and_nothing_else() {
         ..Citizen::default()
     };
     let request = VerifyCitizenRequest { context: why("some"), personal_id: AN.into(), claim: Some(claim) };
-    let answer = node.client().await.verify_citizen(request).await.unwrap().into_inner();
+    let answer = Box::pin(node.client().await.verify_citizen(request)).await.unwrap().into_inner();
     let verdicts: Vec<_> = answer.verdicts.iter().map(|one| one.verdict()).collect();
     assert_eq!(verdicts, [Verdict::Match, Verdict::Mismatch, Verdict::NotAuthorised]);
     assert!(!answer.former_number && answer.freshness.is_some());

@@ -58,7 +58,7 @@ async fn unknown_and_out_of_reach_are_the_same_to_the_byte() {
         claim: Some(Citizen { sex: "1".into(), ..Citizen::default() }),
     };
     for id in [UNKNOWN, BINH] {
-        let status = node.client().await.verify_citizen(verify(id)).await.unwrap_err();
+        let status = Box::pin(node.client().await.verify_citizen(verify(id))).await.unwrap_err();
         assert_eq!(bytes(status), unknown);
     }
 }
