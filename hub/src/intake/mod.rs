@@ -1,1 +1,14 @@
-//! Intake: how values come into the registry.
+//! Intake: how values come into the registry. Everything is checked here, at the edge, and trusted
+//! inside.
+
+mod change;
+mod import;
+mod rows;
+mod validate;
+
+pub use self::{
+    change::{ChangeError, correction},
+    import::{Import, ImportError, ImportFormat, Progress, Reject, Summary},
+    rows::RowError,
+    validate::{Violation, validate},
+};

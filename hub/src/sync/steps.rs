@@ -220,7 +220,7 @@ pub(super) fn removals(
     let mut frame = Frame::default();
     let mut part = RemovalPart { changes: ChangeFrame::default(), up_to: after, last: true };
     let mut looked_at = 0;
-    let mut remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
+    let remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
         let record = view.record_at(key, citizen, cursor)?;
         let held = hold(old.zones.policy_of(key), old.readable, record.as_ref());
         let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref());

@@ -73,6 +73,19 @@ pub enum ConnectError {
     Unreachable(String),
 }
 
+/// What a server answers to a certificate that it does not accept.
+const REFUSALS: &[AlertDescription] = &[
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::CertificateRequired,
+    AlertDescription::UnknownCA,
+    AlertDescription::DecryptError,
+    AlertDescription::AccessDenied,
+];
+
 impl ConnectError {
     /// Why a call failed, where the connection is the cause. A server refuses a certificate only
     /// after the caller's part of the handshake, so that the refusal comes with the first call.
@@ -99,7 +112,12 @@ impl ConnectError {
                 None => error.source(),
             };
         }
-        ConnectError::Unreachable(last)
+        // HTTP/2 keeps only the text of an error that comes once the handshake is over.
+        let alert = last.split_once("received fatal alert: ").map(|(_, name)| name);
+        match REFUSALS.iter().find(|refusal| alert == Some(format!("{refusal:?}").as_str())) {
+            Some(refusal) => ConnectError::Refused(*refusal),
+            None => ConnectError::Unreachable(last),
+        }
     }
 
     fn from_tls(error: &rustls::Error) -> ConnectError {
@@ -109,16 +127,7 @@ impl ConnectError {
                 CertificateError::UnknownIssuer | CertificateError::BadSignature,
             ) => ConnectError::WrongAuthority,
             rustls::Error::InvalidCertificate(error) => ConnectError::Certificate(error.clone()),
-            rustls::Error::AlertReceived(
-                alert @ (AlertDescription::BadCertificate
-                | AlertDescription::UnsupportedCertificate
-                | AlertDescription::CertificateRevoked
-                | AlertDescription::CertificateExpired
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::UnknownCA
-                | AlertDescription::DecryptError
-                | AlertDescription::CertificateRequired),
-            ) => ConnectError::Refused(*alert),
+            rustls::Error::AlertReceived(alert) if REFUSALS.contains(alert) => ConnectError::Refused(*alert),
             error => ConnectError::Tls(error.clone()),
         }
     }

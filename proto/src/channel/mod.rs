@@ -3,14 +3,17 @@
 //! - [`config`]: what both sides insist on; [`identity`]: the certificate a side shows, replaced
 //!   while in use; [`pin`]: trust in an authority known only by its fingerprint.
 //! - [`listener`], [`unix`]: connections coming in; [`connector`]: connections going out.
-//! - [`peer`]: who is at the other end; [`token`]: what a node joins with.
+//! - [`peer`]: who is at the other end; [`token`]: what a node joins with; [`request`]: how it asks for
+//!   a certificate.
 
 pub mod config;
 pub mod connector;
+pub mod file;
 pub mod identity;
 pub mod listener;
 pub mod peer;
 pub mod pin;
+pub mod request;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -22,6 +25,7 @@ pub use identity::{IdentityError, SwappableIdentity};
 pub use listener::{Incoming, Limits, TlsIo, server};
 pub use peer::{Peer, PeerCertificate, PeerIdentity, UnixPeer};
 pub use pin::{Fingerprint, PinnedAuthority, WrongAuthority};
+pub use request::{RequestError, SigningRequest};
 pub use token::{Token, TokenError};
 pub use unix::UnixIo;
 

@@ -1,1 +1,0 @@
-//! TLS on real sockets.
