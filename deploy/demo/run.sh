@@ -99,7 +99,58 @@ get() { dancu-node --config "$DEMO/$1.toml" get "$2" --purpose "$3"; }
 title "The same person, $NAME of Tuyên Quang, as each node may see them"
 say "The province, registering residence:"
 show get province "$MOVER" 1.004222
-say "Social insurance, keeping its members' data:"
-show get insurance "$MOVER" "$(cat "$DEMO/vss-purpose" 2>/dev/null || echo 2.001234)"
+say "Social insurance, issuing a health-insurance card:"
+show get insurance "$MOVER" 1.001613
 say "The court of Hà Nội has no one of Tuyên Quang, and cannot tell whether the person exists:"
-refused get court "$MOVER" "$COURT_PURPOSE" || true
+refused get court "$MOVER" court.civil
+say "A purpose that no agreement gives is refused before anything is looked up:"
+refused get insurance "$MOVER" 1.004222
+
+title "The person moves to Hà Nội: one correction at the hub, and both nodes follow"
+change() { show dancu-hub change "$MOVER" "$@"; }
+change --set permanent_residence.commune=00004 --set "permanent_residence.detail=12 Hàng Bài" \
+    --set current_dwelling.commune=00004 --set "current_dwelling.detail=12 Hàng Bài" \
+    --reason "chuyển nơi thường trú" --document 2026/CT-08-0113 --effective 2026-03-01
+head=$(head_now); for node in province court; do await "$node to follow" node_cursor_at "$node" "$head"; done
+say "The province no longer holds the person:"
+refused get province "$MOVER" 1.004222
+say "The court of Hà Nội now does:"
+show get court "$MOVER" court.civil
+say "The hub can say who supplied each value, and what held before:"
+show dancu-hub citizen show "$MOVER" --history
+
+title "An agreement is narrowed: version 2 for the court gives no spouse, no children"
+sed -e 's/^version = 1/version = 2/' -e '/"spouse", "children"/s/"spouse", "children", //' \
+    deploy/agreements/court-ha-noi.toml >"$DEMO/court-ha-noi-2.toml"
+show dancu-hub agreement apply "$DEMO/court-ha-noi-2.toml"
+head=$(head_now); await "the court to follow" node_cursor_at court "$head"
+show get court "$MOVER" court.civil
+
+title "The line is cut: nodes go on answering and say how old their answers are"
+touch "$DEMO/cut"
+await "the insurance to notice" node_state_is insurance offline
+dancu-hub change "$STRANGER" --set mobile_number=0987654321 --reason "công dân đề nghị" \
+    --document 2026/DN-96-0042 --effective 2026-03-02 >/dev/null
+say "While the line is down, someone's telephone number changes at the hub. The node cannot know yet:"
+show get insurance "$STRANGER" 1.001613
+rm "$DEMO/cut"
+head=$(head_now); await "the insurance to catch up" node_cursor_at insurance "$head"
+say "The line is back, and so is the node, with what changed and nothing more:"
+show get insurance "$STRANGER" 1.001613
+
+title "A node is revoked: it is refused with the reason, and erases what it held"
+show dancu-hub node revoke court --reason "hết thời hạn thỏa thuận"
+await "the court to erase its slice" node_state_is court revoked
+show dancu-node --config "$DEMO/court.toml" status
+show dancu-hub node list
+
+say ""
+say "${green}That was Dancu.${off} The fleet, the registry and every answer above were real: nothing was replayed."
+[ "${KEEP:-}" = 1 ] || exit 0
+
+title "Left running (KEEP=1)"
+for node in province insurance; do
+    dancu-node --config "$DEMO/$node.toml" client add --name demo-client --purposes '*' --out "$DEMO/$node-client" >/dev/null
+done
+python3 deploy/demo/endpoints.py "$DEMO" "$PWD"
+trap - EXIT
