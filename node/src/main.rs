@@ -1,3 +1,10 @@
 //! `dancu-node`: caches an agency's slice, answers from it, works offline.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use dancu_node::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,1 +1,199 @@
-//! What the node can do now, and why.
+//! What the node can do now: from what it holds, from when it last heard the hub, and from what the
+//! hub last said to it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use dancu_proto::{
+    Reason,
+    node::v1::{AgreementStatus, GetStatusResponse, NodeState},
+};
+use time::OffsetDateTime;
+
+use crate::{
+    lookup::{self, Refusal},
+    slice::{Grant, Phase, Slice, SliceState},
+    sync::Contact,
+};
+
+/// Tells the time; tests tell their own.
+pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
+/// The time of this host.
+#[must_use]
+pub fn host_clock() -> Clock {
+    Arc::new(OffsetDateTime::now_utc)
+}
+
+/// Who the node is, as it enrolled.
+pub struct About {
+    /// Its name.
+    pub name: String,
+    /// The agency it serves.
+    pub agency: String,
+    /// When its certificate expires; it changes with each renewal.
+    pub certificate_expires: Box<dyn Fn() -> Option<OffsetDateTime> + Send + Sync>,
+}
+
+/// The node as the services see it.
+pub struct Node {
+    /// Who it is.
+    pub about: About,
+    /// What it holds.
+    pub slice: Slice,
+    /// Its line to the hub.
+    pub contact: Contact,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.about.name).finish_non_exhaustive()
+    }
+}
+
+/// The line to the hub at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// When the hub was last heard.
+    pub last_heard: Option<OffsetDateTime>,
+    /// How long it has been out of reach; none while connected.
+    pub offline: Option<Duration>,
+    /// The hub's latest revision, as last heard.
+    pub head: u64,
+    /// Why the hub refuses this node, and in the words of its operator.
+    pub refusal: Option<(Reason, String)>,
+}
+
+impl Line {
+    /// Whether the hub lets the node answer at all.
+    ///
+    /// # Errors
+    /// It suspended or revoked the node.
+    pub fn admits(&self) -> Result<(), Refusal> {
+        match &self.refusal {
+            Some((Reason::NodeSuspended, message)) => Err(Refusal::Suspended(message.clone())),
+            Some((Reason::NodeRevoked, message)) => Err(Refusal::Revoked(message.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The state of a node, and why, for people.
+#[must_use]
+pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
+    let longest = slice.readable.iter().map(|grant| grant.offline_limit).max();
+    match (&line.refusal, &slice.phase) {
+        (Some((Reason::NodeRevoked, message)), _) => {
+            (NodeState::Revoked, format!("revoked by the hub's operator: {message}; the slice is erased"))
+        }
+        (Some((Reason::NodeSuspended, message)), _) => {
+            (NodeState::Suspended, format!("suspended by the hub's operator: {message}; look-ups are refused"))
+        }
+        (_, Phase::Narrowing) => {
+            (NodeState::Narrowing, "removing what may no longer be held; look-ups wait".into())
+        }
+        (refusal, Phase::Empty) => {
+            let why = match refusal {
+                Some((_, message)) => format!("the hub refuses this node: {message}"),
+                None if line.offline.is_some() => "the hub is not in reach, and nothing was received yet".into(),
+                None => "waiting for the first policy".into(),
+            };
+            (NodeState::Loading, why)
+        }
+        _ if slice.target.is_empty() && slice.readable.is_empty() => (
+            NodeState::NoAgreement,
+            "no agreement gives this node anything; ask the hub's operator to apply one".into(),
+        ),
+        (refusal, phase) => match line.offline {
+            Some(offline) if longest.is_some_and(|longest| offline > longest) => (
+                NodeState::Sealed,
+                format!("the hub was last heard {} ago, longer than every agreement allows", rounded(offline)),
+            ),
+            _ if slice.readable.is_empty() => (NodeState::Loading, progress(phase)),
+            Some(offline) => {
+                let why = match refusal {
+                    Some((_, message)) => format!("the hub refuses this node: {message}"),
+                    None => "the hub is out of reach".into(),
+                };
+                (NodeState::Offline, format!("{why}; last heard {} ago", rounded(offline)))
+            }
+            None => (NodeState::Serving, if matches!(phase, Phase::Settled) { String::new() } else { progress(phase) }),
+        },
+    }
+}
+
+fn progress(phase: &Phase) -> String {
+    match phase {
+        Phase::Loading { received, remaining } => {
+            format!("loading: {received} citizens received, about {remaining} to come")
+        }
+        _ => "loading".into(),
+    }
+}
+
+/// Whole seconds are exact enough for people.
+pub(crate) fn rounded(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(duration.as_secs()))
+}
+
+impl Node {
+    /// The line to the hub now.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        let contact = self.contact.state();
+        let offline = if contact.connected { None } else { Some(self.contact.silence((self.clock)())) };
+        Line {
+            last_heard: contact.last_heard,
+            offline,
+            head: contact.head.0,
+            refusal: contact.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone())),
+        }
+    }
+
+    /// What the node can do now.
+    #[must_use]
+    pub fn state(&self) -> NodeState {
+        judge(&self.slice.state(), &self.line()).0
+    }
+
+    /// Everything about the node now.
+    #[must_use]
+    pub fn status(&self) -> GetStatusResponse {
+        let (slice, line) = (self.slice.state(), self.line());
+        let (state, explanation) = judge(&slice, &line);
+        let loading = match slice.phase {
+            Phase::Loading { received, .. } => received,
+            _ => 0,
+        };
+        GetStatusResponse {
+            node: self.about.name.clone(),
+            agency: self.about.agency.clone(),
+            state: state.into(),
+            explanation,
+            cursor: slice.cursor.0,
+            hub_head: line.head,
+            as_of: line.last_heard.map(lookup::timestamp),
+            offline: line.offline.and_then(|offline| prost_types::Duration::try_from(offline).ok()),
+            citizens: slice.citizens,
+            bytes: self.slice.size_on_disk(),
+            agreements: slice.target.iter().map(|grant| agreement(grant, &slice)).collect(),
+            certificate_expires: (self.about.certificate_expires)().map(lookup::timestamp),
+            version: env!("CARGO_PKG_VERSION").into(),
+            loading,
+        }
+    }
+}
+
+fn agreement(grant: &Grant, slice: &SliceState) -> AgreementStatus {
+    AgreementStatus {
+        agreement: grant.agreement.clone(),
+        version: grant.version,
+        title: grant.title.clone(),
+        purposes: grant.purposes.iter().cloned().collect(),
+        operations: grant.operations.clone(),
+        fields: grant.fields.iter().map(|field| field.name().to_owned()).collect(),
+        offline_limit: prost_types::Duration::try_from(grant.offline_limit).ok(),
+        loading: !matches!(slice.phase, Phase::Settled),
+    }
+}

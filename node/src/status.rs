@@ -1,1 +1,86 @@
-//! The one place where the node's errors become gRPC statuses.
+//! The one place that turns this crate's errors into what callers see.
+
+use std::time::Duration;
+
+use dancu_proto::Reason;
+use tonic::Status;
+
+use crate::{callers::UnknownCaller, lookup::Refusal};
+
+/// When to try again while a load goes on.
+const LOADING_RETRY: Duration = Duration::from_secs(5);
+
+/// When to try again while a narrowing goes on.
+const NARROWING_RETRY: Duration = Duration::from_secs(1);
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Status {
+        let message = refusal.to_string();
+        let reason = match refusal {
+            Refusal::Invalid(faults) => {
+                let faults: Vec<_> =
+                    faults.into_iter().map(|fault| (fault.field, fault.description)).collect();
+                return Reason::InvalidRequest.fields(&faults);
+            }
+            Refusal::PurposeNotAgreed(_) => Reason::PurposeNotAgreed,
+            Refusal::OperationNotAgreed(_) => Reason::OperationNotAgreed,
+            Refusal::FieldNotAgreed(_) => Reason::FieldNotAgreed,
+            Refusal::NotFound => Reason::CitizenNotFound,
+            Refusal::Loading => return Reason::SliceLoading.retry(message, LOADING_RETRY),
+            Refusal::Narrowing => return Reason::SliceNarrowing.retry(message, NARROWING_RETRY),
+            Refusal::OfflineLimitPassed => Reason::OfflineLimitPassed,
+            Refusal::NoAgreement => Reason::NoAgreement,
+            Refusal::Suspended(_) => Reason::NodeSuspended,
+            Refusal::Revoked(_) => Reason::NodeRevoked,
+            Refusal::Slice(error) => {
+                tracing::error!(%error, "the slice cannot be read");
+                return Reason::Storage.status("the slice cannot be read; the node's log has the rest");
+            }
+            Refusal::Damaged(error) => {
+                tracing::error!(%error, "a stored record is damaged");
+                return Reason::Internal.status("a stored record is damaged; the node's log has the rest");
+            }
+        };
+        reason.status(message)
+    }
+}
+
+impl From<UnknownCaller> for Status {
+    fn from(unknown: UnknownCaller) -> Status {
+        Reason::CallerUnknown.status(unknown.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::Fault;
+
+    #[test]
+    fn each_refusal_has_its_reason() {
+        for (refusal, reason) in [
+            (Refusal::PurposeNotAgreed(""), Reason::PurposeNotAgreed),
+            (Refusal::OperationNotAgreed("verify"), Reason::OperationNotAgreed),
+            (Refusal::FieldNotAgreed("full_name"), Reason::FieldNotAgreed),
+            (Refusal::NotFound, Reason::CitizenNotFound),
+            (Refusal::Loading, Reason::SliceLoading),
+            (Refusal::Narrowing, Reason::SliceNarrowing),
+            (Refusal::OfflineLimitPassed, Reason::OfflineLimitPassed),
+            (Refusal::NoAgreement, Reason::NoAgreement),
+            (Refusal::Suspended("audit".into()), Reason::NodeSuspended),
+            (Refusal::Revoked(String::new()), Reason::NodeRevoked),
+        ] {
+            assert_eq!(Reason::of(&refusal.into()), Some(reason));
+        }
+        assert!(Status::from(Refusal::Suspended("audit".into())).message().contains("audit"));
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        use tonic_types::StatusExt;
+        let fault = |field: &str| Fault { field: field.into(), description: "is missing".into() };
+        let status = Status::from(Refusal::Invalid(vec![fault("a"), fault("b")]));
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

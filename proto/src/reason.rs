@@ -111,6 +111,16 @@ impl Reason {
         Status::with_error_details(self.code(), message, details)
     }
 
+    /// A status that names every field at fault, each with what is wrong with it.
+    #[must_use]
+    pub fn fields(self, faults: &[(String, String)]) -> Status {
+        let message: Vec<_> = faults.iter().map(|(field, fault)| format!("{field}: {fault}")).collect();
+        let violations = faults.iter().map(|(field, fault)| FieldViolation::new(field, fault));
+        let mut details = self.details();
+        details.set_bad_request(violations.collect::<Vec<_>>());
+        Status::with_error_details(self.code(), message.join("; "), details)
+    }
+
     /// A status that says when to try again.
     #[must_use]
     pub fn retry(self, message: impl Into<String>, after: Duration) -> Status {

@@ -1,1 +1,126 @@
-//! The command line of `dancu-node`.
+//! `dancu-node` at a terminal.
+
+mod ask;
+mod client;
+mod connect;
+mod context;
+mod describe;
+mod failure;
+mod print;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use console::style;
+
+pub use failure::Failure;
+
+use crate::{config::Config, identity::join::join, lifecycle};
+
+/// Caches an agency's slice of the population registry, answers from it, works offline.
+#[derive(Debug, Parser)]
+#[command(name = "dancu-node", version, about)]
+pub struct Cli {
+    /// The configuration file [default: /etc/dancu/node.toml, if there is one]
+    #[arg(long, global = true, env = "DANCU_NODE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data directory, before the configuration's
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Join a hub with a one-time token from its operator
+    Join {
+        /// The hub, as https://host:port
+        #[arg(long)]
+        hub: String,
+        /// The token
+        #[arg(long, env = "DANCU_TOKEN", hide_env_values = true)]
+        token: String,
+        /// Replace the identity this node has already
+        #[arg(long)]
+        force: bool,
+    },
+    /// Run the node
+    Serve,
+    /// Show what the running node can do now
+    Status(ask::Status),
+    /// Look up a citizen by personal number (số định danh cá nhân), in force or former
+    Get(ask::Get),
+    /// Find citizens by name and date of birth, or by old 9-digit number
+    Find(ask::Find),
+    /// Compare what you hold with the record; discloses nothing
+    Verify(ask::Verify),
+    /// Manage the back-ends that may call this node
+    #[command(subcommand)]
+    Client(client::Client),
+}
+
+impl Cli {
+    /// Does what was asked. Exit codes: 1 refused or failed, 2 wrong usage, 3 not found.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.execute() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("{} {failure}", style("error:").red().bold().for_stderr());
+                failure.exit_code()
+            }
+        }
+    }
+
+    fn execute(self) -> Result<(), Failure> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if let Some(data) = self.data {
+            config.data_dir = data;
+        }
+        let mut runtime = match self.command {
+            Command::Serve => tokio::runtime::Builder::new_multi_thread(),
+            _ => tokio::runtime::Builder::new_current_thread(),
+        };
+        let runtime = runtime.enable_all().build().map_err(Failure::Runtime)?;
+        runtime.block_on(dispatch(self.command, config))
+    }
+}
+
+async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
+    match command {
+        Command::Join { hub, token, force } => {
+            let identity = join(&config.data_dir, &hub, &token, force).await?;
+            println!(
+                "joined {} as node {} of agency {}; the certificate is good until {}",
+                identity.hub_url(),
+                style(identity.name()).bold(),
+                identity.agency(),
+                print::moment(identity.expires()),
+            );
+            println!("next: dancu-node serve --data {}", config.data_dir.display());
+            Ok(())
+        }
+        Command::Serve => {
+            lifecycle::log(&config);
+            Ok(Box::pin(lifecycle::run(config)).await?)
+        }
+        Command::Status(status) => status.run(&config).await,
+        Command::Get(get) => get.run(&config).await,
+        Command::Find(find) => find.run(&config).await,
+        Command::Verify(verify) => verify.run(&config).await,
+        Command::Client(client) => client.run(&config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

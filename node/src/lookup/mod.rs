@@ -1,1 +1,19 @@
-//! Answers from the slice: get, find, verify.
+//! Answers about citizens from the slice: who asks and why is checked first ([`context`]), then what
+//! the agreements give for that purpose ([`authorise`]), and only those fields leave ([`project`]).
+
+mod authorise;
+mod batch;
+mod context;
+mod find;
+mod freshness;
+mod get;
+mod project;
+mod refusal;
+mod service;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub(crate) use freshness::timestamp;
+pub use refusal::{Fault, Refusal};
+pub use service::Lookup;

@@ -1,1 +1,0 @@
-//! Who may call this node, and for which purposes.

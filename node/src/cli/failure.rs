@@ -1,0 +1,127 @@
+//! What goes wrong at a terminal: one line, and what to do next.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use dancu_proto::{
+    Reason,
+    channel::{ConnectError, IdentityError, config::ConfigError as TlsError},
+};
+use tonic::{Code, Status};
+
+use crate::{
+    callers::{RosterError, authority::AuthorityError},
+    config::ConfigError,
+    identity::join::JoinError,
+    lifecycle::LifecycleError,
+};
+
+/// A command that fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Threads cannot be started.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+    /// Joining.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Serving.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A certificate or key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No node there.
+    #[error("no node answers at {at}: {source}; start it with `dancu-node serve`, or say where it is with --socket or --address")]
+    Connect {
+        /// Where.
+        at: String,
+        /// Why.
+        source: ConnectError,
+    },
+    /// The node says no.
+    #[error("{}", told(.0))]
+    Refused(Box<Status>),
+    /// Nobody was found.
+    #[error("no citizen matches in this node's slice for this purpose")]
+    NobodyFound,
+    /// Callers.
+    #[error(transparent)]
+    Callers(#[from] RosterError),
+    /// The agency's authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Output.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] serde_json::Error),
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Failure {
+        Failure::Refused(Box::new(status))
+    }
+}
+
+fn told(status: &Status) -> String {
+    if let Some(error) = ConnectError::of(status) {
+        return format!("the connection failed: {error}");
+    }
+    match Reason::of(status) {
+        Some(reason) => format!("{} ({})", status.message(), reason.name()),
+        None => format!("{} ({})", status.message(), status.code()),
+    }
+}
+
+impl Failure {
+    /// 1 refused or failed, 2 wrong usage, 3 not found.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Usage(_) | Failure::Config(_) => 2,
+            Failure::NobodyFound => 3,
+            Failure::Refused(status) => match status.code() {
+                Code::NotFound => 3,
+                Code::InvalidArgument => 2,
+                _ => 1,
+            },
+            _ => 1,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_tell_the_kinds_apart() {
+        let code = |failure: Failure| format!("{:?}", failure.exit_code());
+        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(code(Reason::CitizenNotFound.status("x").into()), expected(3));
+        assert_eq!(code(Reason::InvalidRequest.field("context.case_number", "is missing").into()), expected(2));
+        assert_eq!(code(Reason::NodeSuspended.status("x").into()), expected(1));
+        assert_eq!(code(Failure::NobodyFound), expected(3));
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_with_its_reason() {
+        let text = Failure::from(Reason::NodeSuspended.status("suspended: audit")).to_string();
+        assert_eq!(text, "suspended: audit (NODE_SUSPENDED)");
+    }
+}

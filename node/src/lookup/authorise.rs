@@ -1,0 +1,132 @@
+//! From a purpose and an operation to the grants that may be used, or the reason why none may.
+
+use std::time::Duration;
+
+use dancu_proto::{Field, FieldSet, Revision};
+
+use super::refusal::Refusal;
+use crate::slice::{Grant, Held, Phase, SliceState};
+
+/// What a call does, as agreements name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// Discloses fields.
+    Lookup,
+    /// Compares, and discloses nothing.
+    Verify,
+}
+
+impl Operation {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Operation::Lookup => "lookup",
+            Operation::Verify => "verify",
+        }
+    }
+}
+
+/// What a call may use.
+#[derive(Clone, Debug)]
+pub(super) struct Permit {
+    grants: Vec<Grant>,
+    settled: Revision,
+    absence: Absence,
+}
+
+/// What it means that no one is found: the same for everyone, whether held or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absence {
+    NotFound,
+    Loading,
+    PastLimit,
+}
+
+/// The grants a call may use: readable, for its purpose, with its operation, within their offline
+/// limits. `offline` is how long the hub has been out of reach.
+pub(super) fn authorise(
+    state: &SliceState,
+    purpose: &str,
+    operation: Operation,
+    offline: Option<Duration>,
+) -> Result<Permit, Refusal> {
+    let for_purpose = |grant: &&Grant| grant.purposes.iter().any(|agreed| agreed == purpose);
+    let with_operation = |grant: &&Grant| grant.operations.iter().any(|agreed| agreed == operation.name());
+    // A grant's scope is the hub's alone to know, so while anything loads no absence is certain.
+    let settled = matches!(state.phase, Phase::Settled);
+
+    let targets: Vec<_> = state.target.iter().filter(for_purpose).collect();
+    let readable: Vec<_> = state.readable.iter().filter(for_purpose).collect();
+    if targets.is_empty() && readable.is_empty() {
+        return Err(match state.phase {
+            Phase::Empty => Refusal::Loading,
+            _ if state.target.is_empty() => Refusal::NoAgreement,
+            _ => Refusal::PurposeNotAgreed(
+                "no agreement of this node has that purpose; check its code, or ask the hub's operator for an agreement",
+            ),
+        });
+    }
+    let usable: Vec<_> = readable.into_iter().filter(with_operation).collect();
+    if usable.is_empty() {
+        let coming = targets.iter().any(with_operation);
+        return Err(if coming { Refusal::Loading } else { Refusal::OperationNotAgreed(operation.name()) });
+    }
+    let within_limit = |grant: &&&Grant| offline.is_none_or(|offline| offline <= grant.offline_limit);
+    let grants: Vec<_> = usable.iter().filter(within_limit).map(|grant| (*grant).clone()).collect();
+    if grants.is_empty() {
+        return Err(Refusal::OfflineLimitPassed);
+    }
+    let absence = if grants.len() < usable.len() {
+        Absence::PastLimit
+    } else if settled {
+        Absence::NotFound
+    } else {
+        Absence::Loading
+    };
+    Ok(Permit { grants, settled: state.settled, absence })
+}
+
+impl Permit {
+    /// The fields that the agreements give for one citizen; none where none covers them, which is
+    /// the same as not knowing them.
+    pub(super) fn fields_for(&self, held: &Held) -> Option<FieldSet> {
+        let usable = |grant: &&Grant| {
+            let marks = held.marks.iter().filter(|mark| mark.handle == grant.handle);
+            marks.into_iter().any(|mark| mark.pending == Revision::NONE || mark.pending <= self.settled)
+        };
+        let covering: Vec<_> = self.grants.iter().filter(usable).collect();
+        if covering.is_empty() {
+            return None;
+        }
+        let mut fields = covering.iter().fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields));
+        // The number in force is part of every projection.
+        fields.insert(Field::PersonalId);
+        // To be found by a former number is to be told of it.
+        if held.former_number && !fields.contains(Field::FormerPersonalIds) {
+            return None;
+        }
+        Some(fields)
+    }
+
+    /// Whether any citizen at all may be asked for by a field.
+    pub(super) fn need(&self, field: Field) -> Result<(), Refusal> {
+        if self.grants.iter().any(|grant| grant.fields.contains(field)) {
+            Ok(())
+        } else {
+            Err(Refusal::FieldNotAgreed(field.name()))
+        }
+    }
+
+    /// The answer when no one is found.
+    pub(super) fn nobody(&self) -> Refusal {
+        match self.absence {
+            Absence::NotFound => Refusal::NotFound,
+            Absence::Loading => Refusal::Loading,
+            Absence::PastLimit => Refusal::OfflineLimitPassed,
+        }
+    }
+
+    /// Whether not being found means not being there for this purpose.
+    pub(super) fn absence_is_certain(&self) -> bool {
+        self.absence == Absence::NotFound
+    }
+}

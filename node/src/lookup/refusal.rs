@@ -1,0 +1,62 @@
+//! Why a look-up is refused. None of these says anything about a citizen.
+
+use crate::slice::SliceError;
+
+/// A field of the request at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which, as a path: `context.case_number`.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+impl Fault {
+    pub(super) fn new(field: impl Into<String>, description: impl Into<String>) -> Fault {
+        Fault { field: field.into(), description: description.into() }
+    }
+}
+
+/// A look-up that is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The request is malformed; every fault is named.
+    #[error("the request is malformed in {} places", .0.len())]
+    Invalid(Vec<Fault>),
+    /// The caller is not bound to the purpose, or no agreement has it.
+    #[error("{0}")]
+    PurposeNotAgreed(&'static str),
+    /// The agreements for the purpose do not have the operation.
+    #[error("no agreement for this purpose allows {0}; ask the hub's operator for an agreement that does")]
+    OperationNotAgreed(&'static str),
+    /// The agreements for the purpose do not give a field that the call cannot do without.
+    #[error("the agreements for this purpose do not give {0}, which this call needs; look up by personal number")]
+    FieldNotAgreed(&'static str),
+    /// Unknown, or outside what the purpose may see: one answer.
+    #[error("no citizen of that number in this node's slice for this purpose")]
+    NotFound,
+    /// Not among what is held, and not all that may be held is here yet.
+    #[error("the slice is still loading, so that absence proves nothing; try again later")]
+    Loading,
+    /// What may no longer be held is being removed.
+    #[error("the node is removing what it may no longer hold; try again shortly")]
+    Narrowing,
+    /// The hub was last heard too long ago.
+    #[error("the hub was last heard longer ago than the agreement allows; restore the line to the hub")]
+    OfflineLimitPassed,
+    /// Nothing is agreed.
+    #[error("no agreement gives this node anything; ask the hub's operator to apply one")]
+    NoAgreement,
+    /// Suspended by the hub's operator.
+    #[error("this node is suspended by the hub's operator: {0}")]
+    Suspended(String),
+    /// Revoked by the hub's operator.
+    #[error("this node is revoked by the hub's operator: {0}")]
+    Revoked(String),
+    /// The slice cannot be read.
+    #[error("the slice cannot be read")]
+    Slice(#[from] SliceError),
+    /// A stored record cannot be decoded.
+    #[error("a stored record is damaged")]
+    Damaged(#[from] dancu_proto::record::RecordError),
+}

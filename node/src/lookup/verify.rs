@@ -1,0 +1,267 @@
+//! Compares what a caller holds with the record, attribute by attribute, and discloses nothing else.
+//!
+//! Texts compare by what a reader sees (Unicode form and spacing do not count), names as full names
+//! and without regard to case, since papers print them in capitals. Of an address or a relative the
+//! parts that are claimed are compared. Dates compare as they are: a year alone is not a day.
+
+use dancu_proto::{
+    Field, FieldSet, Record,
+    name::same_text,
+    node::v1::{AttributeVerdict, Verdict},
+    v1::{Address, Citizen, Date, IdentityCard, Name, RegisteredArea, Relative, TemporaryAbsence, TemporaryResidence},
+};
+
+use super::refusal::{Fault, Refusal};
+
+/// The fields claimed.
+pub(super) fn claimed(claim: &Citizen) -> Result<FieldSet, Refusal> {
+    let fields = Record::encode(claim).fields();
+    if fields.is_empty() {
+        return Err(Refusal::Invalid(vec![Fault::new("claim", "claims nothing; set at least one field")]));
+    }
+    Ok(fields)
+}
+
+/// One verdict for each field claimed.
+pub(super) fn verdicts(
+    claim: &Citizen,
+    claimed: FieldSet,
+    registered: &Citizen,
+    has_value: FieldSet,
+    authorised: FieldSet,
+) -> Vec<AttributeVerdict> {
+    let verdict = |field: Field| {
+        // Whether there is a value is itself something only an agreement gives.
+        let verdict = if !authorised.contains(field) {
+            Verdict::NotAuthorised
+        } else if !has_value.contains(field) {
+            Verdict::NoValue
+        } else if agrees(field, claim, registered) {
+            Verdict::Match
+        } else {
+            Verdict::Mismatch
+        };
+        AttributeVerdict { field: dancu_proto::v1::Field::from(field).into(), verdict: verdict.into() }
+    };
+    claimed.iter().map(verdict).collect()
+}
+
+fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
+    let text = |of: fn(&Citizen) -> &String| same_text(of(claim), of(held));
+    match field {
+        Field::PersonalId => text(|c| &c.personal_id),
+        Field::FormerPersonalIds => {
+            let sorted = |c: &Citizen| sorted(c.former_personal_ids.as_ref().map(|list| &list.values));
+            sorted(claim) == sorted(held)
+        }
+        Field::FullName => of_both(&claim.full_name, &held.full_name, name),
+        Field::OtherName => claim.other_name.to_lowercase() == held.other_name.to_lowercase() || text(|c| &c.other_name),
+        Field::DateOfBirth => of_both(&claim.date_of_birth, &held.date_of_birth, date),
+        Field::Sex => text(|c| &c.sex),
+        Field::PlaceOfBirth => of_both(&claim.place_of_birth, &held.place_of_birth, address),
+        Field::PlaceOfBirthRegistration => {
+            of_both(&claim.place_of_birth_registration, &held.place_of_birth_registration, address)
+        }
+        Field::PlaceOfOrigin => of_both(&claim.place_of_origin, &held.place_of_origin, address),
+        Field::Ethnicity => text(|c| &c.ethnicity),
+        Field::Religion => text(|c| &c.religion),
+        Field::Nationality => {
+            let sorted = |c: &Citizen| sorted(c.nationality.as_ref().map(|list| &list.values));
+            sorted(claim) == sorted(held)
+        }
+        Field::BloodType => text(|c| &c.blood_type),
+        Field::OldIdNumber => text(|c| &c.old_id_number),
+        Field::IdentityCards => of_both(&claim.identity_cards, &held.identity_cards, |a, b| {
+            each(&a.items, &b.items, identity_card)
+        }),
+        Field::Father => of_both(&claim.father, &held.father, relative),
+        Field::Mother => of_both(&claim.mother, &held.mother, relative),
+        Field::Spouse => of_both(&claim.spouse, &held.spouse, relative),
+        Field::Children => {
+            of_both(&claim.children, &held.children, |a, b| each(&a.items, &b.items, relative))
+        }
+        Field::LegalRepresentative => of_both(&claim.legal_representative, &held.legal_representative, relative),
+        Field::RepresentedPersons => of_both(&claim.represented_persons, &held.represented_persons, |a, b| {
+            each(&a.items, &b.items, relative)
+        }),
+        Field::PermanentResidence => of_both(&claim.permanent_residence, &held.permanent_residence, address),
+        Field::TemporaryResidence => {
+            of_both(&claim.temporary_residence, &held.temporary_residence, temporary_residence)
+        }
+        Field::CurrentDwelling => of_both(&claim.current_dwelling, &held.current_dwelling, address),
+        Field::TemporaryAbsence => {
+            of_both(&claim.temporary_absence, &held.temporary_absence, temporary_absence)
+        }
+        Field::ResidenceFileNumber => text(|c| &c.residence_file_number),
+        Field::MaritalStatus => text(|c| &c.marital_status),
+        Field::RelationToHouseholdHead => text(|c| &c.relation_to_household_head),
+        Field::HouseholdHead => of_both(&claim.household_head, &held.household_head, relative),
+        Field::HouseholdMembers => of_both(&claim.household_members, &held.household_members, |a, b| {
+            each(&a.items, &b.items, relative)
+        }),
+        Field::DateOfDeath => of_both(&claim.date_of_death, &held.date_of_death, date),
+        Field::DateMissing => of_both(&claim.date_missing, &held.date_missing, date),
+        Field::MobileNumber => text(|c| &c.mobile_number),
+        Field::Email => text(|c| &c.email),
+    }
+}
+
+fn of_both<T>(claim: &Option<T>, held: &Option<T>, agree: impl Fn(&T, &T) -> bool) -> bool {
+    matches!((claim, held), (Some(claim), Some(held)) if agree(claim, held))
+}
+
+fn sorted(values: Option<&Vec<String>>) -> Vec<&str> {
+    let mut values: Vec<_> = values.into_iter().flatten().map(|value| value.trim()).collect();
+    values.sort_unstable();
+    values
+}
+
+/// As many, and each agrees with one of the other that no other agreed with.
+fn each<T>(claim: &[T], held: &[T], agree: impl Fn(&T, &T) -> bool) -> bool {
+    let mut left: Vec<_> = held.iter().collect();
+    claim.len() == held.len()
+        && claim.iter().all(|claimed| {
+            let found = left.iter().position(|held| agree(claimed, held));
+            found.is_some_and(|position| {
+                left.swap_remove(position);
+                true
+            })
+        })
+}
+
+fn name(claim: &Name, held: &Name) -> bool {
+    same_text(&claim.full().to_lowercase(), &held.full().to_lowercase())
+}
+
+fn date(claim: &Date, held: &Date) -> bool {
+    claim == held
+}
+
+/// A part that is not claimed agrees with anything.
+fn part(claim: &str, held: &str) -> bool {
+    claim.is_empty() || same_text(claim, held)
+}
+
+fn optional<T>(claim: &Option<T>, held: &Option<T>, agree: impl Fn(&T, &T) -> bool) -> bool {
+    claim.is_none() || of_both(claim, held, agree)
+}
+
+fn address(claim: &Address, held: &Address) -> bool {
+    // Vietnam is what an address has that names no country.
+    let country = |address: &Address| if address.country == "VN" { String::new() } else { address.country.clone() };
+    country(claim) == country(held)
+        && part(&claim.province, &held.province)
+        && part(&claim.commune, &held.commune)
+        && part(&claim.detail, &held.detail)
+        && optional(&claim.as_registered, &held.as_registered, registered_area)
+}
+
+fn registered_area(claim: &RegisteredArea, held: &RegisteredArea) -> bool {
+    part(&claim.province, &held.province)
+        && part(&claim.district, &held.district)
+        && part(&claim.commune, &held.commune)
+}
+
+fn relative(claim: &Relative, held: &Relative) -> bool {
+    optional(&claim.name, &held.name, name)
+        && part(&claim.personal_id, &held.personal_id)
+        && part(&claim.old_id_number, &held.old_id_number)
+        && (claim.nationality.is_empty()
+            || sorted(Some(&claim.nationality)) == sorted(Some(&held.nationality)))
+        && part(&claim.relation, &held.relation)
+}
+
+fn identity_card(claim: &IdentityCard, held: &IdentityCard) -> bool {
+    optional(&claim.issued_on, &held.issued_on, date)
+        && part(&claim.issued_by, &held.issued_by)
+        && optional(&claim.expires_on, &held.expires_on, date)
+}
+
+fn temporary_residence(claim: &TemporaryResidence, held: &TemporaryResidence) -> bool {
+    optional(&claim.address, &held.address, address)
+        && optional(&claim.from, &held.from, date)
+        && optional(&claim.until, &held.until, date)
+}
+
+fn temporary_absence(claim: &TemporaryAbsence, held: &TemporaryAbsence) -> bool {
+    optional(&claim.from, &held.from, date)
+        && optional(&claim.until, &held.until, date)
+        && part(&claim.reason, &held.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn citizen(json: &str) -> Citizen {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn judge(claim: &str, held: &str, authorised: FieldSet) -> Vec<Verdict> {
+        let (claim, held) = (citizen(claim), citizen(held));
+        let claimed = claimed(&claim).unwrap();
+        let has_value = Record::encode(&held).fields();
+        let verdicts = verdicts(&claim, claimed, &held, has_value, authorised);
+        verdicts.into_iter().map(|verdict| verdict.verdict()).collect()
+    }
+
+    const HELD: &str = r#"{"full_name":"Nguyễn Thị Hoà","date_of_birth":"1985-03-02","nationality":["VN","FR"],
+        "permanent_residence":{"province":"01","commune":"00004","detail":"12 Hàng  Bài"},
+        "children":[{"personal_id":"001210000001"},{"personal_id":"001210000002"}],
+        "father":{"name":"Nguyễn Văn An","personal_id":"001050000001"}}"#;
+
+    #[test]
+    fn the_four_verdicts() {
+        let authorised = [Field::FullName, Field::DateOfBirth, Field::Email].into_iter().collect();
+        let claim = r#"{"full_name":" NGUYỄN THỊ  HOÀ","date_of_birth":"1985-03-03","sex":"1","email":"a@b.vn"}"#;
+        let expected = [Verdict::Match, Verdict::Mismatch, Verdict::NotAuthorised, Verdict::NoValue];
+        assert_eq!(judge(claim, HELD, authorised), expected);
+    }
+
+    #[test]
+    fn without_authority_nothing_shows_whether_there_is_a_value() {
+        for held in [HELD, r#"{"sex":"1"}"#] {
+            let claim = r#"{"full_name":"Nguyễn Thị Hoà"}"#;
+            assert_eq!(judge(claim, held, FieldSet::EMPTY), [Verdict::NotAuthorised]);
+        }
+    }
+
+    #[test]
+    fn values_agree_as_people_mean_them() {
+        for (claim, expected) in [
+            (r#"{"full_name":{"family":"Nguyễn Thị","middle":"","given":"Hoà"}}"#, Verdict::Match),
+            // A name is its letters: without diacritics it is another.
+            (r#"{"full_name":"Nguyen Thi Hoa"}"#, Verdict::Mismatch),
+            (r#"{"date_of_birth":"1985"}"#, Verdict::Mismatch),
+            (r#"{"nationality":["FR","VN"]}"#, Verdict::Match),
+            (r#"{"nationality":["VN"]}"#, Verdict::Mismatch),
+            (r#"{"permanent_residence":{"commune":"00004"}}"#, Verdict::Match),
+            (r#"{"permanent_residence":{"commune":"00004","detail":"12 Hàng Bài"}}"#, Verdict::Match),
+            (r#"{"permanent_residence":{"commune":"00008"}}"#, Verdict::Mismatch),
+            (r#"{"permanent_residence":{"country":"FR","commune":"00004"}}"#, Verdict::Mismatch),
+            (r#"{"father":{"name":"nguyễn văn an"}}"#, Verdict::Match),
+            (r#"{"father":{"name":"Nguyễn Văn An","personal_id":"001050000002"}}"#, Verdict::Mismatch),
+            (r#"{"children":[{"personal_id":"001210000002"},{"personal_id":"001210000001"}]}"#, Verdict::Match),
+            (r#"{"children":[{"personal_id":"001210000002"}]}"#, Verdict::Mismatch),
+        ] {
+            assert_eq!(judge(claim, HELD, FieldSet::all()), [expected], "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_claim_claims_something() {
+        assert!(claimed(&Citizen::default()).is_err());
+        assert!(claimed(&citizen(r#"{"father":{}}"#)).is_err());
+    }
+
+    #[test]
+    fn every_field_can_be_compared_with_itself() {
+        let all = citizen(include_str!("../../tests/data/full_citizen.json"));
+        let fields = Record::encode(&all).fields();
+        assert_eq!(fields, FieldSet::all());
+        let verdicts = verdicts(&all, fields, &all, fields, FieldSet::all());
+        for verdict in verdicts {
+            assert_eq!(verdict.verdict(), Verdict::Match, "{:?}", verdict.field());
+        }
+    }
+}

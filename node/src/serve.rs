@@ -1,1 +1,0 @@
-//! The gRPC server that agency back-ends call.

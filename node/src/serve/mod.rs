@@ -1,0 +1,177 @@
+//! Where back-ends call: the same services over mutual TLS and over a Unix socket.
+
+mod health;
+mod node_service;
+mod tls;
+
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use dancu_proto::{
+    DESCRIPTORS,
+    channel::{self, ClientAuth, Incoming, config::ConfigError as TlsError},
+    node::v1::{citizen_service_server::CitizenServiceServer, node_service_server::NodeServiceServer},
+};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+use tonic_health::server::health_reporter;
+
+pub use health::Health;
+pub use node_service::StatusService;
+pub use tls::{ServingCertificate, ServingError};
+
+use crate::{
+    callers::Roster,
+    config::{Config, ConfigError, Limits},
+    lookup::Lookup,
+    state::Node,
+};
+
+/// The largest request: a batch of 10,000 numbers, and some.
+const MAX_REQUEST: usize = 1 << 20;
+
+/// The node cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificates.
+    #[error(transparent)]
+    Certificate(#[from] ServingError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address is not free.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The services' descriptors.
+    #[error("reflection cannot be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// Serving itself.
+    #[error("serving failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// The services, and the handle that tells their health.
+///
+/// # Errors
+/// The descriptors are damaged.
+pub fn services(node: &Arc<Node>, roster: &Arc<Roster>, owner: u32) -> Result<(Routes, Health), ServeError> {
+    let (reporter, health) = health_reporter();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("dancu.node.v1.CitizenService")
+            .with_service_name("dancu.node.v1.NodeService")
+            .with_service_name("grpc.health.v1.Health")
+    };
+    let lookup = Lookup::new(Arc::clone(node), Arc::clone(roster));
+    let status = StatusService::new(Arc::clone(node), Arc::clone(roster), owner);
+    let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
+        .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok((routes, Health::new(Arc::clone(node), reporter)))
+}
+
+/// Addresses that are bound and not yet served.
+pub struct Listeners {
+    tls: Option<(TcpListener, Arc<ServerConfig>)>,
+    unix: Option<(PathBuf, u32)>,
+    limits: Limits,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// An address is not free, or TLS cannot be set up.
+    pub async fn bind(config: &Config, certificate: &ServingCertificate) -> Result<Listeners, ServeError> {
+        let tls = match config.listen.tcp()? {
+            Some(address) => {
+                let listener = TcpListener::bind(address).await;
+                let listener = listener
+                    .map_err(|source| ServeError::Listen { address: address.to_string(), source })?;
+                let clients = ClientAuth::Required(certificate.client_roots()?);
+                Some((listener, channel::server_config(certificate.shown(), clients)?))
+            }
+            None => None,
+        };
+        let mode = config.listen.unix_mode()?;
+        let unix = config.listen.unix().map(|path| (path.to_owned(), mode));
+        Ok(Listeners { tls, unix, limits: config.limits.clone() })
+    }
+
+    /// The TLS address, with the port that the system chose where none was given.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
+    /// Serves until cancelled, and then until the calls under way are answered. Must be called within
+    /// a runtime; `ready` is called once both addresses accept connections.
+    ///
+    /// # Errors
+    /// The Unix socket cannot be bound, or serving fails.
+    pub async fn serve(
+        self,
+        routes: Routes,
+        cancel: CancellationToken,
+        ready: impl FnOnce(),
+    ) -> Result<(), ServeError> {
+        let limits = channel::Limits { connections: self.limits.connections, ..channel::Limits::default() };
+        let unix = match self.unix {
+            Some((path, mode)) => {
+                if let Some(parent) = path.parent() {
+                    // Its absence shows when the socket is bound, with a better error.
+                    let _ = fs::create_dir_all(parent);
+                }
+                let incoming = Incoming::unix(&path, mode, limits, cancel.clone());
+                Some(incoming.map_err(|source| ServeError::Listen {
+                    address: path.display().to_string(),
+                    source,
+                })?)
+            }
+            None => None,
+        };
+        let tls =
+            self.tls.map(|(listener, config)| Incoming::tls(listener, config, limits, cancel.clone()));
+        let (over_tls, over_unix) = (server(&self.limits), server(&self.limits));
+        ready();
+        let (tls_routes, stop) = (routes.clone(), cancel.clone());
+        tokio::try_join!(
+            async move {
+                let Some(incoming) = tls else { return Ok(()) };
+                let mut server = over_tls;
+                server
+                    .add_routes(tls_routes)
+                    .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+                    .await
+            },
+            async move {
+                let Some(incoming) = unix else { return Ok(()) };
+                let mut server = over_unix;
+                server
+                    .add_routes(routes)
+                    .serve_with_incoming_shutdown(incoming, cancel.cancelled_owned())
+                    .await
+            },
+        )?;
+        Ok(())
+    }
+}
+
+fn server(limits: &Limits) -> Server {
+    channel::server()
+        .timeout(limits.request_timeout)
+        .max_concurrent_streams(limits.streams_per_connection)
+}
