@@ -72,11 +72,7 @@ pub struct Listen {
 
 impl Default for Listen {
     fn default() -> Listen {
-        Listen {
-            tcp: "127.0.0.1:7443".into(),
-            unix: "/run/dancu/node.sock".into(),
-            unix_mode: "660".into(),
-        }
+        Listen { tcp: "127.0.0.1:7443".into(), unix: "/run/dancu/node.sock".into(), unix_mode: "660".into() }
     }
 }
 
@@ -281,7 +277,8 @@ impl Config {
             return Err(ConfigError::Value { key: "tls", fault });
         }
         for entry in &self.callers {
-            let fault = |fault: callers::EntryError| ConfigError::Value { key: "callers", fault: fault.to_string() };
+            let fault =
+                |fault: callers::EntryError| ConfigError::Value { key: "callers", fault: fault.to_string() };
             entry.caller().map_err(fault)?;
         }
         Ok(())

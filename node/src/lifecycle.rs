@@ -1,6 +1,6 @@
 //! One place for signals and for everything that runs: started in order, stopped together.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::channel::{HUB_SERVER_NAME, Timeouts, connect};
 use sd_notify::NotifyState;
@@ -19,7 +19,7 @@ use crate::{
     serve::{self, Listeners, ServeError, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
-    sync::{self, Contact},
+    sync::{self, ConnectFuture, Contact},
 };
 
 /// How long background work may take to end once calls are drained.
@@ -59,6 +59,9 @@ pub enum LifecycleError {
     /// Signals.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
+    /// A fault of this software.
+    #[error("serving broke off for a fault of this software; its log has the rest")]
+    Panicked,
     /// Calls under way, or the sync, did not end in time.
     #[error("stopped, though something was still running")]
     NotDrained,
@@ -82,10 +85,12 @@ pub fn log(config: &Config) {
 pub async fn run(config: Config) -> Result<(), LifecycleError> {
     let clock = host_clock();
     let data = config.data_dir.clone();
-    let owner = fs::metadata("/proc/self").map_err(|source| LifecycleError::Data { path: data.clone(), source })?.uid();
+    let owner = fs::metadata("/proc/self")
+        .map_err(|source| LifecycleError::Data { path: data.clone(), source })?
+        .uid();
     let identity = Arc::new(NodeIdentity::load(&data)?);
     let slice = open_slice(&config)?;
-    let contact = Contact::open(&slice, clock());
+    let contact = open_contact(&config)?;
     let roster = Roster::load(&config.callers, CallersFile::of(&config.agency_dir()))?;
     let certificate = ServingCertificate::open(&config, clock())?;
     let listeners = Listeners::bind(&config, &certificate).await?;
@@ -106,13 +111,20 @@ pub async fn run(config: Config) -> Result<(), LifecycleError> {
     let hub = config.hub.url.clone().unwrap_or_else(|| identity.hub_url().to_owned());
     let dial = {
         let identity = Arc::clone(&identity);
-        move || to_hub(Arc::clone(&identity), hub.clone())
+        move || -> ConnectFuture { Box::pin(to_hub(Arc::clone(&identity), hub.clone())) }
+    };
+    let renewed = {
+        let identity = Arc::clone(&identity);
+        move || -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            let mut renewals = identity.renewals();
+            Box::pin(async move { drop(renewals.changed().await) })
+        }
     };
     tasks.spawn({
         let (identity, dial, cancel) = (Arc::clone(&identity), dial.clone(), cancel.clone());
         async move { renew_loop(&identity, dial, OffsetDateTime::now_utc, cancel).await }
     });
-    tasks.spawn(sync::run(slice, contact, dial, cancel.clone()));
+    tasks.spawn(sync::run(slice, contact, dial, OffsetDateTime::now_utc, renewed, cancel.clone()));
     tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
     tasks.spawn(Arc::clone(&certificate).keep(clock.clone(), cancel.clone()));
     tasks.spawn(health.follow(cancel.clone()));
@@ -129,7 +141,7 @@ pub async fn run(config: Config) -> Result<(), LifecycleError> {
     let stopped = tokio::select! {
         served = serving => {
             cancel.cancel();
-            served.unwrap_or(Ok(())).map_err(LifecycleError::from)
+            served.map_err(|_| LifecycleError::Panicked)?.map_err(LifecycleError::from)
         }
         signalled = until_told_to_stop(&roster, &certificate) => signalled,
     };
@@ -151,6 +163,11 @@ fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
     Slice::open(&path, &options).map_err(|source| LifecycleError::Slice { path, source })
 }
 
+fn open_contact(config: &Config) -> Result<Contact, LifecycleError> {
+    let path = config.data_dir.join("contact.json");
+    Contact::open(&path).map_err(|source| LifecycleError::Data { path, source })
+}
+
 /// A new connection to the hub, with the certificate that is current.
 async fn to_hub(
     identity: Arc<NodeIdentity>,
@@ -160,10 +177,7 @@ async fn to_hub(
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reads callers and certificates again.
-async fn until_told_to_stop(
-    roster: &Roster,
-    certificate: &ServingCertificate,
-) -> Result<(), LifecycleError> {
+async fn until_told_to_stop(roster: &Roster, certificate: &ServingCertificate) -> Result<(), LifecycleError> {
     let listen = |kind| signal(kind).map_err(LifecycleError::Signals);
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

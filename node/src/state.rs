@@ -87,16 +87,19 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
         (Some((Reason::NodeRevoked, message)), _) => {
             (NodeState::Revoked, format!("revoked by the hub's operator: {message}; the slice is erased"))
         }
-        (Some((Reason::NodeSuspended, message)), _) => {
-            (NodeState::Suspended, format!("suspended by the hub's operator: {message}; look-ups are refused"))
-        }
+        (Some((Reason::NodeSuspended, message)), _) => (
+            NodeState::Suspended,
+            format!("suspended by the hub's operator: {message}; look-ups are refused"),
+        ),
         (_, Phase::Narrowing) => {
             (NodeState::Narrowing, "removing what may no longer be held; look-ups wait".into())
         }
         (refusal, Phase::Empty) => {
             let why = match refusal {
                 Some((_, message)) => format!("the hub refuses this node: {message}"),
-                None if line.offline.is_some() => "the hub is not in reach, and nothing was received yet".into(),
+                None if line.offline.is_some() => {
+                    "the hub is not in reach, and nothing was received yet".into()
+                }
                 None => "waiting for the first policy".into(),
             };
             (NodeState::Loading, why)
@@ -108,7 +111,10 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
         (refusal, phase) => match line.offline {
             Some(offline) if longest.is_some_and(|longest| offline > longest) => (
                 NodeState::Sealed,
-                format!("the hub was last heard {} ago, longer than every agreement allows", rounded(offline)),
+                format!(
+                    "the hub was last heard {} ago, longer than every agreement allows",
+                    rounded(offline)
+                ),
             ),
             _ if slice.readable.is_empty() => (NodeState::Loading, progress(phase)),
             Some(offline) => {
@@ -118,7 +124,10 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
                 };
                 (NodeState::Offline, format!("{why}; last heard {} ago", rounded(offline)))
             }
-            None => (NodeState::Serving, if matches!(phase, Phase::Settled) { String::new() } else { progress(phase) }),
+            None => (
+                NodeState::Serving,
+                if matches!(phase, Phase::Settled) { String::new() } else { progress(phase) },
+            ),
         },
     }
 }

@@ -81,6 +81,9 @@ mod tests {
         let fault = |field: &str| Fault { field: field.into(), description: "is missing".into() };
         let status = Status::from(Refusal::Invalid(vec![fault("a"), fault("b")]));
         let violations = status.get_details_bad_request().unwrap().field_violations;
-        assert_eq!(violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
     }
 }

@@ -30,9 +30,7 @@ pub enum EntryError {
     #[error("a caller has no name")]
     Name,
     /// Not known by exactly one thing.
-    #[error(
-        "caller {0}: give exactly one of certificate_sha256, certificate_subject and unix_uid"
-    )]
+    #[error("caller {0}: give exactly one of certificate_sha256, certificate_subject and unix_uid")]
     KnownBy(String),
     /// Not a fingerprint.
     #[error("caller {0}: certificate_sha256 is not 64 hexadecimal digits")]
@@ -52,9 +50,9 @@ impl Entry {
             return Err(EntryError::Name);
         }
         let known_by = match (&self.certificate_sha256, &self.certificate_subject, self.unix_uid) {
-            (Some(text), None, None) => KnownBy::Certificate(
-                sha256(text).ok_or_else(|| EntryError::Fingerprint(self.name.clone()))?,
-            ),
+            (Some(text), None, None) => {
+                KnownBy::Certificate(sha256(text).ok_or_else(|| EntryError::Fingerprint(self.name.clone()))?)
+            }
             (None, Some(name), None) if !name.is_empty() => KnownBy::Subject(name.clone()),
             (None, None, Some(uid)) => KnownBy::User(uid),
             _ => return Err(EntryError::KnownBy(self.name.clone())),
@@ -77,7 +75,8 @@ fn sha256(text: &str) -> Option<[u8; 32]> {
         .filter(|c| *c != ':')
         .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
     (digits.len() == 64).then_some(bytes)?.try_into().ok()
 }
 

@@ -69,13 +69,17 @@ impl Purposes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownCaller {
     /// A certificate that is not listed.
-    #[error("this certificate belongs to no caller of this node; add it with `dancu-node client add`, or to [[callers]] in its configuration")]
+    #[error(
+        "this certificate belongs to no caller of this node; add it with `dancu-node client add`, or to [[callers]] in its configuration"
+    )]
     Certificate,
     /// A certificate that was valid when the connection was made.
     #[error("this certificate has expired; make another with `dancu-node client add`")]
     Expired,
     /// A Unix user that is not listed.
-    #[error("user {0} is no caller of this node; add it to [[callers]] in its configuration with unix_uid = {0}")]
+    #[error(
+        "user {0} is no caller of this node; add it to [[callers]] in its configuration with unix_uid = {0}"
+    )]
     User(u32),
     /// Neither certificate nor Unix user.
     #[error("the connection shows no certificate; connect with the certificate of a caller")]

@@ -82,7 +82,8 @@ impl Add {
             ("authority.crt", authority.certificate_pem().to_owned(), file::PUBLIC),
         ] {
             let path = out.join(name);
-            file::replace(&path, content.as_bytes(), mode).map_err(|source| Failure::File { path, source })?;
+            file::replace(&path, content.as_bytes(), mode)
+                .map_err(|source| Failure::File { path, source })?;
         }
         // Last, so that a caller who is listed has the files.
         callers.add(Entry {
@@ -112,12 +113,13 @@ impl List {
             println!("no back-end may call; add one with `dancu-node client add`");
             return Ok(());
         }
-        let known_by = |entry: &Entry| match (&entry.certificate_sha256, &entry.certificate_subject, entry.unix_uid) {
-            (Some(sha256), ..) => format!("certificate {}", sha256.chars().take(16).collect::<String>()),
-            (_, Some(subject), _) => format!("certificate of {subject}"),
-            (.., Some(uid)) => format!("Unix user {uid}"),
-            _ => String::new(),
-        };
+        let known_by =
+            |entry: &Entry| match (&entry.certificate_sha256, &entry.certificate_subject, entry.unix_uid) {
+                (Some(sha256), ..) => format!("certificate {}", sha256.chars().take(16).collect::<String>()),
+                (_, Some(subject), _) => format!("certificate of {subject}"),
+                (.., Some(uid)) => format!("Unix user {uid}"),
+                _ => String::new(),
+            };
         let rows = entries
             .iter()
             .map(|entry| vec![entry.name.clone(), known_by(entry), entry.purposes.join(", ")])
@@ -129,9 +131,7 @@ impl List {
 
 #[cfg(test)]
 mod tests {
-    use dancu_proto::channel::{
-        Peer, PeerCertificate, SwappableIdentity, identity::certificates_from_pem,
-    };
+    use dancu_proto::channel::{Peer, PeerCertificate, SwappableIdentity, identity::certificates_from_pem};
 
     use super::*;
     use crate::callers::Roster;

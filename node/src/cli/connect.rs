@@ -49,7 +49,9 @@ impl Target {
             _ => {
                 let socket = self.socket.as_deref().or(config.listen.unix());
                 let socket = socket.ok_or_else(|| {
-                    Failure::Usage("the configuration has no Unix socket; say where the node is with --address".into())
+                    Failure::Usage(
+                        "the configuration has no Unix socket; say where the node is with --address".into(),
+                    )
                 })?;
                 let channel = connect_unix(socket, &Timeouts::default()).await;
                 channel.map_err(|source| Failure::Connect { at: socket.display().to_string(), source })

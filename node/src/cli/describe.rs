@@ -4,7 +4,10 @@ use dancu_proto::{
     Field, ProvinceCode,
     area::Areas,
     codes,
-    v1::{Address, Citizen, IdentityCard, Relative, RelativeList, StringList, TemporaryAbsence, TemporaryResidence},
+    v1::{
+        Address, Citizen, IdentityCard, Relative, RelativeList, StringList, TemporaryAbsence,
+        TemporaryResidence,
+    },
 };
 
 /// A field's value in words; none where it has none.
@@ -32,9 +35,7 @@ pub(super) fn describe(field: Field, citizen: &Citizen) -> Option<String> {
         Field::Nationality => list(citizen.nationality.as_ref()),
         Field::BloodType => code(&citizen.blood_type),
         Field::OldIdNumber => text(&citizen.old_id_number),
-        Field::IdentityCards => {
-            lines(citizen.identity_cards.as_ref()?.items.iter().map(identity_card))
-        }
+        Field::IdentityCards => lines(citizen.identity_cards.as_ref()?.items.iter().map(identity_card)),
         Field::Father => relative(citizen.father.as_ref()?),
         Field::Mother => relative(citizen.mother.as_ref()?),
         Field::Spouse => relative(citizen.spouse.as_ref()?),
@@ -132,7 +133,9 @@ mod tests {
         assert_eq!(describe(Field::Sex, &citizen).unwrap(), "Nữ (2)");
         assert_eq!(describe(Field::Ethnicity, &citizen).unwrap(), "Kinh (01)");
         let residence = describe(Field::PermanentResidence, &citizen).unwrap();
-        assert!(residence.starts_with("12 Hàng Bài, Phường Ba Đình (00004), ") && residence.ends_with("(01)"));
+        assert!(
+            residence.starts_with("12 Hàng Bài, Phường Ba Đình (00004), ") && residence.ends_with("(01)")
+        );
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub enum Failure {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// No node there.
-    #[error("no node answers at {at}: {source}; start it with `dancu-node serve`, or say where it is with --socket or --address")]
+    #[error(
+        "no node answers at {at}: {source}; start it with `dancu-node serve`, or say where it is with --socket or --address"
+    )]
     Connect {
         /// Where.
         at: String,
@@ -114,7 +116,10 @@ mod tests {
         let code = |failure: Failure| format!("{:?}", failure.exit_code());
         let expected = |code: u8| format!("{:?}", ExitCode::from(code));
         assert_eq!(code(Reason::CitizenNotFound.status("x").into()), expected(3));
-        assert_eq!(code(Reason::InvalidRequest.field("context.case_number", "is missing").into()), expected(2));
+        assert_eq!(
+            code(Reason::InvalidRequest.field("context.case_number", "is missing").into()),
+            expected(2)
+        );
         assert_eq!(code(Reason::NodeSuspended.status("x").into()), expected(1));
         assert_eq!(code(Failure::NobodyFound), expected(3));
     }

@@ -23,7 +23,7 @@ pub(super) fn json(value: &Value) -> Result<(), Failure> {
 
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
     table.add_rows(rows);
     println!("{table}");
@@ -96,7 +96,11 @@ pub(super) fn verdicts(verdicts: &[AttributeVerdict]) {
     };
     let rows = verdicts.iter().filter_map(|one| {
         let field = Field::try_from(one.field).ok()?;
-        Some(vec![field.spec().label_vi.to_owned(), field.name().to_owned(), words(one.verdict()).to_string()])
+        Some(vec![
+            field.spec().label_vi.to_owned(),
+            field.name().to_owned(),
+            words(one.verdict()).to_string(),
+        ])
     });
     table(&["Thông tin", "Field", "Kết quả / Verdict"], rows.collect());
 }
@@ -175,7 +179,10 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
     let mut rows = vec![
         vec!["Revision".into(), format!("{} (hub: {})", status.cursor, status.hub_head)],
         vec!["Hub last heard".into(), or_dash(local(status.as_of.as_ref()))],
-        vec!["Out of reach for".into(), or_dash(span(status.offline.as_ref()).map(|offline| rounded(offline).to_string()))],
+        vec![
+            "Out of reach for".into(),
+            or_dash(span(status.offline.as_ref()).map(|offline| rounded(offline).to_string())),
+        ],
         vec!["Citizens".into(), format!("{} ({})", status.citizens, size(status.bytes))],
         vec!["Certificate until".into(), or_dash(local(status.certificate_expires.as_ref()))],
         vec!["Software".into(), status.version.clone()],

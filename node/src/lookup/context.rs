@@ -57,7 +57,8 @@ pub(super) fn wanted(fields: &[i32]) -> Result<FieldSet, Refusal> {
     for (position, number) in fields.iter().enumerate() {
         match Field::try_from(*number) {
             Ok(field) => wanted.insert(field),
-            Err(_) => faults.push(Fault::new(format!("fields[{position}]"), format!("no field has number {number}"))),
+            Err(_) => faults
+                .push(Fault::new(format!("fields[{position}]"), format!("no field has number {number}"))),
         }
     }
     if faults.is_empty() { Ok(wanted) } else { Err(Refusal::Invalid(faults)) }
@@ -112,7 +113,9 @@ mod tests {
         assert_eq!(wanted(&[]).unwrap(), FieldSet::all());
         assert_eq!(wanted(&[6, 6]).unwrap().iter().collect::<Vec<_>>(), [Field::Sex]);
         for unknown in [0, -1, 35] {
-            assert!(matches!(wanted(&[6, unknown]), Err(Refusal::Invalid(faults)) if faults[0].field == "fields[1]"));
+            assert!(
+                matches!(wanted(&[6, unknown]), Err(Refusal::Invalid(faults)) if faults[0].field == "fields[1]")
+            );
         }
     }
 }

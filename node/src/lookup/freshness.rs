@@ -7,7 +7,11 @@ use time::OffsetDateTime;
 
 /// The freshness of an answer from the slice at a revision.
 #[must_use]
-pub fn freshness(revision: Revision, last_heard: Option<OffsetDateTime>, offline: Option<Duration>) -> Freshness {
+pub fn freshness(
+    revision: Revision,
+    last_heard: Option<OffsetDateTime>,
+    offline: Option<Duration>,
+) -> Freshness {
     Freshness {
         revision: revision.0,
         as_of: last_heard.map(timestamp),

@@ -30,7 +30,9 @@ pub enum Refusal {
     #[error("no agreement for this purpose allows {0}; ask the hub's operator for an agreement that does")]
     OperationNotAgreed(&'static str),
     /// The agreements for the purpose do not give a field that the call cannot do without.
-    #[error("the agreements for this purpose do not give {0}, which this call needs; look up by personal number")]
+    #[error(
+        "the agreements for this purpose do not give {0}, which this call needs; look up by personal number"
+    )]
     FieldNotAgreed(&'static str),
     /// Unknown, or outside what the purpose may see: one answer.
     #[error("no citizen of that number in this node's slice for this purpose")]

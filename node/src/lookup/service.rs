@@ -131,7 +131,8 @@ impl CitizenService for Lookup {
         Ok(Response::new(response.await?))
     }
 
-    type BatchGetCitizensStream = Pin<Box<dyn Stream<Item = Result<BatchGetCitizensResponse, Status>> + Send>>;
+    type BatchGetCitizensStream =
+        Pin<Box<dyn Stream<Item = Result<BatchGetCitizensResponse, Status>> + Send>>;
 
     async fn batch_get_citizens(
         &self,

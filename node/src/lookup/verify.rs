@@ -8,7 +8,10 @@ use dancu_proto::{
     Field, FieldSet, Record,
     name::same_text,
     node::v1::{AttributeVerdict, Verdict},
-    v1::{Address, Citizen, Date, IdentityCard, Name, RegisteredArea, Relative, TemporaryAbsence, TemporaryResidence},
+    v1::{
+        Address, Citizen, Date, IdentityCard, Name, RegisteredArea, Relative, StringList, TemporaryAbsence,
+        TemporaryResidence,
+    },
 };
 
 use super::refusal::{Fault, Refusal};
@@ -51,11 +54,10 @@ fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
     match field {
         Field::PersonalId => text(|c| &c.personal_id),
         Field::FormerPersonalIds => {
-            let sorted = |c: &Citizen| sorted(c.former_personal_ids.as_ref().map(|list| &list.values));
-            sorted(claim) == sorted(held)
+            strings(claim.former_personal_ids.as_ref()) == strings(held.former_personal_ids.as_ref())
         }
         Field::FullName => of_both(&claim.full_name, &held.full_name, name),
-        Field::OtherName => claim.other_name.to_lowercase() == held.other_name.to_lowercase() || text(|c| &c.other_name),
+        Field::OtherName => same_text(&claim.other_name.to_lowercase(), &held.other_name.to_lowercase()),
         Field::DateOfBirth => of_both(&claim.date_of_birth, &held.date_of_birth, date),
         Field::Sex => text(|c| &c.sex),
         Field::PlaceOfBirth => of_both(&claim.place_of_birth, &held.place_of_birth, address),
@@ -65,10 +67,7 @@ fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
         Field::PlaceOfOrigin => of_both(&claim.place_of_origin, &held.place_of_origin, address),
         Field::Ethnicity => text(|c| &c.ethnicity),
         Field::Religion => text(|c| &c.religion),
-        Field::Nationality => {
-            let sorted = |c: &Citizen| sorted(c.nationality.as_ref().map(|list| &list.values));
-            sorted(claim) == sorted(held)
-        }
+        Field::Nationality => strings(claim.nationality.as_ref()) == strings(held.nationality.as_ref()),
         Field::BloodType => text(|c| &c.blood_type),
         Field::OldIdNumber => text(|c| &c.old_id_number),
         Field::IdentityCards => of_both(&claim.identity_cards, &held.identity_cards, |a, b| {
@@ -80,10 +79,14 @@ fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
         Field::Children => {
             of_both(&claim.children, &held.children, |a, b| each(&a.items, &b.items, relative))
         }
-        Field::LegalRepresentative => of_both(&claim.legal_representative, &held.legal_representative, relative),
-        Field::RepresentedPersons => of_both(&claim.represented_persons, &held.represented_persons, |a, b| {
-            each(&a.items, &b.items, relative)
-        }),
+        Field::LegalRepresentative => {
+            of_both(&claim.legal_representative, &held.legal_representative, relative)
+        }
+        Field::RepresentedPersons => {
+            of_both(&claim.represented_persons, &held.represented_persons, |a, b| {
+                each(&a.items, &b.items, relative)
+            })
+        }
         Field::PermanentResidence => of_both(&claim.permanent_residence, &held.permanent_residence, address),
         Field::TemporaryResidence => {
             of_both(&claim.temporary_residence, &held.temporary_residence, temporary_residence)
@@ -108,6 +111,10 @@ fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
 
 fn of_both<T>(claim: &Option<T>, held: &Option<T>, agree: impl Fn(&T, &T) -> bool) -> bool {
     matches!((claim, held), (Some(claim), Some(held)) if agree(claim, held))
+}
+
+fn strings(list: Option<&StringList>) -> Vec<&str> {
+    sorted(list.map(|list| &list.values))
 }
 
 fn sorted(values: Option<&Vec<String>>) -> Vec<&str> {
@@ -148,7 +155,8 @@ fn optional<T>(claim: &Option<T>, held: &Option<T>, agree: impl Fn(&T, &T) -> bo
 
 fn address(claim: &Address, held: &Address) -> bool {
     // Vietnam is what an address has that names no country.
-    let country = |address: &Address| if address.country == "VN" { String::new() } else { address.country.clone() };
+    let country =
+        |address: &Address| if address.country == "VN" { String::new() } else { address.country.clone() };
     country(claim) == country(held)
         && part(&claim.province, &held.province)
         && part(&claim.commune, &held.commune)
@@ -213,7 +221,8 @@ mod tests {
     #[test]
     fn the_four_verdicts() {
         let authorised = [Field::FullName, Field::DateOfBirth, Field::Email].into_iter().collect();
-        let claim = r#"{"full_name":" NGUYỄN THỊ  HOÀ","date_of_birth":"1985-03-03","sex":"1","email":"a@b.vn"}"#;
+        let claim =
+            r#"{"full_name":" NGUYỄN THỊ  HOÀ","date_of_birth":"1985-03-03","sex":"1","email":"a@b.vn"}"#;
         let expected = [Verdict::Match, Verdict::Mismatch, Verdict::NotAuthorised, Verdict::NoValue];
         assert_eq!(judge(claim, HELD, authorised), expected);
     }
@@ -241,7 +250,10 @@ mod tests {
             (r#"{"permanent_residence":{"country":"FR","commune":"00004"}}"#, Verdict::Mismatch),
             (r#"{"father":{"name":"nguyễn văn an"}}"#, Verdict::Match),
             (r#"{"father":{"name":"Nguyễn Văn An","personal_id":"001050000002"}}"#, Verdict::Mismatch),
-            (r#"{"children":[{"personal_id":"001210000002"},{"personal_id":"001210000001"}]}"#, Verdict::Match),
+            (
+                r#"{"children":[{"personal_id":"001210000002"},{"personal_id":"001210000001"}]}"#,
+                Verdict::Match,
+            ),
             (r#"{"children":[{"personal_id":"001210000002"}]}"#, Verdict::Mismatch),
         ] {
             assert_eq!(judge(claim, HELD, FieldSet::all()), [expected], "{claim}");

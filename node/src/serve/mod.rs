@@ -99,8 +99,8 @@ impl Listeners {
         let tls = match config.listen.tcp()? {
             Some(address) => {
                 let listener = TcpListener::bind(address).await;
-                let listener = listener
-                    .map_err(|source| ServeError::Listen { address: address.to_string(), source })?;
+                let listener =
+                    listener.map_err(|source| ServeError::Listen { address: address.to_string(), source })?;
                 let clients = ClientAuth::Required(certificate.client_roots()?);
                 Some((listener, channel::server_config(certificate.shown(), clients)?))
             }
@@ -129,22 +129,22 @@ impl Listeners {
         ready: impl FnOnce(),
     ) -> Result<(), ServeError> {
         let limits = channel::Limits { connections: self.limits.connections, ..channel::Limits::default() };
-        let unix = match self.unix {
-            Some((path, mode)) => {
-                if let Some(parent) = path.parent() {
-                    // Its absence shows when the socket is bound, with a better error.
-                    let _ = fs::create_dir_all(parent);
+        let unix =
+            match self.unix {
+                Some((path, mode)) => {
+                    if let Some(parent) = path.parent() {
+                        // Its absence shows when the socket is bound, with a better error.
+                        let _ = fs::create_dir_all(parent);
+                    }
+                    let incoming = Incoming::unix(&path, mode, limits, cancel.clone());
+                    Some(incoming.map_err(|source| ServeError::Listen {
+                        address: path.display().to_string(),
+                        source,
+                    })?)
                 }
-                let incoming = Incoming::unix(&path, mode, limits, cancel.clone());
-                Some(incoming.map_err(|source| ServeError::Listen {
-                    address: path.display().to_string(),
-                    source,
-                })?)
-            }
-            None => None,
-        };
-        let tls =
-            self.tls.map(|(listener, config)| Incoming::tls(listener, config, limits, cancel.clone()));
+                None => None,
+            };
+        let tls = self.tls.map(|(listener, config)| Incoming::tls(listener, config, limits, cancel.clone()));
         let (over_tls, over_unix) = (server(&self.limits), server(&self.limits));
         ready();
         let (tls_routes, stop) = (routes.clone(), cancel.clone());
@@ -171,7 +171,5 @@ impl Listeners {
 }
 
 fn server(limits: &Limits) -> Server {
-    channel::server()
-        .timeout(limits.request_timeout)
-        .max_concurrent_streams(limits.streams_per_connection)
+    channel::server().timeout(limits.request_timeout).max_concurrent_streams(limits.streams_per_connection)
 }

@@ -112,8 +112,7 @@ impl ServingCertificate {
         let mut authorities = certificates_from_pem(self.authority.certificate_pem().as_bytes())?;
         for path in &self.client_authorities {
             let found = certificates_from_pem(&read(path)?);
-            authorities
-                .extend(found.map_err(|source| ServingError::Content { path: path.clone(), source })?);
+            authorities.extend(found.map_err(|source| ServingError::Content { path: path.clone(), source })?);
         }
         Ok(roots(&authorities)?)
     }
@@ -126,8 +125,10 @@ impl ServingCertificate {
     pub fn renew(&self, now: OffsetDateTime) -> Result<(), ServingError> {
         let (chain, key) = match &self.source {
             Source::Files { certificate, key } => {
-                let content =
-                    |path: &PathBuf| { let path = path.clone(); move |source| ServingError::Content { path, source } };
+                let content = |path: &PathBuf| {
+                    let path = path.clone();
+                    move |source| ServingError::Content { path, source }
+                };
                 let chain = certificates_from_pem(&read(certificate)?).map_err(content(certificate))?;
                 (chain, key_from_pem(&read(key)?).map_err(content(key))?)
             }
