@@ -13,6 +13,8 @@ mod commit;
 mod journal;
 mod partition;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writer;
 

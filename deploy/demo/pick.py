@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Picks people for the demo from the synthetic population (JSON Lines on standard input).
+
+Prints a JSON object: `mover`, a living adult of Tuyên Quang of whom much is known; `stranger`, a
+living person of Cà Mau, outside the slices of province and court; `ids`, a few more of Tuyên Quang.
+"""
+import json
+import sys
+
+mover = stranger = None
+ids = []
+for line in sys.stdin:
+    person = json.loads(line)
+    if "date_of_death" in person or "temporary_residence" in person:
+        continue
+    home = person.get("permanent_residence", {})
+    if person.get("current_dwelling", home).get("commune") != home.get("commune"):
+        continue
+    province, year = home.get("province"), person["date_of_birth"][:4]
+    if province == "08" and "1965" <= year <= "1995":
+        wanted = ("spouse", "father", "mother", "old_id_number", "identity_cards", "religion")
+        if mover is None and all(field in person for field in wanted):
+            mover = person
+        elif len(ids) < 5:
+            ids.append(person["personal_id"])
+    elif province == "96" and stranger is None:
+        stranger = person
+    if mover and stranger and len(ids) == 5:
+        break
+if not (mover and stranger):
+    sys.exit("the population has no one to show")
+json.dump({
+    "mover": mover["personal_id"],
+    "name": mover["full_name"] if isinstance(mover["full_name"], str) else " ".join(mover["full_name"].values()),
+    "stranger": stranger["personal_id"],
+    "ids": ids,
+}, sys.stdout, ensure_ascii=False)

@@ -1,0 +1,255 @@
+//! The registry against a model that keeps every version of everyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dancu_proto::{
+    Field, FieldSet,
+    v1::{Address, Citizen, Date, Name},
+};
+use proptest::prelude::*;
+
+use super::*;
+
+const COMMUNES: [&str; 4] = ["00004", "00008", "00688", "00691"];
+
+fn number(person: u8) -> u64 {
+    1_185_000_000 + u64::from(person)
+}
+
+fn citizen(person: u8, commune: u8, other: u8) -> Citizen {
+    Citizen {
+        personal_id: format!("{:012}", number(person)),
+        full_name: Some(Name::from_full("Nguyễn Văn An")),
+        date_of_birth: Some(Date::from_number(19_850_101 + u32::from(person % 20))),
+        permanent_residence: Some(Address {
+            commune: COMMUNES[usize::from(commune) % COMMUNES.len()].into(),
+            ..Address::default()
+        }),
+        other_name: if other == 0 { String::new() } else { format!("n{other}") },
+        ..Citizen::default()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// New values, or a new person.
+    Put(u8, u8, u8),
+    /// A field emptied.
+    Clear(u8),
+    /// A number replaced by another.
+    Renumber(u8, u8),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0u8..6, 0u8..4, 0u8..3).prop_map(|(p, c, o)| Step::Put(p, c, o)),
+        1 => (0u8..6).prop_map(Step::Clear),
+        1 => (0u8..6, 100u8..120).prop_map(|(p, n)| Step::Renumber(p, n)),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// Versions of each person, by key: the record from a revision on.
+type Model = BTreeMap<u64, BTreeMap<u64, Record>>;
+
+fn open(dir: &std::path::Path) -> Registry {
+    Registry::open(dir, Arc::default(), system_clock()).unwrap()
+}
+
+fn update(person: Person, set: &Citizen, clear: FieldSet) -> Commit {
+    let updates = vec![CitizenUpdate { person, set: Record::encode(set), clear }];
+    Commit {
+        origin: Origin { source: "test".into(), ..Origin::default() },
+        content: Content::Citizens(updates),
+    }
+}
+
+use dancu_proto::{PersonalId, Record};
+
+fn run(founding: u8, steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    Registry::create(dir.path()).unwrap();
+    let mut registry = open(dir.path());
+    let mut model = Model::new();
+    if founding > 0 {
+        let mut load = registry.bulk_load().unwrap();
+        let mut rows = load.run_builder();
+        for person in (0..founding).rev() {
+            let record = Record::encode(&citizen(person, person, 0));
+            rows.push(CitizenKey(number(person)), 1, record.as_bytes()).unwrap();
+        }
+        rows.finish().unwrap();
+        load.merge(&**registry.store(), &Default::default()).unwrap();
+        let done = runtime.block_on(registry.finish_bulk_load(load, Origin::default())).unwrap();
+        for person in 0..founding {
+            let record = Record::encode(&citizen(person, person, 0));
+            model.entry(number(person)).or_default().insert(done.revision.0, record);
+        }
+    }
+    // Which number leads to whom.
+    let mut numbers: BTreeMap<u64, u64> = model.keys().map(|key| (*key, *key)).collect();
+    for step in steps {
+        let before = registry.head();
+        let (key, commit) = match step {
+            Step::Reopen => {
+                registry.close();
+                drop(registry);
+                registry = open(dir.path());
+                assert_eq!(registry.head(), before);
+                continue;
+            }
+            Step::Put(person, commune, other) => {
+                let key = *numbers.entry(number(person)).or_insert(number(person));
+                let mut set = citizen(person, commune, other);
+                if let Some(versions) = model.get(&key) {
+                    // A record keeps the number in force.
+                    let last = versions.values().last().unwrap();
+                    set.personal_id = last.personal_id().unwrap().to_string();
+                }
+                let id = PersonalId::from_u64(number(person)).unwrap();
+                (key, update(Person::KnownOrNew(id), &set, FieldSet::EMPTY))
+            }
+            Step::Clear(person) => {
+                let Some(key) = numbers.get(&number(person)).copied() else { continue };
+                let id = PersonalId::from_u64(number(person)).unwrap();
+                let clear = [Field::OtherName].into_iter().collect();
+                (key, update(Person::Known(id), &Citizen::default(), clear))
+            }
+            Step::Renumber(person, to) => {
+                let Some(key) = numbers.get(&number(person)).copied() else { continue };
+                let taken = numbers.get(&number(to)).is_some_and(|owner| *owner != key);
+                let set = Citizen { personal_id: format!("{:012}", number(to)), ..Citizen::default() };
+                let id = PersonalId::from_u64(number(person)).unwrap();
+                let commit = update(Person::Known(id), &set, FieldSet::EMPTY);
+                if taken {
+                    let refused = runtime.block_on(registry.commit(commit));
+                    assert!(matches!(refused, Err(CommitError::NumberTaken)));
+                    assert_eq!(registry.head(), before);
+                    continue;
+                }
+                numbers.insert(number(to), key);
+                (key, commit)
+            }
+        };
+        let Content::Citizens(updates) = &commit.content else { unreachable!() };
+        let given = dancu_proto::Delta { set: updates[0].set.as_bytes().to_vec(), cleared: updates[0].clear };
+        let old = model.get(&key).and_then(|v| v.values().last().cloned()).unwrap_or_default();
+        let new = old.apply(&given).unwrap();
+        let done = runtime.block_on(registry.commit(commit)).unwrap();
+        assert_eq!(done.unchanged, old == new);
+        if old != new {
+            assert_eq!(done.revision, before.next(), "revisions have no gap");
+            model.entry(key).or_default().insert(done.revision.0, new);
+        }
+        check(&registry, &model, &numbers);
+    }
+    check(&registry, &model, &numbers);
+}
+
+fn check(registry: &Registry, model: &Model, numbers: &BTreeMap<u64, u64>) {
+    let view = registry.view();
+    let head = view.revision().unwrap().0;
+    assert_eq!(view.citizens().unwrap(), model.len() as u64);
+    for (number, key) in numbers.iter().filter(|(_, key)| model.contains_key(key)) {
+        let found = view.resolve(PersonalId::from_u64(*number).unwrap()).unwrap();
+        assert_eq!(found.map(|(key, _)| key.0), Some(*key), "found by any number they ever had");
+    }
+    let at = |key: u64, revision: u64| {
+        model[&key].range(..=revision).next_back().map(|(_, record)| record.clone())
+    };
+    for key in model.keys() {
+        let citizen = view.citizen(CitizenKey(*key)).unwrap().unwrap();
+        for revision in 0..=head {
+            let record = view.record_at(CitizenKey(*key), &citizen, Revision(revision)).unwrap();
+            assert_eq!(record, at(*key, revision), "as of {revision}");
+        }
+        // Law 5: the source of each value is the last revision that brought it.
+        for field in citizen.record.fields().iter() {
+            let since =
+                model[key].iter().rev().take_while(|(_, r)| r.value(field) == citizen.record.value(field));
+            let first = since.last().map(|(revision, _)| Revision(*revision));
+            assert_eq!(citizen.source_of(field).or(view.founded().unwrap()), first, "{field}");
+        }
+    }
+    let founded = view.founded().unwrap().map_or(0, |at| at.0);
+    let mut partitions: BTreeSet<Partition> = [Partition::Nation].into();
+    for record in model.values().flat_map(|versions| versions.values()) {
+        partitions.extend(partitions_of(record));
+    }
+    for partition in partitions {
+        let entries: Vec<_> = view.feed_after(&[partition], Revision::NONE).map(Result::unwrap).collect();
+        let people: BTreeSet<_> = entries.iter().map(|(_, key)| key.0).collect();
+        assert_eq!(people.len(), entries.len(), "each citizen once in a feed");
+        let within = |record: Option<Record>| {
+            record.is_some_and(|r| partition == Partition::Nation || partitions_of(&r).contains(&partition))
+        };
+        for (key, versions) in model {
+            let touched = versions.keys().filter(|r| **r > founded || versions.len() == 1 && **r != founded);
+            let touched = touched.filter(|r| within(at(*key, **r)) || within(at(*key, **r - 1))).max();
+            let entry = entries.iter().find(|(_, k)| k.0 == *key).map(|(r, _)| r.0);
+            assert_eq!(entry, touched.copied(), "the latest change that touched the partition");
+        }
+        if partition != Partition::Nation {
+            let members: BTreeSet<_> = view.members_after(&[partition], None).map(|k| k.unwrap().0).collect();
+            let expected = model.keys().copied().filter(|key| within(at(*key, head))).collect();
+            assert_eq!(members, expected);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn the_registry_is_what_the_model_says(founding in 0u8..5, steps in prop::collection::vec(step(), 1..25)) {
+        run(founding, steps);
+    }
+}
+
+#[tokio::test]
+async fn a_contribution_is_carried_out_once() {
+    let dir = tempfile::tempdir().unwrap();
+    Registry::create(dir.path()).unwrap();
+    let registry = open(dir.path());
+    let mut commit = update(
+        Person::KnownOrNew(PersonalId::from_u64(number(1)).unwrap()),
+        &citizen(1, 0, 0),
+        FieldSet::EMPTY,
+    );
+    commit.origin.contribution = Some(uuid::Uuid::now_v7());
+    let (a, b) = tokio::join!(registry.commit(commit.clone()), registry.commit(commit.clone()));
+    assert_ne!(a.unwrap().unchanged, b.unwrap().unchanged);
+    assert!(registry.commit(commit).await.unwrap().unchanged);
+    assert_eq!(registry.head(), Revision(1));
+}
+
+#[test]
+fn what_held_and_what_was_known_are_two_things() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    Registry::create(dir.path()).unwrap();
+    let registry = open(dir.path());
+    let id = PersonalId::from_u64(number(1)).unwrap();
+    let named = |name: &str, from: u32| {
+        let set = Citizen { other_name: name.into(), ..citizen(1, 0, 0) };
+        let mut commit = update(Person::KnownOrNew(id), &set, FieldSet::EMPTY);
+        commit.origin.effective_date = (from != 0).then(|| Date::from_number(from));
+        runtime.block_on(registry.commit(commit)).unwrap().revision
+    };
+    named("first", 0);
+    let third = named("from June", 20_260_601);
+    // Known last, and holding before: a late registration.
+    let late = named("from March", 20_260_301);
+    let view = registry.view();
+    let (key, stored) = view.resolve(id).unwrap().unwrap();
+    let held = |at: Revision, day: u32| {
+        let record = known_on(&view, key, &stored, at, &Date::from_number(day)).unwrap().unwrap();
+        record.decode().unwrap().other_name
+    };
+    assert_eq!(held(late, 20_260_201), "first");
+    assert_eq!(held(late, 20_260_401), "from March");
+    assert_eq!(held(late, 20_260_701), "from June");
+    assert_eq!(held(third, 20_260_401), "first");
+    assert_eq!(held(Revision(1), 20_260_701), "first");
+}
