@@ -85,12 +85,11 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
     let longest = slice.readable.iter().map(|grant| grant.offline_limit).max();
     match (&line.refusal, &slice.phase) {
         (Some((Reason::NodeRevoked, message)), _) => {
-            (NodeState::Revoked, format!("revoked by the hub's operator: {message}; the slice is erased"))
+            (NodeState::Revoked, format!("{message}; the slice is erased"))
         }
-        (Some((Reason::NodeSuspended, message)), _) => (
-            NodeState::Suspended,
-            format!("suspended by the hub's operator: {message}; look-ups are refused"),
-        ),
+        (Some((Reason::NodeSuspended, message)), _) => {
+            (NodeState::Suspended, format!("{message}; look-ups are refused until it is resumed"))
+        }
         (_, Phase::Narrowing) => {
             (NodeState::Narrowing, "removing what may no longer be held; look-ups wait".into())
         }

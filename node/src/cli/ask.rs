@@ -74,11 +74,10 @@ impl Get {
             }));
         }
         if response.former_number {
-            print::former_number(Some(&citizen.personal_id));
+            print::former_number(Some(&citizen.personal_id))?;
         }
-        print::citizen(&citizen, &response.authorised);
-        print::freshness(response.freshness.as_ref());
-        Ok(())
+        print::citizen(&citizen, &response.authorised)?;
+        print::freshness(response.freshness.as_ref())
     }
 }
 
@@ -136,10 +135,10 @@ impl Find {
             }))?;
         } else {
             for found in &response.matches {
-                print::citizen(found.citizen.as_ref().unwrap_or(&Citizen::default()), &found.authorised);
+                print::citizen(found.citizen.as_ref().unwrap_or(&Citizen::default()), &found.authorised)?;
             }
-            print::matches(response.matches.len(), response.more);
-            print::freshness(response.freshness.as_ref());
+            print::matches(response.matches.len(), response.more)?;
+            print::freshness(response.freshness.as_ref())?;
         }
         if response.matches.is_empty() { Err(Failure::NobodyFound) } else { Ok(()) }
     }
@@ -181,11 +180,10 @@ impl Verify {
             }));
         }
         if response.former_number {
-            print::former_number(None);
+            print::former_number(None)?;
         }
-        print::verdicts(&response.verdicts);
-        print::freshness(response.freshness.as_ref());
-        Ok(())
+        print::verdicts(&response.verdicts)?;
+        print::freshness(response.freshness.as_ref())
     }
 }
 

@@ -92,13 +92,12 @@ impl Add {
             purposes: self.purposes.clone(),
             ..Entry::default()
         })?;
-        println!(
+        print::line(format_args!(
             "{} may call for {}; certificate, key and the node's authority are in {}",
             self.name,
             self.purposes.join(", "),
             out.display(),
-        );
-        Ok(())
+        ))
     }
 }
 
@@ -110,8 +109,7 @@ impl List {
             return print::json(&serde_json::to_value(&entries)?);
         }
         if entries.is_empty() {
-            println!("no back-end may call; add one with `dancu-node client add`");
-            return Ok(());
+            return print::line("no back-end may call; add one with `dancu-node client add`");
         }
         let known_by =
             |entry: &Entry| match (&entry.certificate_sha256, &entry.certificate_subject, entry.unix_uid) {
@@ -120,12 +118,11 @@ impl List {
                 (.., Some(uid)) => format!("Unix user {uid}"),
                 _ => String::new(),
             };
-        let rows = entries
+        let rows: Vec<_> = entries
             .iter()
             .map(|entry| vec![entry.name.clone(), known_by(entry), entry.purposes.join(", ")])
             .collect();
-        print::table(&["Name", "Known by", "Purposes"], rows);
-        Ok(())
+        print::table(&["Name", "Known by", "Purposes"], rows)
     }
 }
 

@@ -69,9 +69,12 @@ pub enum Failure {
     /// The agency's authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// An answer has no JSON form.
+    #[error("the answer cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// Output.
     #[error("cannot write the output: {0}")]
-    Output(#[from] serde_json::Error),
+    Output(io::Error),
 }
 
 impl From<Status> for Failure {

@@ -8,7 +8,7 @@ mod describe;
 mod failure;
 mod print;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use console::style;
@@ -66,6 +66,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.execute() {
             Ok(()) => ExitCode::SUCCESS,
+            // Whoever reads the output, `head` perhaps, has seen enough.
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 eprintln!("{} {failure}", style("error:").red().bold().for_stderr());
                 failure.exit_code()
@@ -91,15 +93,14 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
     match command {
         Command::Join { hub, token, force } => {
             let identity = join(&config.data_dir, &hub, &token, force).await?;
-            println!(
+            print::line(format_args!(
                 "joined {} as node {} of agency {}; the certificate is good until {}",
                 identity.hub_url(),
                 style(identity.name()).bold(),
                 identity.agency(),
                 print::moment(identity.expires()),
-            );
-            println!("next: dancu-node serve --data {}", config.data_dir.display());
-            Ok(())
+            ))?;
+            print::line(format_args!("next: dancu-node serve --data {}", config.data_dir.display()))
         }
         Command::Serve => {
             lifecycle::log(&config);

@@ -1,6 +1,11 @@
 //! What a person reads, and its JSON form for scripts.
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use comfy_table::{Cell, Color, ContentArrangement, Row, Table, presets::UTF8_FULL_CONDENSED};
 use console::style;
 use dancu_proto::{
     Field,
@@ -16,17 +21,27 @@ use crate::state::rounded;
 /// Vietnam has had one time zone, without summer time, since 1975.
 const VIETNAM: (i8, i8, i8) = (7, 0, 0);
 
-pub(super) fn json(value: &Value) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+/// Writes a line. A reader that has seen enough is no fault, and no reason to panic.
+pub(super) fn line(text: impl Display) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{text}").map_err(Failure::Output)
 }
 
-pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) {
+/// Columns of a table that goes to no terminal.
+const WIDTH: u16 = 120;
+
+pub(super) fn json(value: &Value) -> Result<(), Failure> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+pub(super) fn table<R: Into<Row>>(header: &[&str], rows: Vec<R>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        table.set_width(WIDTH);
+    }
     table.set_header(header.to_vec());
     table.add_rows(rows);
-    println!("{table}");
+    line(table)
 }
 
 /// A moment as people in Vietnam read clocks.
@@ -54,25 +69,34 @@ pub(super) fn names(fields: &[i32]) -> Vec<&'static str> {
     fields.iter().filter_map(|number| Field::try_from(*number).ok()).map(Field::name).collect()
 }
 
-pub(super) fn citizen(citizen: &Citizen, authorised: &[i32]) {
+pub(super) fn citizen(citizen: &Citizen, authorised: &[i32]) -> Result<(), Failure> {
     let fields = authorised.iter().filter_map(|number| Field::try_from(*number).ok());
-    let rows = fields.map(|field| {
-        let value = describe(field, citizen).unwrap_or_else(|| "–".into());
-        vec![field.spec().label_vi.to_owned(), field.name().to_owned(), value]
-    });
-    table(&["Thông tin", "Field", "Giá trị / Value"], rows.collect());
+    let (mut rows, mut without) = (Vec::new(), Vec::new());
+    for field in fields {
+        let label = field.spec().label_vi;
+        match describe(field, citizen) {
+            Some(value) => rows.push(vec![label.to_owned(), field.name().to_owned(), value]),
+            None => without.push(label),
+        }
+    }
+    table(&["Thông tin", "Field", "Giá trị / Value"], rows)?;
+    // Authorised and empty is not the same as not authorised.
+    if without.is_empty() {
+        return Ok(());
+    }
+    line(style(format!("không có dữ liệu / no value: {}", without.join(", "))).dim())
 }
 
-pub(super) fn former_number(in_force: Option<&str>) {
+pub(super) fn former_number(in_force: Option<&str>) -> Result<(), Failure> {
     let now = in_force.map(|number| format!("; the number in force is {number}")).unwrap_or_default();
-    println!("{}", style(format!("the number asked for is a former one{now}")).yellow());
+    line(style(format!("the number asked for is a former one{now}")).yellow())
 }
 
-pub(super) fn matches(count: usize, more: bool) {
+pub(super) fn matches(count: usize, more: bool) -> Result<(), Failure> {
     match (count, more) {
-        (_, true) => println!("{count} matches, and there are more: ask more narrowly"),
-        (1, _) => println!("1 match"),
-        _ => println!("{count} matches"),
+        (_, true) => line(format_args!("{count} matches, and there are more: ask more narrowly")),
+        (1, _) => line("1 match"),
+        _ => line(format_args!("{count} matches")),
     }
 }
 
@@ -86,36 +110,30 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-pub(super) fn verdicts(verdicts: &[AttributeVerdict]) {
-    let words = |verdict: Verdict| match verdict {
-        Verdict::Match => style("khớp / match").green(),
-        Verdict::Mismatch => style("không khớp / mismatch").red(),
-        Verdict::NotAuthorised => style("không được phép / not authorised").yellow(),
-        Verdict::NoValue => style("không có dữ liệu / no value").dim(),
-        Verdict::Unspecified => style("–"),
+pub(super) fn verdicts(verdicts: &[AttributeVerdict]) -> Result<(), Failure> {
+    let cell = |verdict: Verdict| match verdict {
+        Verdict::Match => Cell::new("khớp / match").fg(Color::Green),
+        Verdict::Mismatch => Cell::new("không khớp / mismatch").fg(Color::Red),
+        Verdict::NotAuthorised => Cell::new("không được phép / not authorised").fg(Color::Yellow),
+        Verdict::NoValue => Cell::new("không có dữ liệu / no value").fg(Color::DarkGrey),
+        Verdict::Unspecified => Cell::new("–"),
     };
     let rows = verdicts.iter().filter_map(|one| {
         let field = Field::try_from(one.field).ok()?;
-        Some(vec![
-            field.spec().label_vi.to_owned(),
-            field.name().to_owned(),
-            words(one.verdict()).to_string(),
-        ])
+        Some(vec![Cell::new(field.spec().label_vi), Cell::new(field.name()), cell(one.verdict())])
     });
-    table(&["Thông tin", "Field", "Kết quả / Verdict"], rows.collect());
+    table(&["Thông tin", "Field", "Kết quả / Verdict"], rows.collect())
 }
 
-pub(super) fn freshness(freshness: Option<&Freshness>) {
-    let Some(freshness) = freshness else { return };
-    let mut line = format!("revision {}", freshness.revision);
+pub(super) fn freshness(freshness: Option<&Freshness>) -> Result<(), Failure> {
+    let Some(freshness) = freshness else { return Ok(()) };
+    let mut text = format!("revision {}", freshness.revision);
     if let Some(as_of) = time_of(freshness.as_of.as_ref()) {
-        line.push_str(&format!(", as of {} (+07:00)", moment(as_of)));
+        text.push_str(&format!(", as of {} (+07:00)", moment(as_of)));
     }
     match span(freshness.offline.as_ref()) {
-        None => println!("{}", style(format!("{line}, hub connected")).dim()),
-        Some(offline) => {
-            println!("{}", style(format!("{line}, hub out of reach for {}", rounded(offline))).yellow());
-        }
+        None => line(style(format!("{text}, hub connected")).dim()),
+        Some(offline) => line(style(format!("{text}, hub out of reach for {}", rounded(offline))).yellow()),
     }
 }
 
@@ -170,9 +188,9 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
         NodeState::Offline | NodeState::Loading | NodeState::Narrowing => style(name).yellow(),
         _ => style(name).red(),
     };
-    println!("{} ({}): {}", style(&status.node).bold(), status.agency, state.bold());
+    line(format_args!("{} ({}): {}", style(&status.node).bold(), status.agency, state.bold()))?;
     if !status.explanation.is_empty() {
-        println!("{}", status.explanation);
+        line(&status.explanation)?;
     }
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
     let local = |timestamp| time_of(timestamp).map(|at| format!("{} (+07:00)", moment(at)));
@@ -190,7 +208,7 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
     if status.loading > 0 {
         rows.push(vec!["Loading".into(), format!("{} citizens received", status.loading)]);
     }
-    table(&["Node", ""], rows);
+    table(&["Node", ""], rows)?;
     let agreements = status.agreements.iter().map(|held| {
         let limit = span(held.offline_limit.as_ref()).map(|limit| rounded(limit).to_string());
         let loading = if held.loading { " (loading)" } else { "" };
@@ -203,10 +221,10 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
         ]
     });
     let rows: Vec<_> = agreements.collect();
-    if !rows.is_empty() {
-        table(&["Agreement", "Purposes", "Operations", "Fields", "Offline limit"], rows);
+    if rows.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    table(&["Agreement", "Purposes", "Operations", "Fields", "Offline limit"], rows)
 }
 
 fn size(bytes: u64) -> String {

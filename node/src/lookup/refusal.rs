@@ -49,11 +49,11 @@ pub enum Refusal {
     /// Nothing is agreed.
     #[error("no agreement gives this node anything; ask the hub's operator to apply one")]
     NoAgreement,
-    /// Suspended by the hub's operator.
-    #[error("this node is suspended by the hub's operator: {0}")]
+    /// Suspended by the hub's operator; in the hub's words.
+    #[error("{0}; look-ups are refused until it is resumed")]
     Suspended(String),
-    /// Revoked by the hub's operator.
-    #[error("this node is revoked by the hub's operator: {0}")]
+    /// Revoked by the hub's operator; in the hub's words.
+    #[error("{0}; the slice is erased")]
     Revoked(String),
     /// The slice cannot be read.
     #[error("the slice cannot be read")]
