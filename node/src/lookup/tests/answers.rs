@@ -13,6 +13,10 @@ use dancu_proto::{
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 use super::fixture::{AN, AN_FORMER, BINH, OFFLINE, Served, UNKNOWN, an, binh, grant, put, slice, why};
 
@@ -208,4 +212,20 @@ async fn the_status_tells_what_the_node_can_do() {
         .check(HealthCheckRequest { service: "dancu.node.v1.CitizenService".into() })
         .await;
     assert_eq!(health.unwrap().into_inner().status(), ServingStatus::Serving);
+}
+
+#[tokio::test]
+async fn what_is_served_can_be_asked() {
+    let node = start().await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(node.channel().await);
+    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    assert!(names.contains(&"dancu.node.v1.CitizenService".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("dancu.hub")), "{names:?}");
 }
