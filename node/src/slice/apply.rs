@@ -23,6 +23,7 @@ impl Slice {
             pending: state.pending,
             protocol,
             software: software.to_owned(),
+            narrowing_to: state.narrowing.as_ref().map(|policy| policy.zones.clone()).unwrap_or_default(),
         }
     }
 
@@ -96,6 +97,7 @@ impl Slice {
         let mut batch = Batch::new(&self.0.store);
         batch.apply(&list)?;
         state.zones.clone_from(&load.zones);
+        state.cursor = state.cursor.max(Revision(load.cursor));
         if load.complete {
             state.readable.clone_from(&state.target);
             state.settled = state.policy_revision;
