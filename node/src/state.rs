@@ -199,10 +199,60 @@ fn agreement(grant: &Grant, slice: &SliceState) -> AgreementStatus {
         agreement: grant.agreement.clone(),
         version: grant.version,
         title: grant.title.clone(),
-        purposes: grant.purposes.iter().cloned().collect(),
+        purposes: grant.purposes.clone(),
         operations: grant.operations.clone(),
         fields: grant.fields.iter().map(|field| field.name().to_owned()).collect(),
         offline_limit: prost_types::Duration::try_from(grant.offline_limit).ok(),
         loading: !matches!(slice.phase, Phase::Settled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dancu_proto::Field;
+
+    use super::*;
+    use crate::lookup::tests::fixture::{grant, load, open, policy, slice};
+
+    fn line(offline: Option<u64>) -> Line {
+        Line { offline: offline.map(Duration::from_secs), ..Line::default() }
+    }
+
+    fn refused(reason: Reason) -> Line {
+        Line { refusal: Some((reason, "audit".into())), ..line(Some(1)) }
+    }
+
+    #[test]
+    fn the_states_of_a_node() {
+        let directory = tempfile::tempdir().unwrap();
+        let slice = open(directory.path());
+        let state = |line: &Line| judge(&slice.state(), line).0;
+        assert_eq!(state(&line(None)), NodeState::Loading);
+        assert_eq!(state(&refused(Reason::NodeSuspended)), NodeState::Suspended);
+        slice.apply_policy(policy(1, vec![])).unwrap();
+        slice.apply_load(&load(1, vec![])).unwrap();
+        assert_eq!(state(&line(None)), NodeState::NoAgreement);
+        slice.apply_policy(policy(2, vec![grant(1, "a", &["lookup"], &[Field::Sex])])).unwrap();
+        assert_eq!(state(&line(None)), NodeState::Loading);
+        slice.apply_load(&load(2, vec![])).unwrap();
+        assert_eq!(state(&line(None)), NodeState::Serving);
+        assert_eq!(state(&line(Some(86_400))), NodeState::Offline);
+        assert_eq!(state(&line(Some(86_401))), NodeState::Sealed);
+        assert_eq!(state(&refused(Reason::NodeSuspended)), NodeState::Suspended);
+        assert_eq!(state(&refused(Reason::NodeRevoked)), NodeState::Revoked);
+        assert_eq!(state(&refused(Reason::CertificateSuperseded)), NodeState::Offline);
+        let mut narrower = policy(3, vec![]);
+        narrower.removals_follow = true;
+        slice.apply_policy(narrower).unwrap();
+        assert_eq!(state(&line(None)), NodeState::Narrowing);
+    }
+
+    #[test]
+    fn whatever_is_not_serving_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let slice = slice(directory.path(), vec![grant(1, "a", &["lookup"], &[Field::Sex])], vec![]);
+        let (_, why) = judge(&slice.state(), &refused(Reason::CertificateSuperseded));
+        assert!(why.contains("audit"), "{why}");
+        assert_eq!(judge(&slice.state(), &line(None)).1, "");
     }
 }

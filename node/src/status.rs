@@ -77,13 +77,9 @@ mod tests {
 
     #[test]
     fn every_fault_is_named() {
-        use tonic_types::StatusExt;
         let fault = |field: &str| Fault { field: field.into(), description: "is missing".into() };
         let status = Status::from(Refusal::Invalid(vec![fault("a"), fault("b")]));
-        let violations = status.get_details_bad_request().unwrap().field_violations;
-        assert_eq!(
-            violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(),
-            ["a", "b"]
-        );
+        let named: Vec<_> = Reason::faults(&status).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(named, ["a", "b"]);
     }
 }

@@ -137,6 +137,13 @@ impl Reason {
         Reason::ALL.iter().copied().find(|reason| reason.name() == info.reason)
     }
 
+    /// The fields that a status names as at fault, each with what is wrong with it.
+    #[must_use]
+    pub fn faults(status: &Status) -> Vec<(String, String)> {
+        let violations = status.get_details_bad_request().map(|request| request.field_violations);
+        violations.into_iter().flatten().map(|violation| (violation.field, violation.description)).collect()
+    }
+
     fn details(self) -> ErrorDetails {
         let mut details = ErrorDetails::new();
         details.set_error_info(self.name(), DOMAIN, []);
@@ -156,5 +163,13 @@ mod tests {
             assert_eq!(status.code(), reason.code());
         }
         assert_eq!(Reason::of(&Status::not_found("other")), None);
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        let faults = [("a".to_owned(), "is missing".to_owned()), ("b".to_owned(), "is no date".to_owned())];
+        let status = Reason::InvalidRequest.fields(&faults);
+        assert_eq!(Reason::faults(&status), faults);
+        assert_eq!(status.message(), "a: is missing; b: is no date");
     }
 }

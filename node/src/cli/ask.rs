@@ -167,7 +167,8 @@ impl Verify {
             claim: Some(claim(&self.claims)?),
         };
         let channel = self.shared.target.connect(config).await?;
-        let response = CitizenServiceClient::new(channel).verify_citizen(request).await?.into_inner();
+        let mut client = CitizenServiceClient::new(channel);
+        let response = Box::pin(client.verify_citizen(request)).await?.into_inner();
         if self.shared.json {
             let verdict = |verdict: &dancu_proto::node::v1::AttributeVerdict| {
                 let field = Field::try_from(verdict.field).map(Field::name).unwrap_or_default();

@@ -108,7 +108,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Status(status) => status.run(&config).await,
         Command::Get(get) => get.run(&config).await,
         Command::Find(find) => find.run(&config).await,
-        Command::Verify(verify) => verify.run(&config).await,
+        Command::Verify(verify) => Box::pin(verify.run(&config)).await,
         Command::Client(client) => client.run(&config),
     }
 }

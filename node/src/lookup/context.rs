@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_purpose_is_one_the_caller_is_bound_to() {
-        let refused = check(Some(&context("2.000001", "c", "o")), &caller());
+        let other = context("2.000001", "c", "o");
+        let refused = check(Some(&other), &caller());
         assert!(matches!(refused, Err(Refusal::PurposeNotAgreed(_))));
     }
 

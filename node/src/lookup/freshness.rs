@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 /// The freshness of an answer from the slice at a revision.
 #[must_use]
-pub fn freshness(
+pub(super) fn freshness(
     revision: Revision,
     last_heard: Option<OffsetDateTime>,
     offline: Option<Duration>,

@@ -11,7 +11,7 @@ mod project;
 mod refusal;
 mod service;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 pub(crate) use freshness::timestamp;

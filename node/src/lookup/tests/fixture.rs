@@ -1,0 +1,191 @@
+//! A node with a real slice, filled as the hub would fill it, and called over real sockets.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use dancu_proto::{
+    Field, Record,
+    channel::{Timeouts, connect_unix},
+    frame,
+    hub::v1::{self as wire, Change, ChangeFrame, ChangeList, GrantList, GrantMark, Load, Policy, Zone},
+    node::v1::citizen_service_client::CitizenServiceClient,
+    v1::{AccessContext, Citizen},
+};
+use tempfile::TempDir;
+use time::{OffsetDateTime, macros::datetime};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use crate::{
+    callers::{CallersFile, Entry, Roster},
+    config::Config,
+    serve::{self, Listeners, ServingCertificate},
+    slice::{Slice, SliceOptions},
+    state::{About, Node},
+    sync::Contact,
+};
+
+/// The time at the node.
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-23 08:00 UTC);
+
+/// How long ago the hub was last heard.
+pub(crate) const OFFLINE: Duration = Duration::from_secs(3600);
+
+pub(crate) const AN: &str = "001185001234";
+pub(crate) const AN_FORMER: &str = "001185009999";
+pub(crate) const BINH: &str = "001085000001";
+pub(crate) const UNKNOWN: &str = "001085999999";
+
+pub(crate) fn an() -> Citizen {
+    serde_json::from_str(include_str!("../../../tests/data/full_citizen.json")).unwrap()
+}
+
+pub(crate) fn binh() -> Citizen {
+    let row = format!(
+        r#"{{"personal_id":"{BINH}","full_name":"Nguyễn Thị Hóa","date_of_birth":"1985","sex":"1"}}"#
+    );
+    serde_json::from_str(&row).unwrap()
+}
+
+/// What one agreement gives: a purpose, operations, fields, an offline limit of a day.
+pub(crate) fn grant(handle: u32, purpose: &str, operations: &[&str], fields: &[Field]) -> wire::Grant {
+    wire::Grant {
+        handle,
+        agreement: format!("agreement-{handle}"),
+        version: 1,
+        title: "Title".into(),
+        purposes: vec![purpose.into()],
+        operations: operations.iter().map(|operation| (*operation).into()).collect(),
+        fields: fields.iter().copied().collect::<dancu_proto::FieldSet>().bits(),
+        offline_limit: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+    }
+}
+
+pub(crate) fn policy(revision: u64, target: Vec<wire::Grant>) -> Policy {
+    Policy {
+        revision,
+        target,
+        zones: vec![Zone { up_to: 0, policies: vec![] }],
+        registry_id: vec![7],
+        cursor: revision,
+        ..Policy::default()
+    }
+}
+
+/// A citizen enters the slice under some agreements.
+pub(crate) fn put(citizen: &Citizen, handles: &[u32]) -> Change {
+    let marks = handles.iter().map(|handle| GrantMark { handle: *handle, pending: 0 }).collect();
+    Change {
+        personal_id: citizen.personal_id.parse().unwrap(),
+        grants: Some(GrantList { marks }),
+        set: Record::encode(citizen).into_bytes(),
+        ..Change::default()
+    }
+}
+
+pub(crate) fn changes(changes: Vec<Change>) -> Option<ChangeFrame> {
+    Some(frame::pack(&ChangeList { changes }))
+}
+
+/// The rest of a load.
+pub(crate) fn load(revision: u64, people: Vec<Change>) -> Load {
+    Load {
+        zones: vec![Zone { up_to: 0, policies: vec![revision] }],
+        changes: changes(people),
+        complete: true,
+        remaining: 0,
+    }
+}
+
+pub(crate) fn open(directory: &Path) -> Slice {
+    Slice::open(&directory.join("slice"), &SliceOptions { cache_mb: 4, write_buffer_mb: 4 }).unwrap()
+}
+
+/// A slice settled under some grants.
+pub(crate) fn slice(directory: &Path, grants: Vec<wire::Grant>, people: Vec<Change>) -> Slice {
+    let slice = open(directory);
+    slice.apply_policy(policy(1, grants)).unwrap();
+    slice.apply_load(&load(1, people)).unwrap();
+    slice
+}
+
+/// The line to the hub as a restart finds it: down since [`OFFLINE`].
+pub(crate) fn contact(directory: &Path, refusal: Option<(&str, &str)>) -> Contact {
+    let file = directory.join("contact.json");
+    let heard = (NOW - OFFLINE).unix_timestamp();
+    let kept = serde_json::json!({ "last_heard": heard, "latest": heard, "head": 9, "refusal": refusal });
+    fs::write(&file, kept.to_string()).unwrap();
+    Contact::open(&file).unwrap()
+}
+
+pub(crate) fn node(slice: Slice, contact: Contact) -> Arc<Node> {
+    let about = About {
+        name: "ha-giang".into(),
+        agency: "ubnd-ha-giang".into(),
+        certificate_expires: Box::new(|| None),
+    };
+    Arc::new(Node { about, slice, contact, clock: Arc::new(|| NOW) })
+}
+
+/// Why a test calls.
+pub(crate) fn why(purpose: &str) -> Option<AccessContext> {
+    Some(AccessContext { purpose: purpose.into(), case_number: "H-1".into(), officer: "CB-7".into() })
+}
+
+/// A node being served over a Unix socket and over TLS.
+pub(crate) struct Served {
+    pub(crate) slice: Slice,
+    pub(crate) config: Config,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) url: String,
+    _stop: tokio_util::sync::DropGuard,
+    _tasks: JoinSet<()>,
+    _directory: TempDir,
+}
+
+impl Served {
+    /// This test's own user may call for the purposes given.
+    pub(crate) async fn start(
+        purposes: &[&str],
+        refusal: Option<(&str, &str)>,
+        fill: impl FnOnce(&Path) -> Slice,
+    ) -> Served {
+        let directory = tempfile::tempdir().unwrap();
+        let slice = fill(directory.path());
+        let uid = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap());
+        let purposes = purposes.iter().map(|purpose| (*purpose).into()).collect();
+        let mut config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
+        config.listen.tcp = "127.0.0.1:0".into();
+        config.listen.unix = directory.path().join("node.sock").display().to_string();
+        let entry = Entry { name: "test".into(), unix_uid: Some(uid), purposes, ..Entry::default() };
+        let roster = Roster::load(&[entry], CallersFile::of(&config.agency_dir())).unwrap();
+        let node = node(slice.clone(), contact(directory.path(), refusal));
+        let certificate = ServingCertificate::open(&config, OffsetDateTime::now_utc()).unwrap();
+        let (routes, health) = serve::services(&node, &roster, uid).unwrap();
+        let listeners = Listeners::bind(&config, &certificate).await.unwrap();
+        let url = format!("https://{}", listeners.address().unwrap());
+        let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let serving = listeners.serve(routes, cancel.clone(), move || ready.send(()).unwrap());
+        tasks.spawn(async move { serving.await.unwrap() });
+        tasks.spawn(health.follow(cancel.clone()));
+        is_ready.await.unwrap();
+        Served {
+            slice,
+            config,
+            roster,
+            url,
+            _stop: cancel.drop_guard(),
+            _tasks: tasks,
+            _directory: directory,
+        }
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        connect_unix(self.config.listen.unix().unwrap(), &Timeouts::default()).await.unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> CitizenServiceClient<Channel> {
+        CitizenServiceClient::new(self.channel().await)
+    }
+}

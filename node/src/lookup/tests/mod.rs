@@ -1,0 +1,7 @@
+//! Look-ups over real sockets, from a real slice.
+
+mod answers;
+pub(crate) mod fixture;
+mod grants;
+mod refusals;
+mod tls;
