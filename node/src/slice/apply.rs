@@ -132,7 +132,7 @@ impl Slice {
         let mut state = SliceState::empty();
         purge::erase(&self.0.store, &mut state)?;
         self.publish(state);
-        Ok(())
+        self.0.store.compact()
     }
 
     /// Finishes what a crash left half done. A narrowing whose removals had not all come stays, with
@@ -154,7 +154,9 @@ impl Slice {
         let Some(policy) = state.narrowing.clone() else { return Ok(()) };
         purge::strip(&self.0.store, &mut state, &grants(&policy.target))?;
         adopt(&mut state, &policy);
-        self.store(Batch::new(&self.0.store), state, true)
+        self.store(Batch::new(&self.0.store), state, true)?;
+        // Removed means gone from the disk too; readers need not wait for that.
+        self.0.store.compact()
     }
 
     fn discard_pending(&self, state: &mut SliceState) -> Result<(), SliceError> {

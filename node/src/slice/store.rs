@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dancu_proto::PersonalId;
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, Direction, IteratorMode, ReadOptions,
+    BottommostLevelCompaction, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DBWithThreadMode, Direction, IteratorMode, ReadOptions,
     SingleThreaded, WriteBatch,
 };
 
@@ -92,6 +92,18 @@ impl Store {
             self.db.write_opt(batch, &options::synced())?
         } else {
             self.db.write(batch)?
+        }
+        Ok(())
+    }
+
+    /// Takes what was deleted off the disk: until then it lies in older files.
+    pub(super) fn compact(&self) -> Result<(), SliceError> {
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for table in [self.slice()?, self.incoming()?] {
+            // Flushed first, so that the log of writes goes too.
+            self.db.flush_cf(table)?;
+            self.db.compact_range_cf_opt(table, None::<&[u8]>, None::<&[u8]>, &options);
         }
         Ok(())
     }
