@@ -276,6 +276,9 @@ impl Config {
             let fault = "tls.certificate and tls.key are given together or not at all".into();
             return Err(ConfigError::Value { key: "tls", fault });
         }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return Err(ConfigError::Value { key: "log.filter", fault: error.to_string() });
+        }
         for entry in &self.callers {
             let fault =
                 |fault: callers::EntryError| ConfigError::Value { key: "callers", fault: fault.to_string() };
@@ -337,6 +340,7 @@ mod tests {
             ("[listen]\ntcp = \"\"\nunix = \"\"", "listen.tcp or listen.unix"),
             ("[listen]\ntcp = \"here\"", "here"),
             ("[listen]\nunix_mode = \"rw\"", "unix_mode"),
+            ("[log]\nfilter = \"dancu_node=lots\"", "log.filter"),
             ("[tls]\nkey = \"k.pem\"", "tls.certificate"),
             ("[[callers]]\nname = \"x\"\npurposes = [\"*\"]", "x"),
         ] {
@@ -345,6 +349,12 @@ mod tests {
         }
         let error = load("", &[("DANCU_NODE__LISTEN__UDP", "1")]).unwrap_err().to_string();
         assert!(error.contains("udp"), "{error}");
+    }
+
+    #[test]
+    fn the_file_that_ships_shows_the_defaults() {
+        let shipped = load(include_str!("../../deploy/config/node.toml"), &[]).unwrap();
+        assert_eq!(format!("{shipped:?}"), format!("{:?}", Config::default()));
     }
 
     #[test]

@@ -7,9 +7,13 @@ use sd_notify::NotifyState;
 use time::OffsetDateTime;
 use tokio::{
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use tonic::transport::Channel;
 
 use crate::{
@@ -62,9 +66,9 @@ pub enum LifecycleError {
     /// A fault of this software.
     #[error("serving broke off for a fault of this software; its log has the rest")]
     Panicked,
-    /// Calls under way, or the sync, did not end in time.
+    /// Something did not end in time, or was not waited for.
     #[error("stopped, though something was still running")]
-    NotDrained,
+    NotEnded,
 }
 
 /// Sets up the log. To be called once.
@@ -83,77 +87,109 @@ pub fn log(config: &Config) {
 /// # Errors
 /// It cannot start, serving fails, or it does not end in time.
 pub async fn run(config: Config) -> Result<(), LifecycleError> {
-    let clock = host_clock();
-    let data = config.data_dir.clone();
-    let owner = fs::metadata("/proc/self")
-        .map_err(|source| LifecycleError::Data { path: data.clone(), source })?
-        .uid();
-    let identity = Arc::new(NodeIdentity::load(&data)?);
-    let slice = open_slice(&config)?;
-    let contact = open_contact(&config)?;
-    let roster = Roster::load(&config.callers, CallersFile::of(&config.agency_dir()))?;
-    let certificate = ServingCertificate::open(&config, clock())?;
-    let listeners = Listeners::bind(&config, &certificate).await?;
-    let about = About {
-        name: identity.name().to_owned(),
-        agency: identity.agency().to_owned(),
-        certificate_expires: {
-            let identity = Arc::clone(&identity);
-            Box::new(move || Some(identity.expires()))
-        },
+    let mut node = Running::start(&config).await?;
+    let stopped = tokio::select! {
+        served = &mut node.serving => {
+            served.map_err(|_| LifecycleError::Panicked)?.map_err(LifecycleError::from)
+        }
+        signalled = until_told_to_stop(&node.roster, &node.certificate) => signalled,
     };
-    let node = Arc::new(Node { about, slice: slice.clone(), contact: contact.clone(), clock: clock.clone() });
-    let (routes, health) = serve::services(&node, &roster, owner)?;
+    notify(NotifyState::Stopping);
+    tracing::info!("stopping");
+    let (roster, certificate) = (Arc::clone(&node.roster), Arc::clone(&node.certificate));
+    let ended = tokio::select! {
+        ended = node.stop() => ended,
+        // A second signal is for a hard stop.
+        signalled = until_told_to_stop(&roster, &certificate) => signalled.and(Err(LifecycleError::NotEnded)),
+    };
+    stopped.and(ended)
+}
 
-    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    // A node that ends for whatever reason leaves nothing running.
-    let _stop_all = cancel.clone().drop_guard();
+/// A node that runs. Dropped, it cancels what runs; stopped, it waits for it too.
+struct Running {
+    roster: Arc<Roster>,
+    certificate: Arc<ServingCertificate>,
+    serving: JoinHandle<Result<(), ServeError>>,
+    tasks: TaskTracker,
+    cancel: DropGuard,
+    patience: Duration,
+}
+
+impl Running {
+    async fn start(config: &Config) -> Result<Running, LifecycleError> {
+        let clock = host_clock();
+        let data_error = |source| LifecycleError::Data { path: config.data_dir.clone(), source };
+        let owner = fs::metadata("/proc/self").map_err(data_error)?.uid();
+        let identity = Arc::new(NodeIdentity::load(&config.data_dir)?);
+        let slice = open_slice(config)?;
+        let contact = open_contact(config)?;
+        let roster = Roster::load(&config.callers, CallersFile::of(&config.agency_dir()))?;
+        let certificate = ServingCertificate::open(config, clock())?;
+        let listeners = Listeners::bind(config, &certificate).await?;
+        let node = Arc::new(Node {
+            about: about(&identity),
+            slice: slice.clone(),
+            contact: contact.clone(),
+            clock: clock.clone(),
+        });
+        let (routes, health) = serve::services(&node, &roster, owner)?;
+
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        keep_in_step(config, &identity, slice, contact, &tasks, &cancel);
+        tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
+        tasks.spawn(Arc::clone(&certificate).keep(clock, cancel.clone()));
+        tasks.spawn(health.follow(cancel.clone()));
+        let address = listeners.address();
+        let (name, socket) = (node.about.name.clone(), config.listen.unix.clone());
+        let ready = move || {
+            tracing::info!(node = name, tcp = ?address, unix = socket, "serving");
+            notify(NotifyState::Ready);
+        };
+        let serving = tasks.spawn(listeners.serve(routes, cancel.clone(), ready));
+        tasks.close();
+        let patience = config.limits.drain + WIND_DOWN;
+        Ok(Running { roster, certificate, serving, tasks, cancel: cancel.drop_guard(), patience })
+    }
+
+    /// Lets calls under way be answered and everything else end.
+    async fn stop(self) -> Result<(), LifecycleError> {
+        self.cancel.disarm().cancel();
+        timeout(self.patience, self.tasks.wait()).await.map_err(|_| LifecycleError::NotEnded)
+    }
+}
+
+fn about(identity: &Arc<NodeIdentity>) -> About {
+    let (name, agency) = (identity.name().to_owned(), identity.agency().to_owned());
+    let identity = Arc::clone(identity);
+    About { name, agency, certificate_expires: Box::new(move || Some(identity.expires())) }
+}
+
+/// Starts what talks to the hub: the sync of the slice and the renewal of the certificate.
+fn keep_in_step(
+    config: &Config,
+    identity: &Arc<NodeIdentity>,
+    slice: Slice,
+    contact: Contact,
+    tasks: &TaskTracker,
+    cancel: &CancellationToken,
+) {
     let hub = config.hub.url.clone().unwrap_or_else(|| identity.hub_url().to_owned());
     let dial = {
-        let identity = Arc::clone(&identity);
+        let identity = Arc::clone(identity);
         move || -> ConnectFuture { Box::pin(to_hub(Arc::clone(&identity), hub.clone())) }
     };
     let renewed = {
-        let identity = Arc::clone(&identity);
+        let identity = Arc::clone(identity);
         move || -> Pin<Box<dyn Future<Output = ()> + Send>> {
             let mut renewals = identity.renewals();
             Box::pin(async move { drop(renewals.changed().await) })
         }
     };
     tasks.spawn({
-        let (identity, dial, cancel) = (Arc::clone(&identity), dial.clone(), cancel.clone());
+        let (identity, dial, cancel) = (Arc::clone(identity), dial.clone(), cancel.clone());
         async move { renew_loop(&identity, dial, OffsetDateTime::now_utc, cancel).await }
     });
     tasks.spawn(sync::run(slice, contact, dial, OffsetDateTime::now_utc, renewed, cancel.clone()));
-    tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
-    tasks.spawn(Arc::clone(&certificate).keep(clock.clone(), cancel.clone()));
-    tasks.spawn(health.follow(cancel.clone()));
-    let address = listeners.address();
-    let (name, socket) = (node.about.name.clone(), config.listen.unix.clone());
-    let ready = move || {
-        tracing::info!(node = name, tcp = ?address, unix = socket, "serving");
-        notify(NotifyState::Ready);
-    };
-    let serving = tasks.spawn(listeners.serve(routes, cancel.clone(), ready));
-    tasks.close();
-
-    let drain = config.limits.drain + WIND_DOWN;
-    let stopped = tokio::select! {
-        served = serving => {
-            cancel.cancel();
-            served.map_err(|_| LifecycleError::Panicked)?.map_err(LifecycleError::from)
-        }
-        signalled = until_told_to_stop(&roster, &certificate) => signalled,
-    };
-    notify(NotifyState::Stopping);
-    tracing::info!("stopping");
-    cancel.cancel();
-    let drained = tokio::select! {
-        drained = timeout(drain, tasks.wait()) => drained.map_err(|_| LifecycleError::NotDrained),
-        // A second signal is for a hard stop.
-        signalled = until_told_to_stop(&roster, &certificate) => signalled.and(Err(LifecycleError::NotDrained)),
-    };
-    stopped.and(drained)
 }
 
 fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
@@ -200,5 +236,108 @@ async fn until_told_to_stop(roster: &Roster, certificate: &ServingCertificate) -
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use dancu_proto::{
+        channel::{Timeouts, connect_unix},
+        node::v1::{GetStatusRequest, NodeState, node_service_client::NodeServiceClient},
+    };
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+        SanType,
+    };
+    use tokio_stream::StreamExt;
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+    use super::*;
+    use crate::identity::store::{IdentityStore, Settings, Stored};
+
+    /// An identity as a hub would have given it; the hub itself is not there.
+    fn join(data: &Path) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "ha-giang");
+        params.subject_alt_names = vec![SanType::URI("dancu:node:ha-giang".try_into().unwrap())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        let settings = Settings {
+            name: "ha-giang".into(),
+            agency: "ubnd-ha-giang".into(),
+            hub: "https://127.0.0.1:1".into(),
+        };
+        let stored = Stored {
+            settings,
+            key: key.serialize_pem(),
+            certificate: certificate.pem(),
+            authorities: vec![authority.der().clone()],
+        };
+        IdentityStore::of(data).create(&stored).unwrap();
+    }
+
+    fn config(data: &Path) -> Config {
+        let mut config = Config { data_dir: data.to_owned(), ..Config::default() };
+        config.listen.tcp = "127.0.0.1:0".into();
+        config.listen.unix = data.join("node.sock").display().to_string();
+        config.limits.drain = Duration::from_millis(300);
+        config
+    }
+
+    /// A connection that was broken off lets go of the slice a moment later.
+    async fn started(config: &Config) -> Running {
+        loop {
+            match Running::start(config).await {
+                Ok(node) => return node,
+                Err(LifecycleError::Slice { source: SliceError::Locked, .. }) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    async fn until_served(config: &Config) -> Channel {
+        let path = config.listen.unix().unwrap();
+        loop {
+            match connect_unix(path, &Timeouts::default()).await {
+                Ok(channel) => return channel,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_starts_answers_stops_and_starts_again() {
+        let directory = tempfile::tempdir().unwrap();
+        join(directory.path());
+        let config = config(directory.path());
+        for _ in 0..2 {
+            let node = started(&config).await;
+            let channel = until_served(&config).await;
+            let mut client = NodeServiceClient::new(channel.clone());
+            let status = client.get_status(GetStatusRequest {}).await.unwrap().into_inner();
+            assert_eq!((status.node.as_str(), status.state()), ("ha-giang", NodeState::Loading));
+            assert!(status.certificate_expires.is_some());
+            // A caller who follows the health for ever does not keep the node from ending.
+            let request = HealthCheckRequest { service: String::new() };
+            let mut health = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
+            assert!(health.next().await.is_some());
+            node.stop().await.unwrap();
+            assert!(!config.listen.unix().unwrap().exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_has_not_joined_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Running::start(&config(directory.path())).await.map(drop).unwrap_err();
+        assert!(matches!(error, LifecycleError::Identity(_)), "{error}");
     }
 }

@@ -117,8 +117,8 @@ impl Listeners {
         self.tls.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
-    /// Serves until cancelled, and then until the calls under way are answered. Must be called within
-    /// a runtime; `ready` is called once both addresses accept connections.
+    /// Serves until cancelled, and then until the calls under way are answered or the time for that is
+    /// over. Must be called within a runtime; `ready` is called once both addresses accept connections.
     ///
     /// # Errors
     /// The Unix socket cannot be bound, or serving fails.
@@ -147,25 +147,30 @@ impl Listeners {
         let tls = self.tls.map(|(listener, config)| Incoming::tls(listener, config, limits, cancel.clone()));
         let (over_tls, over_unix) = (server(&self.limits), server(&self.limits));
         ready();
-        let (tls_routes, stop) = (routes.clone(), cancel.clone());
-        tokio::try_join!(
-            async move {
-                let Some(incoming) = tls else { return Ok(()) };
-                let mut server = over_tls;
-                server
-                    .add_routes(tls_routes)
-                    .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-                    .await
-            },
-            async move {
-                let Some(incoming) = unix else { return Ok(()) };
-                let mut server = over_unix;
-                server
-                    .add_routes(routes)
-                    .serve_with_incoming_shutdown(incoming, cancel.cancelled_owned())
-                    .await
-            },
-        )?;
+        let (tls_routes, tls_stop, unix_stop) = (routes.clone(), cancel.clone(), cancel.clone());
+        let served = async {
+            tokio::try_join!(
+                async move {
+                    let (Some(incoming), mut server) = (tls, over_tls) else { return Ok(()) };
+                    let router = server.add_routes(tls_routes);
+                    router.serve_with_incoming_shutdown(incoming, tls_stop.cancelled_owned()).await
+                },
+                async move {
+                    let (Some(incoming), mut server) = (unix, over_unix) else { return Ok(()) };
+                    let router = server.add_routes(routes);
+                    router.serve_with_incoming_shutdown(incoming, unix_stop.cancelled_owned()).await
+                },
+            )
+        };
+        let drained = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(self.limits.drain).await;
+        };
+        tokio::select! {
+            served = served => { served?; }
+            // Who follows the node's health, or takes a batch slowly, would keep it for ever.
+            () = drained => tracing::info!("calls that were still under way are broken off"),
+        }
         Ok(())
     }
 }
