@@ -170,9 +170,8 @@ impl Slice {
 
     fn keep_aside(&self, state: &mut SliceState, delta: &Delta, list: &ChangeList) -> Result<(), SliceError> {
         let mut batch = Batch::new(&self.0.store);
-        // Frames of one delta come in the order of positions, several at one position.
-        let count = self.0.store.frames()?.count() as u64;
-        batch.raw().put_cf(self.0.store.incoming()?, count.to_be_bytes(), list.encode_to_vec());
+        let key = self.0.store.next_frame()?;
+        batch.raw().put_cf(self.0.store.incoming()?, key, list.encode_to_vec());
         state.pending = Some(PendingDelta { target: delta.target, position: delta.position });
         state.applying = delta.last;
         if delta.last {
