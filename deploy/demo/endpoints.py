@@ -8,7 +8,7 @@ demo, here = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 people = json.loads((demo / "people.json").read_text())
 nodes = {
     "province": ("127.0.0.1:17443", "1.004222", people["ids"]),
-    "insurance": ("127.0.0.1:17444", "1.001613", [people["mover"], *people["ids"]]),
+    "insurance": ("127.0.0.1:17444", "1.002759", [people["mover"], *people["ids"]]),
 }
 endpoints = {}
 for name, (address, purpose, ids) in nodes.items():

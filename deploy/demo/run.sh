@@ -100,7 +100,7 @@ title "The same person, $NAME of Tuyên Quang, as each node may see them"
 say "The province, registering residence:"
 show get province "$MOVER" 1.004222
 say "Social insurance, issuing a health-insurance card:"
-show get insurance "$MOVER" 1.001613
+show get insurance "$MOVER" 1.002759
 say "The court of Hà Nội has no one of Tuyên Quang, and cannot tell whether the person exists:"
 refused get court "$MOVER" court.civil
 say "A purpose that no agreement gives is refused before anything is looked up:"
@@ -132,11 +132,11 @@ await "the insurance to notice" node_state_is insurance offline
 dancu-hub change "$STRANGER" --set mobile_number=0987654321 --reason "công dân đề nghị" \
     --document 2026/DN-96-0042 --effective 2026-03-02 >/dev/null
 say "While the line is down, someone's telephone number changes at the hub. The node cannot know yet:"
-show get insurance "$STRANGER" 1.001613
+show get insurance "$STRANGER" 1.002759
 rm "$DEMO/cut"
 head=$(head_now); await "the insurance to catch up" node_cursor_at insurance "$head"
 say "The line is back, and so is the node, with what changed and nothing more:"
-show get insurance "$STRANGER" 1.001613
+show get insurance "$STRANGER" 1.002759
 
 title "A node is revoked: it is refused with the reason, and erases what it held"
 show dancu-hub node revoke court --reason "hết thời hạn thỏa thuận"

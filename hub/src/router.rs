@@ -73,7 +73,7 @@ impl Router {
     pub fn wake(&self, touched: &Touched) {
         let mut waiting = self.lock();
         if touched.policy {
-            waiting.all.retain(|stream| notify(stream));
+            waiting.all.retain(notify);
             return;
         }
         for partition in &touched.partitions {

@@ -43,18 +43,12 @@ impl Serialize for Name {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Parts {
     family: String,
     middle: String,
     given: String,
-}
-
-impl Default for Parts {
-    fn default() -> Parts {
-        Parts { family: String::new(), middle: String::new(), given: String::new() }
-    }
 }
 
 struct NameVisitor;

@@ -66,7 +66,12 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
         if global.json {
             return output::json(&as_json(&node));
         }
-        output::done(&format!("{} is {}", node.name, state_of(&node)));
+        let now = match state {
+            NodeEnrollmentState::Suspended => "suspended",
+            NodeEnrollmentState::Revoked => "revoked",
+            _ => "resumed",
+        };
+        output::done(&format!("{} is {now}", node.name));
         Ok(())
     };
     match command {

@@ -12,7 +12,8 @@ use crate::{
 pub(super) struct Facts {
     residences: Vec<(Field, Option<ProvinceCode>, Option<CommuneCode>)>,
     living: bool,
-    /// Birth date as yyyymmdd with unknown parts 0; 0 where there is none.
+    /// Birth date as yyyymmdd, an unknown part counting as the first of its kind; 0 where there is no
+    /// date.
     born: u32,
 }
 
@@ -21,7 +22,8 @@ impl Facts {
         Facts {
             residences: residence_areas(record),
             living: record.value(Field::DateOfDeath).is_none(),
-            born: birth_of(record).map_or(0, |date| date.as_number()),
+            born: birth_of(record)
+                .map_or(0, |date| date.year * 10_000 + date.month.max(1) * 100 + date.day.max(1)),
         }
     }
 }
@@ -30,7 +32,6 @@ impl Facts {
 pub(super) fn covers(scope: &Scope, facts: &Facts) -> bool {
     let conditions = &scope.conditions;
     let living = conditions.living.is_none_or(|living| living == facts.living);
-    // Someone of whom only the year is known counts from the first day of it.
     let from = conditions.born_from.is_none_or(|date| facts.born >= date.as_number());
     let until = conditions.born_until.is_none_or(|date| facts.born != 0 && facts.born <= date.as_number());
     living && from && until && lives_in(scope, facts)

@@ -99,6 +99,13 @@ impl Session {
             if session.zones.hold_nothing() {
                 session.cursor = head;
             }
+            session.readable = session.zones.meet();
+            if !holding.narrowing_to.is_empty() {
+                let narrowed = Zones::from_wire(&holding.narrowing_to, &view, |at| session.policy_at(at))?;
+                let old_zones = std::mem::replace(&mut session.zones, narrowed);
+                let old_readable = session.readable.clone();
+                session.doing = Doing::Removing { old_zones, old_readable, lost: Vec::new(), after: None };
+            }
         }
         let held = session.zones.clone();
         let mut frame = session.change_policy(&view, reset)?;
@@ -137,22 +144,27 @@ impl Session {
         partitions
     }
 
-    /// Narrows what is held to the policy as of a view, and tells the node.
+    /// Narrows what is held to the policy as of a view, and tells the node. A narrowing that was
+    /// under way is part of the new one: the node may hold anything between the two.
     fn change_policy(&mut self, view: &View<'_>, reset: bool) -> Result<SyncSliceResponse, StoreError> {
         let revision = self.ledger.last_event(view.revision()?);
         let target = self.policy_at(revision);
-        let old_zones = self.zones.clone();
-        let old_readable = std::mem::take(&mut self.readable);
-        self.zones = old_zones.narrow(revision, &target, |at| self.policy_at(at));
-        self.readable = if self.zones.settled().is_some() { target.clone() } else { self.zones.meet() };
+        let (old_zones, old_readable) = match std::mem::replace(&mut self.doing, Doing::Following) {
+            Doing::Removing { old_zones, old_readable, .. } => (old_zones, old_readable),
+            _ => (self.zones.clone(), self.readable.clone()),
+        };
+        self.zones = self.zones.narrow(revision, &target, |at| self.policy_at(at));
         // Purposes and limits of what stays readable are those of the new policy.
-        self.readable = self.readable.meet(&target);
+        self.readable = self.zones.meet().meet(&target);
         let mut lost: Vec<_> = old_zones
             .iter()
-            .flat_map(|zone| zone.policy.scopes_lost_to(&zone.policy.meet(&target)))
+            .flat_map(|zone| zone.policy.scopes_lost_to(self.zones.policy_up_to(zone.up_to)))
             .collect();
         lost.sort_unstable();
         lost.dedup();
+        if lost.first() == Some(&Partition::Nation) {
+            lost.truncate(1);
+        }
         (self.target, self.revision) = (target, revision);
         (self.looked_at, self.to_look_at) = (0, 0);
         let removals_follow = !lost.is_empty() && !reset;
@@ -280,6 +292,7 @@ impl Session {
             zones: self.zones.to_wire(),
             changes: Some(part.changes),
             complete: part.last,
+            cursor: self.cursor.0,
             remaining: if part.last { 0 } else { self.to_look_at.saturating_sub(self.looked_at) },
         }))))
     }

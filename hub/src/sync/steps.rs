@@ -77,9 +77,8 @@ pub(super) fn delta(
 ) -> Result<DeltaPart, StoreError> {
     let mut frame = Frame::default();
     let mut part = DeltaPart { changes: ChangeFrame::default(), empty: true, position, last: true };
-    let mut looked_at = 0;
     let mut at = position;
-    for entry in view.feed_after(partitions, position) {
+    for (looked_at, entry) in view.feed_after(partitions, position).enumerate() {
         let (revision, key) = entry?;
         // A part ends between two revisions, so that its position says what was sent.
         if revision != at && (frame.full() || looked_at >= LOOKED_AT) {
@@ -87,7 +86,6 @@ pub(super) fn delta(
             break;
         }
         at = revision;
-        looked_at += 1;
         let Some(citizen) = view.citizen(key)? else { continue };
         if !latest_in(&citizen, partitions, revision) {
             continue;
@@ -220,21 +218,19 @@ pub(super) fn removals(
 ) -> Result<RemovalPart, StoreError> {
     let mut frame = Frame::default();
     let mut part = RemovalPart { changes: ChangeFrame::default(), up_to: after, last: true };
-    let mut looked_at = 0;
     let remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
         let record = view.record_at(key, citizen, cursor)?;
         let held = hold(old.zones.policy_of(key), old.readable, record.as_ref());
         let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref());
         Ok(difference(held.as_ref(), kept.as_ref(), new.loading))
     };
-    for row in candidates(view, lost, after) {
+    for (looked_at, row) in candidates(view, lost, after).enumerate() {
         if frame.full() || looked_at >= LOOKED_AT {
             part.last = false;
             break;
         }
         let (key, citizen) = row?;
         frame.add(remove(key, &citizen)?);
-        looked_at += 1;
         part.up_to = Some(key);
     }
     if part.last {

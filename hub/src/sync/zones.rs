@@ -78,6 +78,11 @@ impl Zones {
         &self.0[index.min(self.0.len() - 1)].policy
     }
 
+    /// The policy of the zone in which a range ends.
+    pub(super) fn policy_up_to(&self, end: Option<CitizenKey>) -> &Policy {
+        self.policy_of(end.unwrap_or(CitizenKey(u64::MAX)))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Zone> {
         self.0.iter()
     }

@@ -23,6 +23,7 @@ impl Slice {
             pending: state.pending,
             protocol,
             software: software.to_owned(),
+            narrowing_to: state.narrowing.as_ref().map(|policy| policy.zones.clone()).unwrap_or_default(),
         }
     }
 
@@ -96,6 +97,7 @@ impl Slice {
         let mut batch = Batch::new(&self.0.store);
         batch.apply(&list)?;
         state.zones.clone_from(&load.zones);
+        state.cursor = state.cursor.max(Revision(load.cursor));
         if load.complete {
             state.readable.clone_from(&state.target);
             state.settled = state.policy_revision;
@@ -130,7 +132,7 @@ impl Slice {
         let mut state = SliceState::empty();
         purge::erase(&self.0.store, &mut state)?;
         self.publish(state);
-        Ok(())
+        self.0.store.compact()
     }
 
     /// Finishes what a crash left half done. A narrowing whose removals had not all come stays, with
@@ -152,7 +154,9 @@ impl Slice {
         let Some(policy) = state.narrowing.clone() else { return Ok(()) };
         purge::strip(&self.0.store, &mut state, &grants(&policy.target))?;
         adopt(&mut state, &policy);
-        self.store(Batch::new(&self.0.store), state, true)
+        self.store(Batch::new(&self.0.store), state, true)?;
+        // Removed means gone from the disk too; readers need not wait for that.
+        self.0.store.compact()
     }
 
     fn discard_pending(&self, state: &mut SliceState) -> Result<(), SliceError> {
@@ -166,9 +170,8 @@ impl Slice {
 
     fn keep_aside(&self, state: &mut SliceState, delta: &Delta, list: &ChangeList) -> Result<(), SliceError> {
         let mut batch = Batch::new(&self.0.store);
-        // Frames of one delta come in the order of positions, several at one position.
-        let count = self.0.store.frames()?.count() as u64;
-        batch.raw().put_cf(self.0.store.incoming()?, count.to_be_bytes(), list.encode_to_vec());
+        let key = self.0.store.next_frame()?;
+        batch.raw().put_cf(self.0.store.incoming()?, key, list.encode_to_vec());
         state.pending = Some(PendingDelta { target: delta.target, position: delta.position });
         state.applying = delta.last;
         if delta.last {

@@ -26,7 +26,7 @@ pub(super) fn database(options: &SliceOptions) -> Options {
     database.set_keep_log_file_num(3);
     database.set_max_open_files(256);
     database.set_max_total_wal_size((options.write_buffer_mb as u64 * 4) << 20);
-    database.set_db_write_buffer_size(options.write_buffer_mb * 3 << 20);
+    database.set_db_write_buffer_size((options.write_buffer_mb * 3) << 20);
     database
 }
 

@@ -4,13 +4,16 @@ use std::path::Path;
 
 use dancu_proto::PersonalId;
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, Direction, IteratorMode, ReadOptions,
-    SingleThreaded, WriteBatch,
+    BottommostLevelCompaction, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DBWithThreadMode,
+    Direction, IteratorMode, ReadOptions, SingleThreaded, WriteBatch,
 };
 
 use super::{SliceError, SliceOptions, SliceState, keys, options, value::Stored};
 
 type Db = DBWithThreadMode<SingleThreaded>;
+
+/// A key and its value.
+type Row = (Box<[u8]>, Box<[u8]>);
 
 /// Records, their indexes and the state.
 const SLICE: &str = "slice";
@@ -69,10 +72,15 @@ impl Store {
     }
 
     /// The frames kept aside, in order.
-    pub(super) fn frames(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), SliceError>>, SliceError> {
+    pub(super) fn frames(&self) -> Result<impl Iterator<Item = Result<Row, SliceError>>, SliceError> {
         Ok(self.range(self.incoming()?, &[], keys::END.to_vec()))
+    }
+
+    /// The key under which the next frame is kept aside: frames come back in the order they came.
+    pub(super) fn next_frame(&self) -> Result<[u8; 8], SliceError> {
+        let last = self.db.iterator_cf(self.incoming()?, IteratorMode::End).next().transpose()?;
+        let number = last.and_then(|(key, _)| key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)));
+        Ok(number.map_or(0, |number| number + 1).to_be_bytes())
     }
 
     fn range(
@@ -80,7 +88,7 @@ impl Store {
         table: &ColumnFamily,
         from: &[u8],
         until: Vec<u8>,
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), SliceError>> {
+    ) -> impl Iterator<Item = Result<Row, SliceError>> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(until);
         let rows = self.db.iterator_cf_opt(table, options, IteratorMode::From(from, Direction::Forward));
@@ -92,6 +100,18 @@ impl Store {
             self.db.write_opt(batch, &options::synced())?
         } else {
             self.db.write(batch)?
+        }
+        Ok(())
+    }
+
+    /// Takes what was deleted off the disk: until then it lies in older files.
+    pub(super) fn compact(&self) -> Result<(), SliceError> {
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for table in [self.slice()?, self.incoming()?] {
+            // Flushed first, so that the log of writes goes too.
+            self.db.flush_cf(table)?;
+            self.db.compact_range_cf_opt(table, None::<&[u8]>, None::<&[u8]>, &options);
         }
         Ok(())
     }

@@ -81,6 +81,9 @@ pub enum Write {
     Row(&'static str, Vec<u8>, Vec<u8>),
 }
 
+/// A row of another owner: its name and what it holds.
+pub type NamedRow = (Vec<u8>, Vec<u8>);
+
 /// A database that can hold a registry.
 pub trait Store: Send + Sync + 'static {
     /// The state as of now, for reading. Cheap; hold it for a moment only.
@@ -115,7 +118,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the disk refuses.
-    fn rows(&self, table: &'static str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn rows(&self, table: &'static str) -> Result<Vec<NamedRow>, StoreError>;
 
     /// Bytes on disk.
     fn size_on_disk(&self) -> u64;

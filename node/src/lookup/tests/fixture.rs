@@ -94,6 +94,7 @@ pub(crate) fn load(revision: u64, people: Vec<Change>) -> Load {
         changes: changes(people),
         complete: true,
         remaining: 0,
+        cursor: 0,
     }
 }
 

@@ -14,7 +14,7 @@ use dancu_proto::Revision;
 use rocksdb::{ColumnFamily, DBWithThreadMode, IteratorMode, SingleThreaded, WriteBatch, WriteOptions};
 use uuid::Uuid;
 
-use super::{BulkTable, BulkWriter, Snapshot, Store, StoreError, Write};
+use super::{BulkTable, BulkWriter, NamedRow, Snapshot, Store, StoreError, Write};
 
 type Db = DBWithThreadMode<SingleThreaded>;
 
@@ -247,7 +247,7 @@ impl Store for RocksStore {
         self.ingest_files(files, writes)
     }
 
-    fn rows(&self, table: &'static str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn rows(&self, table: &'static str) -> Result<Vec<NamedRow>, StoreError> {
         let rows = self.db.iterator_cf(self.other(table)?, IteratorMode::Start);
         rows.map(|row| row.map(|(k, v)| (k.into_vec(), v.into_vec())).map_err(StoreError::from)).collect()
     }

@@ -13,6 +13,9 @@ use super::{
     Db, Table, handle, keys, meta,
 };
 
+/// A key and its value.
+type Row = (Box<[u8]>, Box<[u8]>);
+
 pub(super) struct RocksSnapshot<'a> {
     db: &'a Db,
     snapshot: SnapshotWithThreadMode<'a, Db>,
@@ -28,7 +31,7 @@ impl<'a> RocksSnapshot<'a> {
     }
 
     /// Keys and values from a key up to, not including, another.
-    fn range(&self, table: Table, from: &[u8], until: Vec<u8>) -> Rows<'_, (Box<[u8]>, Box<[u8]>)> {
+    fn range(&self, table: Table, from: &[u8], until: Vec<u8>) -> Rows<'_, Row> {
         let cf = match handle(self.db, table) {
             Ok(cf) => cf,
             Err(error) => return Box::new(std::iter::once(Err(error))),
