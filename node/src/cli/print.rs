@@ -84,7 +84,7 @@ pub(super) fn citizen(citizen: &Citizen, authorised: &[i32]) -> Result<(), Failu
     if without.is_empty() {
         return Ok(());
     }
-    line(style(format!("không có dữ liệu / no value: {}", without.join(", "))).dim())
+    line(style(format!("không có dữ liệu / no value: {}", without.join(" · "))).dim())
 }
 
 pub(super) fn former_number(in_force: Option<&str>) -> Result<(), Failure> {

@@ -28,7 +28,7 @@ impl Health {
     /// Follows the node's state until cancelled.
     pub async fn follow(self, cancel: CancellationToken) {
         self.reporter.set_serving::<NodeServiceServer<StatusService>>().await;
-        let mut changes = self.node.slice.watch();
+        let (mut slice, mut contact) = (self.node.slice.watch(), self.node.contact.watch());
         let mut said = None;
         while !cancel.is_cancelled() {
             let state = self.node.state();
@@ -37,7 +37,12 @@ impl Health {
                 tracing::info!(state = state.as_str_name(), "state");
                 said = Some(state);
             }
-            let _ = cancel.run_until_cancelled(tokio::time::timeout(LOOK, changes.changed())).await;
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                _ = slice.changed() => {}
+                _ = contact.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
         }
         self.reporter.set_service_status("", ServingStatus::NotServing).await;
         self.reporter.set_not_serving::<CitizenServiceServer<Lookup>>().await;
