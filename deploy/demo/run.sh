@@ -59,7 +59,7 @@ title "A hub, empty: its registry and its own certificate authority"
 show dancu-hub init
 dancu-hub serve >"$DEMO/hub.log" 2>&1 & echo $! >"$DEMO/hub.pid"
 await "the hub" dancu-hub status
-python3 deploy/demo/line.py "$LINE_PORT" "$HUB_PORT" "$DEMO/cut" 2>"$DEMO/line.log" & echo $! >"$DEMO/line.pid"
+python3 deploy/demo/line.py "$LINE_PORT" "$HUB_PORT" "$DEMO/cut" >"$DEMO/line.log" 2>&1 & echo $! >"$DEMO/line.pid"
 
 title "$CITIZENS citizens, made up but believable, with households and real communes"
 dancu-population generate --citizens "$CITIZENS" --seed 2026 --out "$DEMO/citizens.jsonl"

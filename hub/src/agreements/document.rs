@@ -199,7 +199,10 @@ impl Check<'_> {
             let fits = (1..=64).contains(&code.len())
                 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
             if !fits {
-                self.problem(row.code.span(), "a purpose is 1 to 64 letters, digits, dots, hyphens, underscores");
+                self.problem(
+                    row.code.span(),
+                    "a purpose is 1 to 64 letters, digits, dots, hyphens, underscores",
+                );
             } else if !seen.insert(code) {
                 self.problem(row.code.span(), format!("purpose `{code}` stands twice"));
             }

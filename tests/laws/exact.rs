@@ -1,0 +1,268 @@
+//! Laws 1 and 2: nothing unauthorised on a node, and a slice is exact, whatever changes, breaks or is
+//! killed; during the run and at its end. And law 5: every value has its source.
+
+use std::collections::BTreeSet;
+
+use dancu_proto::{Field, node::v1::BatchGetCitizensResponse};
+use dancu_tests::{
+    oracle::{Oracle, values},
+    population::Population,
+    testkit::{Agreement, Hub, Node},
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+const CITIZENS: u64 = 3_000;
+const PROVINCES: [&str; 4] = ["01", "08", "79", "24"];
+/// A commune of each.
+const COMMUNES: [&str; 4] = ["00004", "00691", "26734", "07210"];
+const FIELDS: [&str; 9] = [
+    "full_name",
+    "date_of_birth",
+    "sex",
+    "religion",
+    "permanent_residence",
+    "temporary_residence",
+    "other_name",
+    "father",
+    "date_of_death",
+];
+const AGENCIES: [&str; 2] = ["agency-a", "agency-b"];
+
+struct Run {
+    rng: SmallRng,
+    hub: Hub,
+    nodes: Vec<(String, Node)>,
+    oracle: Oracle,
+    agreements: Vec<Agreement>,
+}
+
+/// A seed of one's own: `SEED=7 cargo test …`.
+fn seed() -> u64 {
+    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_are_exact_whatever_happens() {
+    let seed = seed();
+    println!("seed {seed}");
+    let hub = Hub::start().await;
+    let people: Vec<_> = Population::new(seed, CITIZENS).collect();
+    let imported = hub.import(&people).await;
+    assert_eq!(imported["added"], CITIZENS);
+    let mut oracle = Oracle::default();
+    people.iter().for_each(|citizen| oracle.put(imported["revision"].as_u64().unwrap(), values(citizen)));
+    let mut run =
+        Run { rng: SmallRng::seed_from_u64(seed), hub, nodes: Vec::new(), oracle, agreements: Vec::new() };
+    for (number, agency) in AGENCIES.into_iter().enumerate() {
+        for purpose in ["p", "q"] {
+            run.apply(agency, purpose).await;
+        }
+        let node = run.hub.enroll(&format!("node-{number}"), agency).await;
+        run.nodes.push((agency.to_owned(), node));
+    }
+    for step in 0..90 {
+        run.step().await;
+        if step % 6 == 0 {
+            run.glance().await;
+        }
+    }
+    run.settle().await;
+    run.compare().await;
+    run.sources().await;
+}
+
+impl Run {
+    async fn step(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..55 => self.change().await,
+            55..72 => {
+                let agency = *AGENCIES.choose(&mut self.rng).unwrap();
+                let purpose = *["p", "q"].choose(&mut self.rng).unwrap();
+                self.apply(agency, purpose).await;
+            }
+            72..75 => self.withdraw().await,
+            75..82 => {
+                let node = self.rng.random_range(0..self.nodes.len());
+                self.nodes[node].1.kill();
+                self.nodes[node].1.start().await;
+            }
+            82..90 => {
+                let node = self.rng.random_range(0..self.nodes.len());
+                self.nodes[node].1.line.break_after(self.rng.random_range(0..40_000));
+            }
+            90..96 => {
+                let node = self.rng.random_range(0..self.nodes.len());
+                self.nodes[node].1.line.cut();
+                for _ in 0..4 {
+                    self.change().await;
+                }
+                self.nodes[node].1.line.restore();
+            }
+            _ => {
+                self.hub.kill();
+                self.hub.restart().await;
+            }
+        }
+    }
+
+    /// New values for someone, through the hub's command line.
+    async fn change(&mut self) {
+        let ids = self.oracle.ids();
+        let id = ids.choose(&mut self.rng).unwrap().clone();
+        let mut new = self.oracle.latest(&id).unwrap().clone();
+        let mut args: Vec<String> = vec!["change".into(), id.clone()];
+        match self.rng.random_range(0..4) {
+            0 | 1 => {
+                let place = self.rng.random_range(0..COMMUNES.len());
+                let detail = format!("Số {}", self.rng.random_range(1..99));
+                let address =
+                    json!({ "province": PROVINCES[place], "commune": COMMUNES[place], "detail": detail });
+                args.extend(["--set".into(), format!("permanent_residence={address}")]);
+                new.insert("permanent_residence".into(), address);
+            }
+            2 => {
+                let name = format!("Tên {}", self.rng.random_range(0..3));
+                args.extend(["--set".into(), format!("other_name={name}")]);
+                new.insert("other_name".into(), Value::from(name));
+            }
+            _ => {
+                args.extend(["--clear".into(), "religion".into()]);
+                new.remove("religion");
+            }
+        }
+        for (name, value) in [("--reason", "test"), ("--document", "T/1"), ("--effective", "2026-01-01")] {
+            args.extend([name.into(), value.into()]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let done = self.hub.json(&args).await;
+        assert_eq!(done["unchanged"], Value::Bool(self.oracle.latest(&id) == Some(&new)));
+        if done["unchanged"] == false {
+            self.oracle.put(done["revision"].as_u64().unwrap(), new);
+        }
+    }
+
+    /// A version of an agreement with other fields and other provinces than before.
+    async fn apply(&mut self, agency: &str, purpose: &str) {
+        let id = format!("{agency}-{purpose}");
+        let last = self.agreements.iter().rev().find(|agreement| agreement.id == id);
+        let version = last.map_or(1, |agreement| agreement.version + 1);
+        let fields = FIELDS.iter().filter(|_| self.rng.random_bool(0.5)).map(|name| (*name).to_owned());
+        let mut fields: Vec<String> = fields.collect();
+        fields.push("sex".into());
+        fields.dedup();
+        let nation = self.rng.random_bool(0.2);
+        let provinces = PROVINCES.iter().filter(|_| !nation && self.rng.random_bool(0.5));
+        let provinces = provinces.map(|code| (*code).to_owned()).collect();
+        let agreement = Agreement {
+            id: id.clone(),
+            version,
+            agency: agency.into(),
+            purpose: purpose.into(),
+            fields,
+            provinces,
+            offline_limit: "7d".into(),
+        };
+        let revision = self.hub.apply(&agreement).await;
+        self.oracle.agree(revision, &id, Some(agreement.clone()));
+        self.agreements.push(agreement);
+    }
+
+    async fn withdraw(&mut self) {
+        let id = self.agreements.choose(&mut self.rng).unwrap().id.clone();
+        if self.hub.cli(&["agreement", "withdraw", &id, "--reason", "test"]).await.is_ok() {
+            self.oracle.agree(self.hub.head().await, &id, None);
+        }
+    }
+
+    /// Law 1, in the middle of things: every answer is what the registry said at the answer's revision,
+    /// and no field is there that no policy since that revision gives.
+    async fn glance(&mut self) {
+        let ids = self.oracle.ids();
+        let asked: Vec<String> = ids.choose_multiple(&mut self.rng, 400).cloned().collect();
+        for (agency, node) in &self.nodes {
+            for purpose in ["p", "q"] {
+                let Ok(answers) = node.batch(purpose, &asked).await else { continue };
+                let head = self.hub.head().await;
+                let revision = answers.first().and_then(|a| a.freshness).map_or(0, |f| f.revision);
+                for answer in answers.iter().filter(|answer| answer.citizen.is_some()) {
+                    let (fields, got) = held(answer);
+                    let revision = answer.freshness.map_or(revision, |freshness| freshness.revision);
+                    let allowed = (revision..=head).any(|policy| {
+                        let seen = self.oracle.sees(agency, purpose, &answer.personal_id, revision, policy);
+                        seen.is_some_and(|(may, values)| {
+                            fields.is_subset(&may)
+                                && got.iter().all(|(name, value)| values.get(name) == Some(value))
+                        })
+                    });
+                    assert!(allowed, "{agency} {purpose} held at {revision} what it may not");
+                }
+            }
+        }
+    }
+
+    async fn settle(&mut self) {
+        let head = self.hub.head().await;
+        for (_, node) in &self.nodes {
+            node.line.restore();
+        }
+        for (_, node) in &self.nodes {
+            node.reaches(head).await;
+        }
+    }
+
+    /// Laws 1 and 2 at rest: field by field, for every citizen of the population.
+    async fn compare(&self) {
+        let head = self.hub.head().await;
+        let ids = self.oracle.ids();
+        for (agency, node) in &self.nodes {
+            let mut covered = BTreeSet::new();
+            for purpose in ["p", "q"] {
+                let agreed = ids.iter().any(|id| self.oracle.sees(agency, purpose, id, head, head).is_some());
+                let answers = match node.batch(purpose, &ids).await {
+                    Ok(answers) => answers,
+                    Err(refused) => {
+                        assert!(!agreed, "{agency} {purpose}: {refused}");
+                        continue;
+                    }
+                };
+                assert_eq!(answers.len(), ids.len());
+                for answer in &answers {
+                    let id = &answer.personal_id;
+                    let expected = self.oracle.sees(agency, purpose, id, head, head);
+                    let found = answer.citizen.is_some().then(|| held(answer));
+                    assert_eq!(found, expected, "{agency} {purpose} of one citizen at {head}");
+                    if expected.is_some() {
+                        covered.insert(id.clone());
+                    }
+                }
+            }
+            let status = node.status().await;
+            assert_eq!(status["citizens"], covered.len(), "{agency} holds no one else");
+        }
+    }
+
+    /// Law 5: every value has a source, and it is the revision that brought it.
+    async fn sources(&self) {
+        for id in self.oracle.ids().iter().take(40) {
+            let shown = self.hub.json(&["citizen", "show", id, "--history"]).await;
+            let latest = self.oracle.latest(id).unwrap();
+            assert_eq!(shown["citizen"], Value::Object(latest.clone()));
+            let sources = shown["sources"].as_array().unwrap();
+            assert_eq!(sources.len(), latest.len(), "a source for every value");
+            for source in sources {
+                let at = source["revision"].as_u64().unwrap().to_string();
+                let then = self.hub.json(&["citizen", "show", id, "--at", &at]).await;
+                let name = source["field"].as_str().unwrap();
+                assert_eq!(then["citizen"][name], shown["citizen"][name], "{name} came with {at}");
+            }
+        }
+    }
+}
+
+/// What an answer gives: the fields authorised, and the values.
+fn held(answer: &BatchGetCitizensResponse) -> (BTreeSet<String>, dancu_tests::oracle::Values) {
+    let name = |number: &i32| Field::try_from(*number).map(|field| field.name().to_owned()).ok();
+    let fields = answer.authorised.iter().filter_map(name).collect();
+    (fields, values(answer.citizen.as_ref().unwrap()))
+}

@@ -1,0 +1,170 @@
+//! A real hub.
+
+use std::{path::PathBuf, process::Command};
+
+use dancu_proto::{
+    channel::{Timeouts, connect_unix},
+    hub::v1::{GetHubStatusRequest, admin_service_client::AdminServiceClient},
+    v1::Citizen,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+use super::{
+    Line, Node, eventually,
+    process::{Process, binary, free_port, run},
+};
+
+/// A running hub, in a directory of its own.
+pub struct Hub {
+    dir: TempDir,
+    port: u16,
+    process: Process,
+}
+
+/// An agreement, as a test writes it.
+#[derive(Clone, Debug)]
+pub struct Agreement {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: u32,
+    /// The agency.
+    pub agency: String,
+    /// Its purpose.
+    pub purpose: String,
+    /// Its fields, without the number.
+    pub fields: Vec<String>,
+    /// Provinces; none for the nation.
+    pub provinces: Vec<String>,
+    /// How long look-ups may go on offline.
+    pub offline_limit: String,
+}
+
+impl Agreement {
+    /// The document.
+    #[must_use]
+    pub fn document(&self) -> String {
+        let scope = if self.provinces.is_empty() {
+            "nation = true".to_owned()
+        } else {
+            format!("provinces = {:?}", self.provinces)
+        };
+        format!(
+            "id = {:?}\nversion = {}\nagency = {:?}\ntitle = \"A test\"\nlegal_basis = [\"1911/QĐ-TTg\"]\n\
+             valid_from = 2020-01-01\noperations = [\"lookup\", \"verify\"]\nfields = {:?}\n\
+             offline_limit = {:?}\n[[purposes]]\ncode = {:?}\ntitle = \"A test\"\n[scope]\n{scope}\n",
+            self.id, self.version, self.agency, self.fields, self.offline_limit, self.purpose
+        )
+    }
+}
+
+impl Hub {
+    /// A new hub, empty.
+    pub async fn start() -> Hub {
+        let dir = tempfile::tempdir().expect("a directory");
+        let port = free_port();
+        let (made, _, error) = run(command(&dir, port, &["init"])).await;
+        assert!(made, "{error}");
+        let process = serve(&dir, port);
+        let hub = Hub { dir, port, process };
+        hub.ready().await;
+        hub
+    }
+
+    async fn ready(&self) {
+        eventually("the hub", || async { self.cli(&["status"]).await.is_ok() }).await;
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = serve(&self.dir, self.port);
+        self.ready().await;
+    }
+
+    /// A command of the hub's operator; what it prints, or what it says went wrong.
+    ///
+    /// # Errors
+    /// What the command says went wrong.
+    pub async fn cli(&self, args: &[&str]) -> Result<String, String> {
+        let (done, out, error) = run(command(&self.dir, self.port, args)).await;
+        if done { Ok(out) } else { Err(error) }
+    }
+
+    /// The same, for its JSON.
+    pub async fn json(&self, args: &[&str]) -> Value {
+        let args = [&["--json"], args].concat();
+        let out = self.cli(&args).await.expect("a command that succeeds");
+        serde_json::from_str(&out).expect("JSON")
+    }
+
+    /// The admin interface.
+    pub async fn admin(&self) -> AdminServiceClient<Channel> {
+        let socket = self.dir.path().join("hub.sock");
+        AdminServiceClient::new(connect_unix(&socket, &Timeouts::default()).await.expect("the hub"))
+    }
+
+    /// The latest revision.
+    pub async fn head(&self) -> u64 {
+        let status = self.admin().await.get_hub_status(GetHubStatusRequest {}).await;
+        status.expect("the hub's status").into_inner().head
+    }
+
+    /// Imports citizens.
+    pub async fn import(&self, citizens: &[Citizen]) -> Value {
+        let file = self.dir.path().join("citizens.jsonl");
+        let rows: Vec<String> =
+            citizens.iter().map(|citizen| serde_json::to_string(citizen).expect("JSON")).collect();
+        std::fs::write(&file, rows.join("\n")).expect("a file");
+        self.json(&["import", file.to_str().expect("a path")]).await
+    }
+
+    /// Applies an agreement; the revision.
+    pub async fn apply(&self, agreement: &Agreement) -> u64 {
+        let file = self.dir.path().join("agreement.toml");
+        std::fs::write(&file, agreement.document()).expect("a file");
+        let answer = self.json(&["agreement", "apply", file.to_str().expect("a path")]).await;
+        answer["revision"].as_u64().expect("a revision")
+    }
+
+    /// Enrols a node, over a line of its own, and starts it.
+    pub async fn enroll(&self, name: &str, agency: &str) -> Node {
+        let token = self.token(name, agency).await;
+        let line = Line::to(self.port).await;
+        Node::join(name, line, &token).await.expect("a node that joins")
+    }
+
+    /// A token for a new node.
+    pub async fn token(&self, name: &str, agency: &str) -> String {
+        let out = self.cli(&["node", "add", "--name", name, "--agency", agency]).await;
+        out.expect("a token").trim().to_owned()
+    }
+
+    /// A line to this hub.
+    pub async fn line(&self) -> Line {
+        Line::to(self.port).await
+    }
+}
+
+fn command(dir: &TempDir, port: u16, args: &[&str]) -> Command {
+    let data: PathBuf = dir.path().join("data");
+    let mut command = Command::new(binary("dancu-hub"));
+    command
+        .args(args)
+        .env("DANCU_HUB__DATA_DIR", data)
+        .env("DANCU_HUB__LISTEN__NODES", format!("127.0.0.1:{port}"))
+        .env("DANCU_HUB__LISTEN__ADMIN_SOCKET", dir.path().join("hub.sock"))
+        .env("DANCU_HUB__SYNC__HEARTBEAT", "200ms");
+    command
+}
+
+fn serve(dir: &TempDir, port: u16) -> Process {
+    Process::start(command(dir, port, &["serve"]), &dir.path().join("hub.log"))
+}

@@ -1,0 +1,163 @@
+//! A real node.
+
+use std::{os::unix::fs::MetadataExt, path::PathBuf, process::Command};
+
+use dancu_proto::{
+    channel::{Timeouts, connect_unix},
+    node::v1::{
+        BatchGetCitizensRequest, BatchGetCitizensResponse, citizen_service_client::CitizenServiceClient,
+    },
+    v1::AccessContext,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::{Status, transport::Channel};
+
+use super::{
+    Line, eventually,
+    process::{Process, binary, free_port, run},
+};
+
+/// A node, in a directory of its own, at the end of a line of its own.
+pub struct Node {
+    dir: TempDir,
+    /// The line to the hub.
+    pub line: Line,
+    process: Process,
+    /// The address its TLS listener has.
+    pub address: String,
+}
+
+impl Node {
+    /// Joins with a token and starts; or what the join says went wrong.
+    ///
+    /// # Errors
+    /// What the join says went wrong.
+    pub async fn join(name: &str, line: Line, token: &str) -> Result<Node, String> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let address = format!("127.0.0.1:{}", free_port());
+        let uid = dir.path().metadata().expect("a directory").uid();
+        let config = format!(
+            "data_dir = {:?}\n[listen]\ntcp = {address:?}\nunix = {:?}\n\
+             [[callers]]\nname = \"test\"\nunix_uid = {uid}\npurposes = [\"*\"]\n",
+            dir.path().join("data"),
+            dir.path().join("node.sock"),
+        );
+        std::fs::write(dir.path().join("node.toml"), config).expect("a file");
+        let url = line.url();
+        let (joined, _, error) = run(command(&dir, &["join", "--hub", &url, "--token", token])).await;
+        if !joined {
+            return Err(error);
+        }
+        let process = serve(&dir);
+        let node = Node { dir, line, process, address };
+        eventually(name, || async { node.cli(&["status"]).await.is_ok() }).await;
+        Ok(node)
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM.
+    pub fn stop(&mut self) {
+        self.process.stop();
+    }
+
+    /// Starts it again.
+    pub async fn start(&mut self) {
+        self.process.kill();
+        self.process = serve(&self.dir);
+        eventually("the node", || async { self.cli(&["status"]).await.is_ok() }).await;
+    }
+
+    /// A command at the node; what it prints, or what it says went wrong.
+    ///
+    /// # Errors
+    /// What the command says went wrong.
+    pub async fn cli(&self, args: &[&str]) -> Result<String, String> {
+        let (done, out, error) = run(command(&self.dir, args)).await;
+        if done { Ok(out) } else { Err(error) }
+    }
+
+    /// Its status; nothing while it does not answer.
+    pub async fn status(&self) -> Value {
+        let out = self.cli(&["status", "--json"]).await.unwrap_or_default();
+        serde_json::from_str(&out).unwrap_or_default()
+    }
+
+    /// Waits until it is in a state.
+    pub async fn is(&self, state: &str) {
+        eventually(state, || async { self.status().await["state"] == state }).await;
+    }
+
+    /// Waits until it serves and its cursor has reached a revision.
+    pub async fn reaches(&self, revision: u64) {
+        eventually("the node's cursor", || async {
+            let status = self.status().await;
+            status["cursor"].as_u64() >= Some(revision)
+                && matches!(status["state"].as_str(), Some("serving" | "no_agreement"))
+        })
+        .await;
+    }
+
+    /// The citizens it answers with for a purpose, in the order asked.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn batch(
+        &self,
+        purpose: &str,
+        ids: &[String],
+    ) -> Result<Vec<BatchGetCitizensResponse>, Status> {
+        let mut client = self.client().await?;
+        let context =
+            AccessContext { purpose: purpose.into(), case_number: "T-1".into(), officer: "tester".into() };
+        let request = BatchGetCitizensRequest {
+            context: Some(context),
+            personal_ids: ids.to_vec(),
+            fields: Vec::new(),
+        };
+        let mut answers = client.batch_get_citizens(request).await?.into_inner();
+        let mut list = Vec::with_capacity(ids.len());
+        while let Some(answer) = answers.message().await? {
+            list.push(answer);
+        }
+        Ok(list)
+    }
+
+    /// A client over the Unix socket.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn client(&self) -> Result<CitizenServiceClient<Channel>, Status> {
+        let channel = connect_unix(&self.dir.path().join("node.sock"), &Timeouts::default()).await;
+        Ok(CitizenServiceClient::new(channel.map_err(|error| Status::unavailable(error.to_string()))?))
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Memory in use, KiB.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
+}
+
+fn command(dir: &TempDir, args: &[&str]) -> Command {
+    let mut command = Command::new(binary("dancu-node"));
+    command.arg("--config").arg(dir.path().join("node.toml")).args(args);
+    command
+}
+
+fn serve(dir: &TempDir) -> Process {
+    Process::start(command(dir, &["serve"]), &dir.path().join("node.log"))
+}

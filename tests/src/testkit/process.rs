@@ -1,0 +1,75 @@
+//! The binaries, as processes.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A binary of this workspace, beside the test's own.
+///
+/// # Panics
+/// If it is not built.
+pub(super) fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    let found = test.ancestors().skip(1).map(|dir| dir.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built; `make test` builds it first"))
+}
+
+/// A running process; killed when dropped, its log shown if the test fails.
+pub(super) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    pub(super) fn start(mut command: Command, log: &Path) -> Process {
+        let file = File::options().create(true).append(true).open(log).expect("a log");
+        let out = file.try_clone().expect("a log");
+        command.stdin(Stdio::null()).stdout(out).stderr(file);
+        let child = command.spawn().expect("a process");
+        Process { child, log: log.to_owned() }
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and waits.
+    pub(super) fn stop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().rev().take(25).collect();
+            eprintln!("--- {}", self.log.display());
+            lines.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Runs a command to its end: whether it succeeded, what it printed, what it said went wrong.
+pub(super) async fn run(command: Command) -> (bool, String, String) {
+    let mut command = tokio::process::Command::from(command);
+    let output = command.stdin(Stdio::null()).output().await.expect("a command");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A port that is free now.
+pub(super) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().map(|address| address.port()).expect("a port")
+}
