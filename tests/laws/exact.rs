@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const CITIZENS: u64 = 3_000;
 const PROVINCES: [&str; 4] = ["01", "08", "79", "24"];
 /// A commune of each.
-const COMMUNES: [&str; 4] = ["00004", "00691", "26734", "07210"];
+const COMMUNES: [&str; 4] = ["00004", "00691", "25747", "07210"];
 const FIELDS: [&str; 9] = [
     "full_name",
     "date_of_birth",
@@ -37,9 +37,9 @@ struct Run {
     agreements: Vec<Agreement>,
 }
 
-/// A seed of one's own: `SEED=7 cargo test …`.
+/// The same run every time; another one with `SEED=7 make test`.
 fn seed() -> u64 {
-    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random)
+    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

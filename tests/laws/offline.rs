@@ -29,7 +29,7 @@ async fn a_node_goes_on_without_the_hub() {
     let mut hub = Hub::start().await;
     let people: Vec<_> = Population::new(11, 2_000).collect();
     hub.import(&people).await;
-    hub.apply(&agreement("a", "agency", &["79"])).await;
+    hub.apply(&agreement("only", "agency", &["79"])).await;
     let mut node = hub.enroll("node", "agency").await;
     node.reaches(hub.head().await).await;
     let held: Vec<String> = lives_in(&people, "79").map(|p| p.personal_id.clone()).collect();
@@ -52,7 +52,7 @@ async fn a_node_goes_on_without_the_hub() {
             "--set",
             "permanent_residence.detail=Số mới",
             "--set",
-            "permanent_residence.commune=26734",
+            "permanent_residence.commune=25747",
             "--reason",
             "r",
             "--document",
@@ -82,7 +82,7 @@ async fn a_node_hears_nothing_of_what_it_does_not_see() {
     let hub = Hub::start().await;
     let people: Vec<_> = Population::new(12, 2_000).collect();
     hub.import(&people).await;
-    hub.apply(&agreement("a", "agency", &["79"])).await;
+    hub.apply(&agreement("only", "agency", &["79"])).await;
     let node = hub.enroll("node", "agency").await;
     node.reaches(hub.head().await).await;
     let change = |id: &str, set: &str| {
@@ -119,7 +119,7 @@ async fn a_commune_lives_in_a_hundred_mebibytes() {
     let hub = Hub::start().await;
     let people: Vec<_> = Population::new(13, 30_000).collect();
     hub.import(&people).await;
-    hub.apply(&agreement("a", "agency", &[])).await;
+    hub.apply(&agreement("only", "agency", &[])).await;
     let node = hub.enroll("node", "agency").await;
     node.reaches(hub.head().await).await;
     let ids: Vec<String> = people.iter().take(9_000).map(|p| p.personal_id.clone()).collect();

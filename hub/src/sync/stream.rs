@@ -78,6 +78,7 @@ impl Stream {
         }
         let mut heartbeats = interval_at(Instant::now(), self.heartbeat);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = false;
         loop {
             // A closed semaphore would mean that the process ends; the step is then cut anyhow.
             let place = self.steps.acquire().await;
@@ -111,18 +112,21 @@ impl Stream {
                         return status;
                     }
                 }
-                Step::Wait => loop {
-                    tokio::select! {
-                        biased;
-                        () = self.wake.wait() => break,
-                        _ = heartbeats.tick(), if session.at_rest() => {
-                            let frame = session.heartbeat((self.clock)(), self.heartbeat);
-                            if let Err(status) = self.send(frame).await {
-                                return status;
-                            }
+                Step::Wait => {
+                    if std::mem::take(&mut beat) && session.at_rest() {
+                        let frame = session.heartbeat((self.clock)(), self.heartbeat);
+                        if let Err(status) = self.send(frame).await {
+                            return status;
                         }
                     }
-                },
+                    tokio::select! {
+                        biased;
+                        () = self.wake.wait() => {}
+                        // A step comes first: it finds what no wake told of, and moves the cursor past
+                        // what this node does not see.
+                        _ = heartbeats.tick() => beat = true,
+                    }
+                }
             }
         }
     }

@@ -18,9 +18,10 @@ use super::{
 
 /// A running hub, in a directory of its own.
 pub struct Hub {
+    // Before the directory, so that its log can still be shown when it is dropped.
+    process: Process,
     dir: TempDir,
     port: u16,
-    process: Process,
 }
 
 /// An agreement, as a test writes it.
@@ -68,7 +69,7 @@ impl Hub {
         let (made, _, error) = run(command(&dir, port, &["init"])).await;
         assert!(made, "{error}");
         let process = serve(&dir, port);
-        let hub = Hub { dir, port, process };
+        let hub = Hub { process, dir, port };
         hub.ready().await;
         hub
     }

@@ -20,10 +20,11 @@ use super::{
 
 /// A node, in a directory of its own, at the end of a line of its own.
 pub struct Node {
+    // Before the directory, so that its log can still be shown when it is dropped.
+    process: Process,
     dir: TempDir,
     /// The line to the hub.
     pub line: Line,
-    process: Process,
     /// The address its TLS listener has.
     pub address: String,
 }
@@ -50,7 +51,7 @@ impl Node {
             return Err(error);
         }
         let process = serve(&dir);
-        let node = Node { dir, line, process, address };
+        let node = Node { process, dir, line, address };
         eventually(name, || async { node.cli(&["status"]).await.is_ok() }).await;
         Ok(node)
     }
@@ -96,8 +97,11 @@ impl Node {
     pub async fn reaches(&self, revision: u64) {
         eventually("the node's cursor", || async {
             let status = self.status().await;
-            status["cursor"].as_u64() >= Some(revision)
-                && matches!(status["state"].as_str(), Some("serving" | "no_agreement"))
+            let at = status["cursor"].as_u64();
+            if at < Some(revision) {
+                eprintln!("waiting for {revision}: {} {at:?} {}", status["state"], status["explanation"]);
+            }
+            at >= Some(revision) && matches!(status["state"].as_str(), Some("serving" | "no_agreement"))
         })
         .await;
     }
