@@ -1,6 +1,6 @@
 //! `dancu-hub`: owns the population registry and enforces the sharing policy.
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::Parser;
 use console::style;
@@ -8,6 +8,7 @@ use dancu_hub::cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     match cli::run(cli::Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -23,4 +24,16 @@ fn in_one_line(error: &anyhow::Error) -> String {
         Some(status) => status.message().to_owned(),
         None => format!("{error:#}"),
     }
+}
+
+/// A reader that has seen enough (`… | head`) is no fault of this command: it ends quietly.
+fn end_quietly_when_nobody_reads() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        report(info);
+    }));
 }

@@ -1,5 +1,7 @@
 //! Enrolment over real sockets: every way it can go wrong says so, and a suspension bites at once.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::time::{Duration, Instant};
 
 use dancu_tests::{

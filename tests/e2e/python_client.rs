@@ -1,5 +1,7 @@
 //! A Python client, with stubs generated from the `.proto` files, calls a running node over TLS.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::{
     path::{Path, PathBuf},
     process::Command,

@@ -1,6 +1,8 @@
 //! Laws 1 and 2: nothing unauthorised on a node, and a slice is exact, whatever changes, breaks or is
 //! killed; during the run and at its end. And law 5: every value has its source.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::collections::BTreeSet;
 
 use dancu_proto::{Field, node::v1::BatchGetCitizensResponse};
@@ -37,14 +39,21 @@ struct Run {
     agreements: Vec<Agreement>,
 }
 
-/// The same run every time; another one with `SEED=7 make test`.
-fn seed() -> u64 {
-    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_are_exact_whatever_happens() {
+    // The same run every time; another one with `SEED=7 make test`.
+    exact(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slices_are_exact_whatever_happens() {
-    let seed = seed();
+#[ignore = "slow: five minutes; part of `make test-slow`"]
+async fn slices_are_exact_for_many_seeds() {
+    for seed in 100..130 {
+        exact(seed).await;
+    }
+}
+
+async fn exact(seed: u64) {
     println!("seed {seed}");
     let hub = Hub::start().await;
     let people: Vec<_> = Population::new(seed, CITIZENS).collect();

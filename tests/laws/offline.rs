@@ -1,5 +1,7 @@
 //! Law 7: offline is a state, not an error. And law 6, as a node sees it: a change costs what it touches.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::time::Duration;
 
 use dancu_proto::v1::Citizen;

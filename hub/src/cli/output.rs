@@ -6,6 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// Width of a table where there is no terminal that has one.
+const WIDTH: u16 = 140;
+
 /// Starts logging to standard error.
 pub(super) fn start_log(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)?;
@@ -27,6 +30,9 @@ pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<()> {
 pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(WIDTH);
+    }
     table.set_header(header.map(|name| style(name).bold().to_string()));
     table
 }
