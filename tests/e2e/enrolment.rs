@@ -80,3 +80,39 @@ async fn suspension_and_revocation_bite_at_once() {
     let refused = hub.cli(&["node", "resume", "node"]).await.unwrap_err();
     assert!(refused.contains("revoked"), "{refused}");
 }
+
+#[tokio::test]
+async fn certificates_renew_without_dropping_service() {
+    let lifetimes: &'static [(&str, &str)] =
+        &[("DANCU_HUB__CERTIFICATES__NODE_LIFETIME", "4s"), ("DANCU_HUB__CERTIFICATES__HUB_LIFETIME", "4s")];
+    let hub = Hub::start_with(lifetimes).await;
+    let people: Vec<_> = Population::new(6, 200).collect();
+    hub.import(&people).await;
+    hub.apply(&agreement(&[])).await;
+    let node = hub.enroll("node", "agency").await;
+    node.reaches(hub.head().await).await;
+    let ids = [people[0].personal_id.clone()];
+    let expires = async || hub.json(&["node", "show", "node"]).await["certificate_expires"].as_i64().unwrap();
+    let first = expires().await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        assert!(node.batch("p", &ids).await.unwrap()[0].citizen.is_some());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(expires().await >= first + 4, "renewed, more than once over");
+    // The line still stands, or stands again: a change arrives.
+    let args = [
+        "change",
+        &ids[0],
+        "--set",
+        "sex=1",
+        "--reason",
+        "r",
+        "--document",
+        "d",
+        "--effective",
+        "2026-01-01",
+    ];
+    hub.cli(&args).await.unwrap();
+    node.reaches(hub.head().await).await;
+}

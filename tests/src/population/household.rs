@@ -178,13 +178,13 @@ fn person(
         }
         .into(),
         old_id_number: if year < 2000 && permille(rng, 820) { ids.old() } else { String::new() },
-        identity_cards: (age >= 14 && permille(rng, 900)).then(|| card(rng, home, year)),
+        identity_cards: (age > 14 && permille(rng, 900)).then(|| card(rng, home, year)),
         mobile_number: if adult && permille(rng, 650) {
             format!("09{:08}", rng.random_range(0..100_000_000))
         } else {
             String::new()
         },
-        marital_status: if adult { "1" } else { "" }.into(),
+        marital_status: if age > 14 { "1" } else { "" }.into(),
         ..Citizen::default()
     };
     Person { role, citizen, female, dead: false }
@@ -206,7 +206,11 @@ fn card(rng: &mut SmallRng, home: &Home<'_>, birth_year: u32) -> IdentityCardLis
 
 fn die(rng: &mut SmallRng, day: &Date, person: &mut Person, within: u32) {
     let born = birth_year(&person.citizen);
-    let earliest = (day.year - within.max(1)).max(born + 1).min(day.year - 1);
+    let earliest = (day.year - within.max(1)).max(born + 1);
+    // Whoever was born last year lives on.
+    if earliest >= day.year {
+        return;
+    }
     let year = rng.random_range(earliest..day.year);
     person.dead = true;
     person.citizen.date_of_death =
@@ -299,7 +303,10 @@ fn live_together(rng: &mut SmallRng, home: &Home<'_>, people: &mut [Person], num
         }
         let away = (19..=45).contains(&age) && permille(rng, 90);
         citizen.current_dwelling = Some(if away {
-            let city = home.places.draw_city(rng);
+            let mut city = home.places.draw_city(rng);
+            while std::ptr::eq(city, home.commune) {
+                city = home.places.draw_city(rng);
+            }
             let there = city.address(rng, home.layout);
             citizen.temporary_residence = Some(TemporaryResidence {
                 address: Some(there.clone()),

@@ -55,7 +55,9 @@ fn relatives_exist_and_fit() {
             married += 1;
         }
         if let Some(death) = person.date_of_death {
-            assert!(death.year >= year(person) && death.as_number() < DAY);
+            assert!(death.year > year(person) && death.as_number() < DAY);
+            let cards = person.identity_cards.iter().flat_map(|cards| &cards.items);
+            assert!(cards.into_iter().all(|card| card.issued_on.unwrap().year < death.year));
             assert!(person.temporary_residence.is_none() && person.household_head.is_none());
         } else {
             let head = by_id[person.household_head.as_ref().unwrap().personal_id.as_str()];

@@ -22,6 +22,7 @@ pub struct Hub {
     process: Process,
     dir: TempDir,
     port: u16,
+    settings: &'static [(&'static str, &'static str)],
 }
 
 /// An agreement, as a test writes it.
@@ -64,12 +65,17 @@ impl Agreement {
 impl Hub {
     /// A new hub, empty.
     pub async fn start() -> Hub {
+        Hub::start_with(&[]).await
+    }
+
+    /// A new hub with settings of its own, as environment variables.
+    pub async fn start_with(settings: &'static [(&'static str, &'static str)]) -> Hub {
         let dir = tempfile::tempdir().expect("a directory");
         let port = free_port();
-        let (made, _, error) = run(command(&dir, port, &["init"])).await;
+        let (made, _, error) = run(command(&dir, port, settings, &["init"])).await;
         assert!(made, "{error}");
-        let process = serve(&dir, port);
-        let hub = Hub { process, dir, port };
+        let process = serve(&dir, port, settings);
+        let hub = Hub { process, dir, port, settings };
         hub.ready().await;
         hub
     }
@@ -86,7 +92,7 @@ impl Hub {
     /// Starts it again.
     pub async fn restart(&mut self) {
         self.process.kill();
-        self.process = serve(&self.dir, self.port);
+        self.process = serve(&self.dir, self.port, self.settings);
         self.ready().await;
     }
 
@@ -95,7 +101,7 @@ impl Hub {
     /// # Errors
     /// What the command says went wrong.
     pub async fn cli(&self, args: &[&str]) -> Result<String, String> {
-        let (done, out, error) = run(command(&self.dir, self.port, args)).await;
+        let (done, out, error) = run(command(&self.dir, self.port, self.settings, args)).await;
         if done { Ok(out) } else { Err(error) }
     }
 
@@ -154,7 +160,7 @@ impl Hub {
     }
 }
 
-fn command(dir: &TempDir, port: u16, args: &[&str]) -> Command {
+fn command(dir: &TempDir, port: u16, settings: &[(&str, &str)], args: &[&str]) -> Command {
     let data: PathBuf = dir.path().join("data");
     let mut command = Command::new(binary("dancu-hub"));
     command
@@ -162,10 +168,11 @@ fn command(dir: &TempDir, port: u16, args: &[&str]) -> Command {
         .env("DANCU_HUB__DATA_DIR", data)
         .env("DANCU_HUB__LISTEN__NODES", format!("127.0.0.1:{port}"))
         .env("DANCU_HUB__LISTEN__ADMIN_SOCKET", dir.path().join("hub.sock"))
-        .env("DANCU_HUB__SYNC__HEARTBEAT", "200ms");
+        .env("DANCU_HUB__SYNC__HEARTBEAT", "200ms")
+        .envs(settings.iter().copied());
     command
 }
 
-fn serve(dir: &TempDir, port: u16) -> Process {
-    Process::start(command(dir, port, &["serve"]), &dir.path().join("hub.log"))
+fn serve(dir: &TempDir, port: u16, settings: &[(&str, &str)]) -> Process {
+    Process::start(command(dir, port, settings, &["serve"]), &dir.path().join("hub.log"))
 }
