@@ -18,7 +18,7 @@ for line in sys.stdin:
         continue
     province, year = home.get("province"), person["date_of_birth"][:4]
     if province == "08" and "1965" <= year <= "1995":
-        wanted = ("spouse", "father", "mother", "old_id_number", "identity_cards", "religion")
+        wanted = ("spouse", "children", "old_id_number", "identity_cards", "mobile_number")
         if mover is None and all(field in person for field in wanted):
             mover = person
         elif len(ids) < 5:

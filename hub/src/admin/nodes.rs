@@ -12,7 +12,12 @@ use dancu_proto::{
 use tonic::Status;
 
 use super::Admin;
-use crate::{agreements::AgencyId, enrollment::NodeEntry, sync::timestamp};
+use crate::{
+    agreements::AgencyId,
+    enrollment::{NodeEntry, NodeState},
+    fleet::Presence,
+    sync::timestamp,
+};
 
 /// How long a token lasts unless said otherwise.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -56,7 +61,11 @@ impl Admin {
     }
 
     pub(super) fn summary(&self, entry: &NodeEntry) -> Result<NodeSummary, Status> {
-        let presence = self.fleet.presence(&entry.name);
+        // A revoked node has erased what it last said it held.
+        let presence = self.fleet.presence(&entry.name).map(|presence| match entry.state {
+            NodeState::Revoked(_) => Presence { citizens: 0, ..presence },
+            _ => presence,
+        });
         let view = self.registry.view();
         self.ledger.catch_up(&view)?;
         let policy = self.ledger.policy(&entry.name, &entry.agency, view.revision()?);

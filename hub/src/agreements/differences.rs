@@ -10,7 +10,8 @@ pub fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<String> {
     let mut lines = Vec::new();
     let Some(old) = old else {
         lines.push(format!("new agreement for {}", new.agency));
-        lines.extend(fields("gives", new.fields));
+        let names: Vec<_> = new.fields.iter().map(|field| field.name()).collect();
+        lines.push(format!("gives {} fields: {}", names.len(), names.join(", ")));
         lines.push(format!("covers {}", scope_in_words(&new.scope)));
         return lines;
     };
