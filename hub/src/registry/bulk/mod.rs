@@ -187,13 +187,17 @@ impl Part {
             }
             let record = Record::trusted(rows.bytes().to_vec());
             let key = CitizenKey(key);
+            // Kept for the next row, in the space of the last.
+            let mut bytes = last.take().map_or_else(Vec::new, |(_, _, bytes)| bytes);
+            bytes.clear();
+            bytes.extend_from_slice(rows.bytes());
             for partition in partitions_of(&record) {
                 part.members.push(partition.as_number(), key)?;
             }
             if let Some(date) = birth_of(&record) {
                 part.births.push(u64::from(date.as_number()), key)?;
             }
-            last = Some((key.0, line, rows.bytes().to_vec()));
+            last = Some((key.0, line, bytes));
             let file = match &mut writer {
                 Some(file) => file,
                 None => writer.insert(next_file(store, dir, number, &mut part.files)?),
