@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use dancu_proto::v1::Date;
 use dancu_tests::population::{
     MOST, Population, ages,
+    events::Events,
     writer::{self, Format},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Write the citizens
     Generate(Generate),
+    /// Tell what happens to them, as JSON Lines
+    Events(Tell),
 }
 
 /// What a population follows from.
@@ -61,6 +64,21 @@ struct Generate {
     threads: Option<u32>,
 }
 
+#[derive(Debug, Args)]
+struct Tell {
+    #[command(flatten)]
+    which: Which,
+    /// The first day on which something becomes known [default: the day of the population]
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// The last [default: there is none]
+    #[arg(long, value_name = "DATE")]
+    until: Option<Date>,
+    /// How many events a day [default: as many as in Vietnam for so many citizens]
+    #[arg(long, value_name = "NUMBER")]
+    events_per_day: Option<f64>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum RowFormat {
     Jsonl,
@@ -70,6 +88,7 @@ enum RowFormat {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(command) => generate(&command),
+        Command::Events(command) => events(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -126,5 +145,22 @@ fn generate(command: &Generate) -> anyhow::Result<()> {
     }
     writer::write(&population, format, threads, output(&command.which.out)?, |more| bar.inc(more))?;
     bar.finish_and_clear();
+    Ok(())
+}
+
+fn events(command: &Tell) -> anyhow::Result<()> {
+    let population = command.which.population()?;
+    let from = command.from.map_or(Ok(population.day()), julian).context("--from")?;
+    let until = command.until.map(julian).transpose().context("--until")?;
+    anyhow::ensure!(from >= population.day(), "--from lies before --day, the day the citizens are as told");
+    anyhow::ensure!(until.is_none_or(|until| until >= from), "--until lies before --from");
+    let per_day = command.events_per_day;
+    anyhow::ensure!(per_day.is_none_or(|n| n > 0.0 && n < 1e9), "--events-per-day is more than 0");
+    let mut out = BufWriter::new(output(&command.which.out)?);
+    for event in Events::new(&population, from, until, per_day) {
+        serde_json::to_writer(&mut out, &event).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
     Ok(())
 }

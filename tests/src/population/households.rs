@@ -61,8 +61,9 @@ impl<'a> Draft<'a> {
                 house: number * 7 + self.chance.below(7) as u16 + 1,
             };
             let head = self.head(&members);
-            let mut household = Household { key: (self.hamlet.index, number), home, head, people: members };
-            represent(&mut household, self.today);
+            let mut household =
+                Household { key: (self.hamlet.index, number), home, since: 0, head, people: members };
+            household.represent(self.today);
             for person in &mut household.people {
                 traits::give(person, self.population, home, self.today, &mut self.chance);
             }
@@ -135,6 +136,7 @@ impl<'a> Draft<'a> {
                     name: names::name(family, roots.ethnicity, female, year, &mut self.chance),
                     female,
                     birth: born,
+                    registered: born,
                     registration,
                     birth_place,
                     origin: registration,
@@ -372,25 +374,6 @@ fn bury(people: &mut [Person], dead: usize, day: Day) {
         if person.alive() {
             person.spouse = None;
             person.marital = Marital::Formerly;
-        }
-    }
-}
-
-/// A minor without both parents is represented by the one there is.
-fn represent(household: &mut Household, today: Day) {
-    let minors: Vec<usize> =
-        (0..household.people.len()).filter(|at| household.people[*at].age(today) < 18).collect();
-    for at in minors {
-        let living = |kin: Option<Kin>| {
-            let id = kin?.id;
-            household.people.iter().position(|person| person.id == id && person.alive())
-        };
-        let minor = &household.people[at];
-        let (father, mother) = (living(minor.father), living(minor.mother));
-        if let (true, Some(parent), None) | (true, None, Some(parent)) = (minor.alive(), father, mother) {
-            let (minor, adult) = (minor.kin(), household.people[parent].kin());
-            household.people[at].representative = Some(adult);
-            household.people[parent].represented.push(minor);
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod ages;
 mod csv_rows;
 pub mod draw;
+pub mod events;
 mod households;
 pub mod ids;
 pub mod json;
@@ -40,6 +41,7 @@ const KINH: u8 = 1;
 #[derive(Debug)]
 pub struct Population {
     seed: u64,
+    citizens: u32,
     day: Day,
     before: bool,
     places: Places,
@@ -58,11 +60,13 @@ impl Population {
             (province.code, Weighted::new(all.chain([kinh])))
         });
         let guests = provinces::PROVINCES.iter().map(|province| (province.code, province.guests.into()));
+        let citizens = citizens.clamp(1, MOST);
         Population {
             seed,
+            citizens,
             day: ages::day(2026, 1, 1),
             before: false,
-            places: Places::new(seed, citizens.clamp(1, MOST)),
+            places: Places::new(seed, citizens),
             peoples: peoples.collect(),
             guests: guests.collect(),
         }
@@ -84,6 +88,12 @@ impl Population {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// How many citizens it has on its day.
+    #[must_use]
+    pub fn citizens(&self) -> u32 {
+        self.citizens
     }
 
     /// The day.
@@ -131,3 +141,6 @@ impl Population {
         self.guests.get(&province).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

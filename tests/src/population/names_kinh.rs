@@ -2,7 +2,7 @@
 
 /// Family names and their share in per cent.
 pub(super) const FAMILIES: [(&str, f64); 59] = [
-    ("Nguyễn", 35.5),
+    ("Nguyễn", 41.0),
     ("Trần", 11.2),
     ("Lê", 9.6),
     ("Phạm", 7.2),

@@ -76,6 +76,8 @@ pub struct Person {
     pub represented: Vec<Kin>,
     /// Married or not.
     pub marital: Marital,
+    /// When the birth was registered as it now is.
+    pub registered: Day,
     /// Communes of birth, of its registration, of origin.
     pub birth_place: u16,
     /// See `birth_place`.
@@ -136,6 +138,8 @@ pub struct Household {
     pub key: (u32, u16),
     /// Where.
     pub home: Dwelling,
+    /// The day they moved in; 0 for those who were there from the beginning.
+    pub since: Day,
     /// Index of the head (chủ hộ) in `people`.
     pub head: usize,
     /// Its people.
@@ -176,11 +180,52 @@ impl Household {
     /// Makes the living member head who comes first: the spouse of the last head, then by age. None
     /// if all are dead.
     pub fn choose_head(&mut self) -> Option<usize> {
+        self.choose_head_but(None)
+    }
+
+    /// As [`Household::choose_head`], when somebody is about to leave.
+    pub fn choose_head_without(&mut self, leaving: usize) -> Option<usize> {
+        self.choose_head_but(Some(leaving))
+    }
+
+    fn choose_head_but(&mut self, leaving: Option<usize>) -> Option<usize> {
         let spouse = self.people.get(self.head).and_then(|head| head.spouse).map(|kin| kin.id);
-        let living = self.people.iter().enumerate().filter(|(_, person)| person.alive());
+        let living =
+            self.people.iter().enumerate().filter(|(at, person)| Some(*at) != leaving && person.alive());
         let next = living.min_by_key(|(_, person)| (Some(person.id) != spouse, person.birth))?.0;
         self.head = next;
         Some(next)
+    }
+
+    /// Says who represents the minors: the one parent there is, or the head if there is none.
+    pub fn represent(&mut self, today: Day) {
+        for person in &mut self.people {
+            person.representative = None;
+            person.represented.clear();
+        }
+        for at in 0..self.people.len() {
+            let minor = &self.people[at];
+            if !minor.alive() || minor.age(today) >= 18 {
+                continue;
+            }
+            let adult = match (self.living(minor.father), self.living(minor.mother)) {
+                (Some(_), Some(_)) => continue,
+                (Some(parent), None) | (None, Some(parent)) => parent,
+                (None, None) => self.head,
+            };
+            if adult != at && self.people[adult].alive() {
+                let (minor, adult_kin) = (minor.kin(), self.people[adult].kin());
+                self.people[at].representative = Some(adult_kin);
+                self.people[adult].represented.push(minor);
+            }
+        }
+    }
+
+    /// Where in the household somebody lives, if they do.
+    #[must_use]
+    pub fn living(&self, kin: Option<Kin>) -> Option<usize> {
+        let id = kin?.id;
+        self.people.iter().position(|person| person.id == id && person.alive())
     }
 }
 
@@ -205,6 +250,7 @@ mod tests {
         let mut house = Household {
             key: (0, 0),
             home: Dwelling::default(),
+            since: 0,
             head: 0,
             people: vec![man, wife, child, mother],
         };

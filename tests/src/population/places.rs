@@ -3,7 +3,7 @@
 //! A hamlet (thôn, tổ dân phố) is what is drawn at once: its people depend on the seed and on its
 //! place alone, so that any of them can be drawn again without the rest.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, ops::Range, sync::LazyLock};
 
 use dancu_proto::v1::{Address, RegisteredArea};
 
@@ -165,6 +165,12 @@ impl Places {
     #[must_use]
     pub fn hamlets(&self) -> u32 {
         self.first[self.people.len()]
+    }
+
+    /// The hamlets of a commune.
+    #[must_use]
+    pub fn hamlets_of(&self, commune: u16) -> Range<u32> {
+        self.first[usize::from(commune)]..self.first[usize::from(commune) + 1]
     }
 
     /// How many people live in a commune.

@@ -110,7 +110,7 @@ pub(super) const GOALS: [(&str, f64); 9] = [
 
 /// Share of the native people of a province who live elsewhere: what it sends, relative to size.
 pub(super) fn sends(province: &Province) -> f64 {
-    f64::from(province.thousands) * (1.15 - 2.0 * f64::from(province.guests) / 1000.0).max(0.15)
+    f64::from(province.thousands) * (1.1 - 2.3 * f64::from(province.guests) / 1000.0).max(0.15)
 }
 
 /// Religions (code, per mille) of a group in a province; the rest has none.

@@ -30,8 +30,10 @@ impl Records<'_> {
     #[must_use]
     pub fn citizen(&self, household: &Household, at: usize) -> Citizen {
         let person = &household.people[at];
-        let residence = self.places.address(household.home, self.before);
-        let place = |commune| self.places.place(commune, self.before.then_some(person.salt));
+        let residence = self.places.address(household.home, self.before && household.since < MERGER);
+        let place = |commune, known| {
+            self.places.place(commune, (self.before && known < MERGER).then_some(person.salt))
+        };
         let temporary = person.temporary.map(|stay| TemporaryResidence {
             address: Some(self.places.address(stay.home, false)),
             from: Some(ages::date(stay.from)),
@@ -47,9 +49,9 @@ impl Records<'_> {
             full_name: Some(person.name.to_name()),
             date_of_birth: Some(birth_date(person)),
             sex: if person.female { "2" } else { "1" }.into(),
-            place_of_birth: Some(place(person.birth_place)),
-            place_of_birth_registration: Some(place(person.registration)),
-            place_of_origin: Some(place(person.origin)),
+            place_of_birth: Some(place(person.birth_place, person.birth)),
+            place_of_birth_registration: Some(place(person.registration, person.registered)),
+            place_of_origin: Some(place(person.origin, person.birth)),
             ethnicity: two_digits(person.ethnicity),
             religion: two_digits(person.religion),
             nationality: Some(StringList { values: vec!["VN".into()] }),
@@ -111,12 +113,13 @@ pub fn personal_id(id: u64) -> String {
 }
 
 fn digits(mut number: u64, count: usize) -> String {
-    let mut text = vec![b'0'; count];
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
+    let mut places = [b'0'; 20];
+    for place in places.iter_mut().rev().take(count) {
+        *place = b'0' + (number % 10) as u8;
         number /= 10;
     }
-    String::from_utf8(text).unwrap_or_default()
+    let last = places.len().saturating_sub(count);
+    places[last..].iter().map(|digit| char::from(*digit)).collect()
 }
 
 fn two_digits(code: u8) -> String {
@@ -170,6 +173,8 @@ fn issuer(issued: Day) -> &'static str {
 
 /// 1 July 2024, as a Julian day.
 const LAW_OF_2023: Day = 2_460_493;
+/// 1 July 2025, as a Julian day: districts ended.
+const MERGER: Day = 2_460_858;
 
 /// The commune, then the household's own key.
 fn file_number(household: &Household) -> String {
@@ -193,7 +198,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_law_of_2023_is_in_force_from_july_2024() {
+    fn days_are_those_of_the_laws() {
+        assert_eq!(MERGER, ages::day(2025, 7, 1));
         assert_eq!(LAW_OF_2023, ages::day(2024, 7, 1));
         assert_eq!(digits(1_185_001_234, 12), "001185001234");
     }

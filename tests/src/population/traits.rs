@@ -14,7 +14,7 @@ const FIRST_CARDS: (i32, u8, u8) = (2021, 1, 1);
 /// The Law on Identification 2023 gives cards to children too.
 const CARDS_FOR_ALL: (i32, u8, u8) = (2024, 7, 1);
 /// Two digits after the 0 that mobile numbers begin with.
-const MOBILE: [u32; 28] = [
+pub(super) const MOBILE: [u32; 28] = [
     32, 33, 34, 35, 36, 37, 38, 39, 70, 76, 77, 78, 79, 81, 82, 83, 84, 85, 86, 88, 90, 91, 93, 94, 96, 97,
     98, 56,
 ];
