@@ -257,7 +257,7 @@ impl<'a> Draft<'a> {
     fn child(&mut self, people: &mut Vec<Person>, mother: Option<usize>, born: Day, motherless: bool) {
         let today = self.today;
         let female = !self.chance.happens(if born > ages::day(2005, 1, 1) { 0.525 } else { 0.51 });
-        let parent = people[0].clone();
+        let parent = &people[0];
         let registered = if self.chance.happens(0.9) || parent.registration == self.hamlet.commune {
             Registered::Here
         } else {
