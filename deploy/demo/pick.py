@@ -4,8 +4,12 @@
 Prints a JSON object: `mover`, a living adult of Tuyên Quang of whom much is known; `stranger`, a
 living person of Cà Mau, outside the slices of province and court; `ids`, a few more of Tuyên Quang.
 """
+import csv
 import json
 import sys
+
+UNITS = "proto/data/administrative_units.csv"
+province_of = {row["commune_code"]: row["province_code"] for row in csv.DictReader(open(UNITS, encoding="utf-8"))}
 
 mover = stranger = None
 ids = []
@@ -16,7 +20,7 @@ for line in sys.stdin:
     home = person.get("permanent_residence", {})
     if person.get("current_dwelling", home).get("commune") != home.get("commune"):
         continue
-    province, year = home.get("province"), person["date_of_birth"][:4]
+    province, year = province_of.get(home.get("commune")), person["date_of_birth"][:4]
     if province == "08" and "1965" <= year <= "1995":
         wanted = ("spouse", "children", "old_id_number", "identity_cards", "mobile_number")
         if mover is None and all(field in person for field in wanted):

@@ -4,10 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use dancu_tests::{
-    population::Population,
-    testkit::{Agreement, Hub, Node},
-};
+use dancu_tests::testkit::{Agreement, Hub, Node, people};
 
 fn agreement(provinces: &[&str]) -> Agreement {
     Agreement {
@@ -46,7 +43,7 @@ async fn a_token_lets_one_node_in_once() {
 #[tokio::test]
 async fn suspension_and_revocation_bite_at_once() {
     let hub = Hub::start().await;
-    let people: Vec<_> = Population::new(5, 500).collect();
+    let people = people(5, 500);
     hub.import(&people).await;
     hub.apply(&agreement(&[])).await;
     let mut node = hub.enroll("node", "agency").await;
@@ -86,7 +83,7 @@ async fn certificates_renew_without_dropping_service() {
     let lifetimes: &'static [(&str, &str)] =
         &[("DANCU_HUB__CERTIFICATES__NODE_LIFETIME", "4s"), ("DANCU_HUB__CERTIFICATES__HUB_LIFETIME", "4s")];
     let hub = Hub::start_with(lifetimes).await;
-    let people: Vec<_> = Population::new(6, 200).collect();
+    let people = people(6, 200);
     hub.import(&people).await;
     hub.apply(&agreement(&[])).await;
     let node = hub.enroll("node", "agency").await;

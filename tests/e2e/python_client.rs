@@ -7,10 +7,7 @@ use std::{
     process::Command,
 };
 
-use dancu_tests::{
-    population::Population,
-    testkit::{Agreement, Hub},
-};
+use dancu_tests::testkit::{Agreement, Hub, people};
 
 /// Runs a command; what it printed, or nothing if it cannot be run or fails.
 fn run(command: &mut Command) -> Option<String> {
@@ -45,7 +42,7 @@ async fn a_python_client_calls_a_node() {
         return;
     };
     let hub = Hub::start().await;
-    let people: Vec<_> = Population::new(21, 2_000).collect();
+    let people = people(21, 2_000);
     hub.import(&people).await;
     let agreement = Agreement {
         id: "python".into(),

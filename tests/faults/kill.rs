@@ -4,16 +4,13 @@
 
 use std::time::Duration;
 
-use dancu_tests::{
-    population::Population,
-    testkit::{Agreement, Hub},
-};
+use dancu_tests::testkit::{Agreement, Hub, people};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_is_killed_is_whole_or_not_there() {
     let mut rng = SmallRng::seed_from_u64(1);
-    let people: Vec<_> = Population::new(31, 60_000).collect();
+    let people = people(31, 60_000);
     let rows: Vec<String> = people.iter().map(|p| serde_json::to_string(p).unwrap()).collect();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("people.jsonl");
@@ -41,7 +38,7 @@ async fn an_import_that_is_killed_is_whole_or_not_there() {
 async fn a_load_that_is_killed_goes_on_and_ends_whole() {
     let mut rng = SmallRng::seed_from_u64(2);
     let mut hub = Hub::start().await;
-    let people: Vec<_> = Population::new(32, 60_000).collect();
+    let people = people(32, 60_000);
     hub.import(&people).await;
     let agreement = Agreement {
         id: "everyone".into(),

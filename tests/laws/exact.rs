@@ -8,13 +8,12 @@ use std::collections::BTreeSet;
 use dancu_proto::{Field, node::v1::BatchGetCitizensResponse};
 use dancu_tests::{
     oracle::{Oracle, values},
-    population::Population,
-    testkit::{Agreement, Hub, Node},
+    testkit::{Agreement, Hub, Node, people},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
-const CITIZENS: u64 = 3_000;
+const CITIZENS: u32 = 3_000;
 const PROVINCES: [&str; 4] = ["01", "08", "79", "24"];
 /// A commune of each.
 const COMMUNES: [&str; 4] = ["00004", "00691", "25747", "07210"];
@@ -56,7 +55,7 @@ async fn slices_are_exact_for_many_seeds() {
 async fn exact(seed: u64) {
     println!("seed {seed}");
     let hub = Hub::start().await;
-    let people: Vec<_> = Population::new(seed, CITIZENS).collect();
+    let people = people(seed, CITIZENS);
     let imported = hub.import(&people).await;
     assert_eq!(imported["added"], CITIZENS);
     let mut oracle = Oracle::default();

@@ -5,10 +5,7 @@
 use std::time::Duration;
 
 use dancu_proto::v1::Citizen;
-use dancu_tests::{
-    population::Population,
-    testkit::{Agreement, Hub},
-};
+use dancu_tests::testkit::{Agreement, Hub, people};
 
 fn agreement(id: &str, agency: &str, provinces: &[&str]) -> Agreement {
     Agreement {
@@ -29,7 +26,7 @@ fn lives_in<'a>(people: &'a [Citizen], province: &'a str) -> impl Iterator<Item 
 #[tokio::test]
 async fn a_node_goes_on_without_the_hub() {
     let mut hub = Hub::start().await;
-    let people: Vec<_> = Population::new(11, 2_000).collect();
+    let people = people(11, 2_000);
     hub.import(&people).await;
     hub.apply(&agreement("only", "agency", &["79"])).await;
     let mut node = hub.enroll("node", "agency").await;
@@ -82,7 +79,7 @@ async fn a_node_goes_on_without_the_hub() {
 #[tokio::test]
 async fn a_node_hears_nothing_of_what_it_does_not_see() {
     let hub = Hub::start().await;
-    let people: Vec<_> = Population::new(12, 2_000).collect();
+    let people = people(12, 2_000);
     hub.import(&people).await;
     hub.apply(&agreement("only", "agency", &["79"])).await;
     let node = hub.enroll("node", "agency").await;
@@ -119,7 +116,7 @@ async fn a_node_hears_nothing_of_what_it_does_not_see() {
 #[tokio::test]
 async fn a_commune_lives_in_a_hundred_mebibytes() {
     let hub = Hub::start().await;
-    let people: Vec<_> = Population::new(13, 30_000).collect();
+    let people = people(13, 30_000);
     hub.import(&people).await;
     hub.apply(&agreement("only", "agency", &[])).await;
     let node = hub.enroll("node", "agency").await;

@@ -15,8 +15,6 @@ mod purge;
 mod read;
 mod state;
 mod store;
-#[cfg(test)]
-mod tests;
 mod value;
 
 use std::{

@@ -1,88 +1,146 @@
-//! A synthetic population of Vietnam, and what happens in its lives. Nobody in it exists.
+//! A synthetic population of Vietnam, and what happens in its lives.
 //!
-//! [`Population`] makes households one after the other, deterministic by seed, in flat memory; all
-//! relatives that are named with a number exist in the same household. [`events`] prints births,
-//! deaths, marriages, moves and corrections at Vietnam's real yearly rates for such a population.
+//! Everything follows from a seed, the number of citizens and a day. People are drawn hamlet by
+//! hamlet, each on its own, so memory stays flat and any hamlet can be drawn again: that is how
+//! [`events`] finds the people things happen to.
 
-mod draw;
+pub mod ages;
+mod csv_rows;
+pub mod draw;
 pub mod events;
-mod household;
-mod ids;
-mod names;
-mod places;
-#[cfg(test)]
-mod tests;
+mod households;
+pub mod ids;
+pub mod json;
+pub mod names;
+mod names_kinh;
+mod names_peoples;
+pub mod person;
+pub mod places;
+mod provinces;
+pub mod record;
+mod traits;
 pub mod writer;
 
-use dancu_proto::v1::{Citizen, Date};
-use rand::{SeedableRng, rngs::SmallRng};
+use std::collections::HashMap;
 
-pub use self::household::Layout;
-use self::{ids::Ids, places::Places};
+use dancu_proto::v1::Citizen;
 
-/// The day as of which the population stands, unless said otherwise.
-pub const DAY: u32 = 20_260_101;
+use ages::Day;
+use draw::{Chance, Weighted};
+use person::Household;
+use places::Places;
+use record::Records;
 
-/// A population, made one citizen after the other.
+/// The largest population: more would run out of numbers in the largest province.
+pub const MOST: u32 = 100_000_000;
+
+/// Kinh.
+const KINH: u8 = 1;
+
+/// A population.
+#[derive(Debug)]
 pub struct Population {
-    rng: SmallRng,
+    seed: u64,
+    citizens: u32,
+    day: Day,
+    before: bool,
     places: Places,
-    ids: Ids,
-    day: Date,
-    layout: Layout,
-    left: u64,
-    household: u64,
-    ready: std::vec::IntoIter<Citizen>,
+    peoples: HashMap<u8, Weighted<u8>>,
+    guests: HashMap<u8, u32>,
 }
 
 impl Population {
-    /// A population of a size, by seed.
+    /// As it is on 1 January 2026; of one citizen at least, and at most [`MOST`].
     #[must_use]
-    pub fn new(seed: u64, citizens: u64) -> Population {
-        Population::laid_out(seed, citizens, Date::from_number(DAY), Layout::InForce)
-    }
-
-    /// A population as of a day, over the communes in force or those before the merger of 1 July
-    /// 2025.
-    #[must_use]
-    pub fn laid_out(seed: u64, citizens: u64, day: Date, layout: Layout) -> Population {
+    pub fn new(seed: u64, citizens: u32) -> Population {
+        let peoples = provinces::PROVINCES.iter().map(|province| {
+            let others: u16 = province.peoples.iter().map(|(_, per_mille)| per_mille).sum();
+            let kinh = (KINH, f64::from(1000 - others.min(1000)));
+            let all = province.peoples.iter().map(|(code, per_mille)| (*code, f64::from(*per_mille)));
+            (province.code, Weighted::new(all.chain([kinh])))
+        });
+        let guests = provinces::PROVINCES.iter().map(|province| (province.code, province.guests.into()));
+        let citizens = citizens.clamp(1, MOST);
         Population {
-            rng: SmallRng::seed_from_u64(seed),
-            places: Places::new(seed),
-            ids: Ids::new(seed),
-            day,
-            layout,
-            left: citizens,
-            household: 0,
-            ready: Vec::new().into_iter(),
+            seed,
+            citizens,
+            day: ages::day(2026, 1, 1),
+            before: false,
+            places: Places::new(seed, citizens),
+            peoples: peoples.collect(),
+            guests: guests.collect(),
         }
+    }
+
+    /// As it is on another day.
+    #[must_use]
+    pub fn on(self, day: Day) -> Population {
+        Population { day, ..self }
+    }
+
+    /// With the codes of before 1 July 2025 beside those in force.
+    #[must_use]
+    pub fn with_codes_before_merger(self, before: bool) -> Population {
+        Population { before, ..self }
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How many citizens it has on its day.
+    #[must_use]
+    pub fn citizens(&self) -> u32 {
+        self.citizens
+    }
+
+    /// The day.
+    #[must_use]
+    pub fn day(&self) -> Day {
+        self.day
+    }
+
+    /// Where its people are.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// What writes its records.
+    #[must_use]
+    pub fn records(&self) -> Records<'_> {
+        Records { places: &self.places, before: self.before }
+    }
+
+    /// The households of a hamlet.
+    #[must_use]
+    pub fn households(&self, hamlet: u32) -> Vec<Household> {
+        households::Draft::new(self, hamlet).households()
+    }
+
+    /// Everybody, in the order of hamlets.
+    pub fn iter(&self) -> impl Iterator<Item = Citizen> + '_ {
+        (0..self.places.hamlets()).flat_map(move |hamlet| {
+            let households = self.households(hamlet);
+            households.into_iter().flat_map(move |household| {
+                let records = self.records();
+                (0..household.people.len()).map(move |at| records.citizen(&household, at))
+            })
+        })
+    }
+
+    /// A people, as likely as its share in an old province.
+    fn people_of(&self, province: u8, chance: &mut Chance) -> u8 {
+        self.peoples.get(&province).map_or(KINH, |table| table.draw(chance))
+    }
+
+    /// Per mille of a province's people who were registered elsewhere.
+    fn guests(&self, province: u8) -> u32 {
+        self.guests.get(&province).copied().unwrap_or_default()
     }
 }
 
-impl Iterator for Population {
-    type Item = Citizen;
-
-    fn next(&mut self) -> Option<Citizen> {
-        if self.left == 0 {
-            return None;
-        }
-        loop {
-            if let Some(citizen) = self.ready.next() {
-                self.left -= 1;
-                return Some(citizen);
-            }
-            self.household += 1;
-            let members = household::make(
-                &mut self.rng,
-                &self.places,
-                &mut self.ids,
-                &self.day,
-                self.layout,
-                self.household,
-                // The last household is cut to size before its members name each other.
-                usize::try_from(self.left).unwrap_or(usize::MAX),
-            );
-            self.ready = members.into_iter();
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,141 +1,148 @@
-//! Names by their real frequency.
+//! Personal names: by frequency, people, sex and generation.
+//!
+//! A third of the Kinh are Nguyễn; other peoples have family names, and some have ways of naming,
+//! of their own.
+
+use std::sync::LazyLock;
 
 use dancu_proto::v1::Name;
-use rand::rngs::SmallRng;
 
-use super::draw::{one, weighted};
+use super::{
+    draw::{Chance, Weighted},
+    names_kinh as kinh, names_peoples as peoples,
+};
 
-/// Family names of the Kinh, in a thousand.
-const KINH: &[(&str, u32)] = &[
-    ("Nguyễn", 345),
-    ("Trần", 110),
-    ("Lê", 95),
-    ("Phạm", 70),
-    ("Hoàng", 35),
-    ("Huỳnh", 30),
-    ("Phan", 45),
-    ("Vũ", 22),
-    ("Võ", 20),
-    ("Đặng", 21),
-    ("Bùi", 20),
-    ("Đỗ", 14),
-    ("Hồ", 13),
-    ("Ngô", 13),
-    ("Dương", 10),
-    ("Lý", 5),
-    ("Đinh", 10),
-    ("Trịnh", 9),
-    ("Đoàn", 9),
-    ("Mai", 8),
-    ("Đào", 9),
-    ("Trương", 18),
-    ("Lâm", 8),
-    ("Hà", 9),
-    ("Cao", 9),
-    ("Tạ", 7),
-    ("Châu", 5),
-    ("Lương", 9),
-    ("Tô", 5),
-    ("Vương", 5),
-    ("Thái", 4),
-    ("La", 2),
-    ("Quách", 3),
-    ("Kiều", 2),
-    ("Tăng", 2),
-    ("Tôn", 2),
-];
-const TAY: &[(&str, u32)] = &[
-    ("Nông", 25),
-    ("Hoàng", 20),
-    ("Hà", 12),
-    ("Ma", 10),
-    ("Lý", 8),
-    ("Bế", 5),
-    ("Triệu", 8),
-    ("Nguyễn", 12),
-];
-const HMONG: &[(&str, u32)] = &[
-    ("Giàng", 20),
-    ("Vàng", 20),
-    ("Sùng", 18),
-    ("Thào", 14),
-    ("Lầu", 8),
-    ("Mùa", 7),
-    ("Hạng", 7),
-    ("Má", 6),
-];
-const DAO: &[(&str, u32)] =
-    &[("Triệu", 25), ("Đặng", 22), ("Bàn", 20), ("Lý", 15), ("Phùng", 10), ("Chảo", 8)];
-const KHMER: &[(&str, u32)] =
-    &[("Thạch", 30), ("Sơn", 20), ("Kim", 14), ("Danh", 14), ("Lâm", 10), ("Kiên", 7), ("Châu", 5)];
-const EDE: &[(&str, u32)] =
-    &[("Niê", 30), ("Êban", 15), ("Mlô", 15), ("Ayun", 10), ("Kbuôr", 10), ("H'Mok", 5)];
-const THAI: &[(&str, u32)] =
-    &[("Lò", 35), ("Quàng", 18), ("Cà", 15), ("Lường", 12), ("Tòng", 10), ("Vi", 10)];
-const MUONG: &[(&str, u32)] = &[("Bùi", 40), ("Đinh", 20), ("Quách", 18), ("Hà", 12), ("Nguyễn", 10)];
-
-const MEN: &[&str] = &[
-    "Anh", "Bình", "Cường", "Dũng", "Duy", "Đạt", "Đức", "Giang", "Hải", "Hiếu", "Hoàng", "Hùng", "Huy",
-    "Hưng", "Khánh", "Kiên", "Lâm", "Long", "Minh", "Nam", "Nghĩa", "Phong", "Phúc", "Quân", "Quang", "Sơn",
-    "Tài", "Tâm", "Thái", "Thắng", "Thành", "Thịnh", "Tiến", "Toàn", "Trung", "Tuấn", "Tùng", "Việt", "Vinh",
-    "Vũ",
-];
-const WOMEN: &[&str] = &[
-    "An", "Ánh", "Bích", "Châu", "Chi", "Dung", "Duyên", "Giang", "Hà", "Hạnh", "Hằng", "Hiền", "Hoa",
-    "Hồng", "Huệ", "Hương", "Lan", "Liên", "Linh", "Loan", "Mai", "My", "Nga", "Ngân", "Ngọc", "Nhung",
-    "Oanh", "Phương", "Quyên", "Thảo", "Thu", "Thủy", "Trang", "Trinh", "Tuyết", "Uyên", "Vân", "Vy", "Xuân",
-    "Yến",
-];
-const MEN_MIDDLE: &[&str] = &[
-    "Minh",
-    "Quang",
-    "Đức",
-    "Hoàng",
-    "Gia",
-    "Tuấn",
-    "Anh",
-    "Quốc",
-    "Hữu",
-    "Xuân",
-    "Thành",
-    "Công",
-    "Gia Bảo",
-];
-const WOMEN_MIDDLE: &[&str] =
-    &["Ngọc", "Thanh", "Minh", "Thu", "Phương", "Thùy", "Bảo", "Khánh", "Quỳnh", "Hồng", "Kim", "Thị Ngọc"];
-
-/// A family name in an ethnic group.
-pub(super) fn family(rng: &mut SmallRng, ethnicity: &str) -> &'static str {
-    weighted(
-        rng,
-        match ethnicity {
-            "02" | "07" => TAY,
-            "03" => THAI,
-            "05" => KHMER,
-            "06" => MUONG,
-            "08" => HMONG,
-            "09" => DAO,
-            "12" | "10" | "13" => EDE,
-            _ => KINH,
-        },
-    )
+/// A name made of pieces that live as long as the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FullName {
+    /// Họ.
+    pub family: &'static str,
+    /// Chữ đệm: up to two words, empty where there are fewer.
+    pub middle: [&'static str; 2],
+    /// Tên.
+    pub given: &'static str,
 }
 
-/// A name: Văn and Thị are for the older generations, compound middle names for the younger.
-pub(super) fn name(rng: &mut SmallRng, family: &str, female: bool, birth_year: u32) -> Name {
-    let traditional = match birth_year {
-        ..1970 => 80,
-        1970..1990 => 55,
-        1990..2005 => 30,
-        _ => 12,
+impl FullName {
+    /// As records have it.
+    #[must_use]
+    pub fn to_name(self) -> Name {
+        let middle = match self.middle {
+            ["", ""] => String::new(),
+            [one, ""] | ["", one] => one.to_owned(),
+            [first, second] => {
+                let mut both = String::with_capacity(first.len() + second.len() + 1);
+                both.push_str(first);
+                both.push(' ');
+                both.push_str(second);
+                both
+            }
+        };
+        Name { family: self.family.to_owned(), middle, given: self.given.to_owned() }
+    }
+}
+
+/// Names change with the times: those of the old, of the middle-aged, of the young.
+fn generation(birth_year: i32) -> usize {
+    match birth_year {
+        ..1965 => 0,
+        1965..1995 => 1,
+        _ => 2,
+    }
+}
+
+struct Kinh {
+    families: Weighted<&'static str>,
+    /// By sex, then by generation.
+    middles: [[Weighted<&'static str>; 3]; 2],
+    givens: [[Weighted<&'static str>; 3]; 2],
+}
+
+static KINH: LazyLock<Kinh> = LazyLock::new(|| {
+    let table = |items: &[(&'static str, f64)]| Weighted::new(items.iter().copied());
+    // Lists begin with the names most given.
+    let ranked = |items: &[&'static str]| {
+        Weighted::new(items.iter().enumerate().map(|(rank, name)| (*name, 1.0 / (rank as f64 + 8.0))))
     };
-    let by_tradition = weighted(rng, &[(true, traditional), (false, 100 - traditional)]);
-    let middle = match (by_tradition, female) {
-        (true, true) => "Thị",
-        (true, false) => "Văn",
-        (false, true) => one(rng, WOMEN_MIDDLE),
-        (false, false) => one(rng, MEN_MIDDLE),
-    };
-    let given = one(rng, if female { WOMEN } else { MEN });
-    Name { family: family.to_owned(), middle: middle.to_owned(), given: given.to_owned() }
+    Kinh {
+        families: table(&kinh::FAMILIES),
+        middles: [kinh::MALE_MIDDLES.map(table), kinh::FEMALE_MIDDLES.map(table)],
+        givens: [kinh::MALE_GIVENS.map(ranked), kinh::FEMALE_GIVENS.map(ranked)],
+    }
+});
+
+/// A family name of a people.
+pub fn family(ethnicity: u8, chance: &mut Chance) -> &'static str {
+    match peoples::FAMILIES.iter().find(|(code, _)| *code == ethnicity) {
+        // The first names of a list are the commonest.
+        Some((_, names)) => {
+            let a = chance.below(names.len() as u32);
+            let b = chance.below(names.len() as u32);
+            names[a.min(b) as usize]
+        }
+        None => KINH.families.draw(chance),
+    }
+}
+
+/// The rest of a name.
+pub fn name(
+    family: &'static str,
+    ethnicity: u8,
+    female: bool,
+    birth_year: i32,
+    chance: &mut Chance,
+) -> FullName {
+    let when = generation(birth_year);
+    let sex = usize::from(female);
+    if let Some(own) = peoples::OWN.iter().find(|own| own.peoples.contains(&ethnicity))
+        && chance.happens(if when == 2 { 0.7 } else { 0.9 })
+    {
+        let middle = chance.pick(own.middles[sex]);
+        return FullName { family, middle: [middle, ""], given: chance.pick(own.givens[sex]) };
+    }
+    let mut first = KINH.middles[sex][when].draw(chance);
+    let mut second = "";
+    let given = KINH.givens[sex][when].draw(chance);
+    let compound = [0.04, 0.18, 0.34][when];
+    if chance.happens(compound) {
+        second = chance.pick(kinh::SECOND_MIDDLES[sex]);
+    }
+    if first == given || first == family {
+        first = if female { "Thị" } else { "Văn" };
+    }
+    if second == given || second == first {
+        second = "";
+    }
+    FullName { family, middle: [first, second], given }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_normalization::is_nfc;
+
+    #[test]
+    fn every_name_is_written_in_normal_form() {
+        let kinh_words = kinh::FAMILIES
+            .iter()
+            .map(|(word, _)| *word)
+            .chain(kinh::MALE_GIVENS.concat())
+            .chain(kinh::FEMALE_GIVENS.concat())
+            .chain(kinh::SECOND_MIDDLES.concat());
+        let own_words = peoples::FAMILIES.iter().flat_map(|(_, names)| names.iter().copied());
+        for word in kinh_words.chain(own_words) {
+            assert!(is_nfc(word) && !word.is_empty() && word.trim() == word, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_old_are_van_and_thi() {
+        let mut chance = Chance::new(1, 1);
+        let mut share = |year| {
+            let all = (0..2000).map(|_| name("Lê", 1, true, year, &mut chance));
+            all.filter(|name| name.middle[0] == "Thị").count()
+        };
+        let (old, young) = (share(1950), share(2015));
+        assert!(old > 1400 && young < 900, "{old} {young}");
+    }
 }

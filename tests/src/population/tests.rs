@@ -1,126 +1,253 @@
-//! Every rule of the population, over twenty thousand of them.
+//! What must be true of a population as a whole.
 
 use std::collections::{HashMap, HashSet};
 
-use dancu_proto::PersonalId;
+use dancu_proto::{
+    PersonalId,
+    area::Areas,
+    codes,
+    v1::{Citizen, Date, Relative, RelativeList},
+};
+use unicode_normalization::is_nfc;
 
 use super::*;
 
-fn people() -> Vec<Citizen> {
-    Population::new(7, 20_000).collect()
+fn id(relative: &Option<Relative>) -> Option<&String> {
+    relative.as_ref().map(|relative| &relative.personal_id).filter(|id| !id.is_empty())
 }
 
-#[test]
-fn the_same_seed_gives_the_same_people() {
-    let rows = |seed| Population::new(seed, 2_000).collect::<Vec<_>>();
-    assert_eq!(rows(1), rows(1));
-    assert_ne!(rows(1), rows(2));
-    assert_eq!(rows(1).len(), 2_000);
+fn items(list: &Option<RelativeList>) -> &[Relative] {
+    list.as_ref().map_or(&[], |list| &list.items)
 }
 
-#[test]
-fn numbers_are_valid_and_given_once() {
-    let (mut ids, mut old) = (HashSet::new(), HashSet::new());
-    for person in Population::new(3, 200_000) {
-        let id: PersonalId = person.personal_id.parse().unwrap();
-        assert_eq!(id.birth_year(), person.date_of_birth.unwrap().year);
-        assert_eq!(id.sex(), person.sex);
-        assert!(ids.insert(id));
-        assert!(person.old_id_number.is_empty() || old.insert(person.old_id_number));
+/// Every rule that holds for each record and between records, before and after events.
+pub(super) fn consistent<'a>(citizens: impl Iterator<Item = &'a Citizen>, known: &HashSet<&String>) {
+    let all: HashMap<&String, &Citizen> = citizens.map(|citizen| (&citizen.personal_id, citizen)).collect();
+    assert_eq!(all.len(), known.len(), "numbers are unique");
+    for (number, citizen) in &all {
+        values(citizen);
+        let named = [
+            &citizen.father,
+            &citizen.mother,
+            &citizen.spouse,
+            &citizen.household_head,
+            &citizen.legal_representative,
+        ];
+        let lists = [&citizen.children, &citizen.household_members, &citizen.represented_persons];
+        for relative in named.into_iter().flatten().chain(lists.into_iter().flat_map(items)) {
+            if !relative.personal_id.is_empty() {
+                let other = all[&relative.personal_id];
+                assert_eq!(relative.name, other.full_name);
+                assert_eq!(relative.old_id_number, other.old_id_number);
+                let head = Some(relative) == citizen.household_head.as_ref();
+                assert!(head || relative.personal_id != **number, "only a head names itself");
+            }
+        }
+        family(citizen, &all);
+        household(citizen, &all);
     }
-    assert!(old.len() > 50_000 && old.len() < 190_000, "{}", old.len());
+}
+
+/// What can be said of a record by itself.
+fn values(c: &Citizen) {
+    let number: PersonalId = c.personal_id.parse().unwrap();
+    let born = c.date_of_birth.unwrap();
+    assert_eq!((number.birth_year(), number.sex()), (born.year, c.sex.as_str()));
+    let name = c.full_name.as_ref().unwrap();
+    assert!(is_nfc(&name.full()) && !name.given.is_empty() && !name.family.is_empty());
+    for (table, code) in [
+        ("sex", &c.sex),
+        ("ethnicity", &c.ethnicity),
+        ("religion", &c.religion),
+        ("marital_status", &c.marital_status),
+    ] {
+        assert!(codes::has(table, code), "{table} {code}");
+    }
+    assert!(c.blood_type.is_empty() || codes::has("blood_type", &c.blood_type));
+    if !c.old_id_number.is_empty() {
+        assert!(c.old_id_number.len() == 9 && born.year <= 2002);
+    }
+    let temporary = c.temporary_residence.as_ref();
+    let home = c.permanent_residence.as_ref().unwrap();
+    let addresses =
+        [&c.place_of_birth, &c.place_of_birth_registration, &c.place_of_origin, &c.current_dwelling];
+    for address in
+        addresses.into_iter().flatten().chain([home]).chain(temporary.and_then(|t| t.address.as_ref()))
+    {
+        assert!(Areas::in_force().parse_commune(&address.commune).is_ok());
+    }
+    let registered = c.place_of_birth_registration.as_ref().unwrap();
+    let before: HashMap<&str, u8> = places::communes().iter().map(|c| (c.code, c.native)).collect();
+    if c.place_of_birth == c.place_of_birth_registration {
+        assert_eq!(u16::from(before[registered.commune.as_str()]), number.place());
+    }
+    if let Some(stay) = temporary {
+        let province = |code: &str| Areas::in_force().parse_commune(code).unwrap().province;
+        let address = stay.address.as_ref().unwrap();
+        assert_ne!(province(&address.commune), province(&home.commune));
+        assert_eq!(c.current_dwelling.as_ref(), Some(address));
+    }
+    for card in c.identity_cards.iter().flat_map(|list| &list.items) {
+        let issued = card.issued_on.unwrap();
+        assert!(issued.as_number() >= born.as_number());
+        assert!(card.expires_on.is_none_or(|expires| expires.as_number() > issued.as_number()));
+    }
+    if let Some(death) = c.date_of_death {
+        assert!(death.as_number() >= born.as_number());
+        assert!(c.household_head.is_none() && c.household_members.is_none());
+        assert!(temporary.is_none() && c.temporary_absence.is_none() && c.current_dwelling.is_none());
+        assert!(c.relation_to_household_head.is_empty());
+    }
+}
+
+/// Parents, children and spouses know of each other and could be so.
+fn family(c: &Citizen, all: &HashMap<&String, &Citizen>) {
+    let year = |c: &Citizen| c.date_of_birth.unwrap().year;
+    for (parent, sex, ages) in [(&c.father, "1", 16..=75), (&c.mother, "2", 16..=48)] {
+        let Some(parent) = id(parent) else { continue };
+        let parent = all[parent];
+        assert_eq!(parent.sex, sex);
+        // By years alone somebody of 16 may seem 17, and somebody of 48 may seem 49.
+        let age = year(c) - year(parent);
+        assert!(ages.contains(&age) || ages.contains(&(age - 1)), "{age}");
+        assert!(items(&parent.children).iter().any(|child| child.personal_id == c.personal_id));
+    }
+    for child in items(&c.children) {
+        let child = all[&child.personal_id];
+        assert!([id(&child.father), id(&child.mother)].contains(&Some(&c.personal_id)));
+    }
+    let spouse = id(&c.spouse);
+    assert_eq!(spouse.is_some(), c.marital_status == "2");
+    if let Some(spouse) = spouse.map(|spouse| all[spouse]) {
+        assert_ne!(spouse.sex, c.sex);
+        let both_alive = spouse.date_of_death.is_none() && c.date_of_death.is_none();
+        assert!(!both_alive || id(&spouse.spouse) == Some(&c.personal_id));
+        assert!(both_alive || c.date_of_death.is_some(), "the living are not married to the dead");
+    }
+    if let Some(representative) = id(&c.legal_representative) {
+        let representative = all[representative];
+        assert!(items(&representative.represented_persons).iter().any(|p| p.personal_id == c.personal_id));
+    }
+}
+
+/// A household has one living head and its members name each other.
+fn household(c: &Citizen, all: &HashMap<&String, &Citizen>) {
+    if c.date_of_death.is_some() {
+        return;
+    }
+    let head = all[id(&c.household_head).unwrap_or(&c.personal_id)];
+    assert!(head.date_of_death.is_none());
+    assert_eq!(c.relation_to_household_head == "chủ hộ", head.personal_id == c.personal_id);
+    for member in items(&c.household_members) {
+        let other = all[&member.personal_id];
+        assert!(other.date_of_death.is_none());
+        assert_eq!(other.residence_file_number, c.residence_file_number);
+        assert_eq!(other.permanent_residence, c.permanent_residence);
+        assert_eq!(other.relation_to_household_head, member.relation);
+        assert!(items(&other.household_members).iter().any(|back| back.personal_id == c.personal_id));
+    }
 }
 
 #[test]
-fn relatives_exist_and_fit() {
-    let people = people();
-    let by_id: HashMap<&str, &Citizen> = people.iter().map(|p| (p.personal_id.as_str(), p)).collect();
-    let year = |p: &Citizen| p.date_of_birth.unwrap().year;
-    let (mut mothers, mut married) = (0, 0);
-    for person in &people {
-        let named = [&person.father, &person.mother, &person.spouse, &person.household_head];
-        for relative in named.into_iter().flatten() {
-            let found = by_id.get(relative.personal_id.as_str()).expect("a relative who exists");
-            assert_eq!(found.full_name, relative.name);
+fn every_rule_holds_in_the_text_that_is_written() {
+    for before in [false, true] {
+        let population = Population::new(1, 20_000).with_codes_before_merger(before);
+        let mut text = Vec::new();
+        writer::write(&population, writer::Format::JsonLines, 2, &mut text, |_| {}).unwrap();
+        let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let citizens: Vec<Citizen> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        assert_eq!(citizens.len(), 20_000);
+        let known: HashSet<&String> = citizens.iter().map(|c| &c.personal_id).collect();
+        assert_eq!(known.len(), citizens.len());
+        consistent(citizens.iter(), &known);
+        let old_codes =
+            |c: &Citizen| c.permanent_residence.as_ref().is_some_and(|a| a.as_registered.is_some());
+        assert!(citizens.iter().all(|c| old_codes(c) == before));
+        for head in citizens.iter().filter(|c| c.relation_to_household_head == "chủ hộ") {
+            assert!(head.date_of_birth.unwrap().year <= 2008, "heads are adults");
         }
-        if let Some(mother) = &person.mother {
-            let age = year(person) - year(by_id[mother.personal_id.as_str()]);
-            assert!((16..=48).contains(&age), "{age}");
-            mothers += 1;
-        }
-        if let Some(spouse) = &person.spouse {
-            let other = by_id[spouse.personal_id.as_str()];
-            assert_eq!(other.spouse.as_ref().unwrap().personal_id, person.personal_id);
-            assert_ne!(other.sex, person.sex);
-            married += 1;
-        }
-        if let Some(death) = person.date_of_death {
-            assert!(death.year > year(person) && death.as_number() < DAY);
-            let cards = person.identity_cards.iter().flat_map(|cards| &cards.items);
-            assert!(cards.into_iter().all(|card| card.issued_on.unwrap().year < death.year));
-            assert!(person.temporary_residence.is_none() && person.household_head.is_none());
-        } else {
-            let head = by_id[person.household_head.as_ref().unwrap().personal_id.as_str()];
-            assert!(head.date_of_death.is_none(), "the dead head no household");
-        }
+        let size = text.len() / citizens.len();
+        assert!((850..1700).contains(&size), "{size}");
     }
-    assert!(mothers > 4_000 && married > 8_000);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let bytes = |seed| {
+        let mut text = Vec::new();
+        writer::write(&Population::new(seed, 3_000), writer::Format::JsonLines, 1, &mut text, |_| {})
+            .unwrap();
+        text
+    };
+    assert!(bytes(1) == bytes(1));
+    assert!(bytes(1) != bytes(2));
+}
+
+#[test]
+fn the_sizes_asked_for_are_the_sizes_given() {
+    for citizens in [1, 2, 77, 3_320, 3_322, 10_000] {
+        assert_eq!(Population::new(6, citizens).iter().count(), citizens as usize);
+    }
 }
 
 #[test]
 fn it_looks_like_vietnam() {
-    let people = people();
-    let share = |of: &dyn Fn(&Citizen) -> bool| {
-        people.iter().filter(|p| of(p)).count() as f64 * 100.0 / people.len() as f64
+    let citizens: Vec<Citizen> = Population::new(1, 200_000).iter().collect();
+    let all = citizens.len() as f64;
+    let unique = |number: fn(&Citizen) -> &String| {
+        let given = citizens.iter().map(number).filter(|number| !number.is_empty());
+        let found: HashSet<&String> = given.clone().collect();
+        assert_eq!(found.len(), given.count());
+        found.len() as f64 / all
     };
-    let within = |what: &str, share: f64, low: f64, high: f64| {
-        assert!((low..=high).contains(&share), "{what}: {share}");
+    assert!((unique(|c| &c.personal_id) - 1.0).abs() < f64::EPSILON);
+    let share = |what: &dyn Fn(&Citizen) -> bool| citizens.iter().filter(|c| what(c)).count() as f64 / all;
+    let near = |name: &str, found: f64, low: f64, high: f64| {
+        assert!((low..high).contains(&found), "{name}: {found:.4} is not in {low}..{high}");
     };
-    let age = |p: &Citizen| 2026 - p.date_of_birth.unwrap().year;
-    within("Nguyễn", share(&|p| p.full_name.as_ref().unwrap().family == "Nguyễn"), 28.0, 38.0);
-    within("Kinh", share(&|p| p.ethnicity == "01"), 80.0, 92.0);
-    within("women", share(&|p| p.sex == "2"), 47.0, 53.0);
-    within("children", share(&|p| age(p) < 15), 17.0, 28.0);
-    within("old", share(&|p| age(p) >= 65), 6.0, 15.0);
-    within("dead", share(&|p| p.date_of_death.is_some()), 1.0, 8.0);
-    within("year alone", share(&|p| p.date_of_birth.unwrap().month == 0), 0.5, 6.0);
-    within("away", share(&|p| p.temporary_residence.is_some()), 1.5, 8.0);
-    let mut sizes: HashMap<String, u32> = HashMap::new();
-    for person in Population::new(5, 400_000) {
-        *sizes.entry(person.permanent_residence.unwrap().commune).or_default() += 1;
-    }
-    assert!(sizes.len() > 3_250, "{}", sizes.len());
-    assert!(sizes.values().max().unwrap() / sizes.values().min().unwrap() >= 50);
+    let family = |name: &'static str| share(&|c| c.full_name.as_ref().unwrap().family == name);
+    near("Nguyễn", family("Nguyễn"), 0.31, 0.38);
+    near("Trần", family("Trần"), 0.08, 0.13);
+    near("Lê", family("Lê"), 0.07, 0.11);
+    near("Phạm", family("Phạm"), 0.05, 0.085);
+    near("old numbers", unique(|c| &c.old_id_number), 0.5, 0.7);
+    near("Kinh", share(&|c| c.ethnicity == "01"), 0.82, 0.88);
+    near("women", share(&|c| c.sex == "2"), 0.485, 0.515);
+    near("dead", share(&|c| c.date_of_death.is_some()), 0.015, 0.06);
+    near("year alone", share(&|c| c.date_of_birth.unwrap().month == 0), 0.004, 0.03);
+    near("temporary residence", share(&|c| c.temporary_residence.is_some()), 0.015, 0.08);
+    near("absent", share(&|c| c.temporary_absence.is_some()), 0.001, 0.01);
+    near("e-mail", share(&|c| !c.email.is_empty()), 0.05, 0.25);
+    near("cards", share(&|c| c.identity_cards.is_some()), 0.65, 0.85);
+    near("married", share(&|c| c.marital_status == "2"), 0.42, 0.60);
+    let living: Vec<&Citizen> = citizens.iter().filter(|c| c.date_of_death.is_none()).collect();
+    let aged = |from: u32, to: u32| {
+        let age = |date: Date| 2025 - date.year;
+        let some = living.iter().filter(|c| (from..to).contains(&age(c.date_of_birth.unwrap()))).count();
+        some as f64 / living.len() as f64
+    };
+    near("children", aged(0, 15), 0.20, 0.26);
+    near("of working age", aged(15, 65), 0.62, 0.72);
+    near("old", aged(65, 120), 0.07, 0.13);
+    near("very old", aged(80, 120), 0.008, 0.03);
+    let heads = living.iter().filter(|c| c.relation_to_household_head == "chủ hộ").count();
+    near("people in a household", living.len() as f64 / heads as f64, 3.1, 3.9);
 }
 
 #[test]
-fn rows_come_back() {
-    use writer::{RowFormat, RowWriter};
-    let mut out = Vec::new();
-    let mut rows = RowWriter::new(&mut out, RowFormat::Jsonl).unwrap();
-    let people: Vec<_> = Population::new(9, 500).collect();
-    let size: u64 = people.iter().map(|person| rows.write(person).unwrap()).sum();
-    rows.finish().unwrap();
-    let lines = out.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    let read: Vec<Citizen> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
-    assert_eq!(read, people);
-    assert!((700..2_200).contains(&(size / 500)), "{}", size / 500);
-}
-
-#[test]
-fn lives_go_on_at_vietnams_rates() {
-    let (from, until) = (Date::from_number(20_260_101), Date::from_number(20_261_231));
-    let events = events::between(7, 100_000, &from, &until);
-    let count = |kind: &str| events.iter().filter(|event| event.kind == kind).count();
-    // For 101 million: 1.4 million births, 0.65 million deaths, 0.62 million marriages, 3 to 5 million moves.
-    for (kind, low, high) in
-        [("birth", 900, 2_000), ("death", 400, 1_100), ("marriage", 250, 900), ("move", 3_000, 5_000)]
-    {
-        assert!((low..high).contains(&count(kind)), "{kind}: {}", count(kind));
+fn peoples_live_where_they_do() {
+    let citizens: Vec<Citizen> = Population::new(1, 200_000).iter().collect();
+    let share = |province: &str, ethnicity: &str| {
+        let there = |c: &&Citizen| {
+            let home = c.permanent_residence.as_ref().unwrap();
+            Areas::in_force().parse_commune(&home.commune).unwrap().province.to_string() == province
+        };
+        let people: Vec<&Citizen> = citizens.iter().filter(there).collect();
+        people.iter().filter(|c| c.ethnicity == ethnicity).count() as f64 / people.len() as f64
+    };
+    // Tày in Cao Bằng, Thái in Sơn La, Khơ-me in Vĩnh Long with Trà Vinh, Ê-đê in Đắk Lắk.
+    for (province, ethnicity) in [("04", "02"), ("14", "03"), ("86", "05"), ("66", "12")] {
+        assert!(share(province, ethnicity) > 0.04, "{province} {ethnicity}");
+        assert!(share("33", ethnicity) < 0.02);
     }
-    let dead: Vec<_> = events.iter().filter(|e| e.kind == "death").map(|e| &e.people[0]).collect();
-    assert_eq!(dead.iter().collect::<HashSet<_>>().len(), dead.len(), "nobody dies twice");
-    let late = events.iter().filter(|event| event.happened[..7] < event.known[..7]).count();
-    assert!(late > 0);
-    assert!(events.windows(2).all(|pair| pair[0].known <= pair[1].known));
 }

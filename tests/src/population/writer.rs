@@ -1,94 +1,135 @@
-//! Writing citizens: JSON Lines, or CSV with dotted column names.
+//! Writes populations as JSON Lines or CSV, on several threads, in order.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::mpsc::{self, Receiver, SyncSender},
+    thread,
+};
 
-use dancu_proto::{Field, field::Format, v1::Citizen};
-use serde_json::Value;
+use super::{Population, csv_rows, json::append};
+
+/// Hamlets that a thread writes at a time: about a megabyte.
+const CHUNK: u32 = 16;
+/// Chunks that wait in order, for each thread.
+const WAITING: usize = 4;
 
 /// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum RowFormat {
-    /// One JSON object a line.
-    Jsonl,
-    /// A header, then a row a citizen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A citizen as JSON on each line.
+    JsonLines,
+    /// A header of dotted names, then a line each.
     Csv,
 }
 
-/// Writes rows.
-pub struct RowWriter<W: Write> {
-    out: W,
-    format: RowFormat,
-    line: Vec<u8>,
-}
-
-impl<W: Write> RowWriter<W> {
-    /// Begins, with a header where the format has one.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn new(mut out: W, format: RowFormat) -> io::Result<RowWriter<W>> {
-        if format == RowFormat::Csv {
-            write_cells(&mut out, columns().map(|(name, _)| name))?;
+/// Writes everybody. `progress` hears how many more have been written.
+///
+/// # Errors
+/// If writing fails.
+pub fn write(
+    population: &Population,
+    format: Format,
+    threads: u32,
+    mut out: impl Write,
+    mut progress: impl FnMut(u64),
+) -> io::Result<()> {
+    if format == Format::Csv {
+        csv_rows::header(&mut out)?;
+    }
+    let threads = threads.max(1);
+    let chunks = population.places().hamlets().div_ceil(CHUNK);
+    thread::scope(|scope| {
+        let workers: Vec<Receiver<io::Result<Chunk>>> = (0..threads)
+            .map(|first| {
+                let (done, receive) = mpsc::sync_channel(WAITING);
+                scope.spawn(move || {
+                    // An error is the receiver having gone, which ends the work.
+                    let _ = work(population, format, (first..chunks).step_by(threads as usize), &done);
+                });
+                receive
+            })
+            .collect();
+        for (_, worker) in (0..chunks).zip(workers.iter().cycle()) {
+            let chunk = worker.recv().map_err(io::Error::other)??;
+            out.write_all(&chunk.text)?;
+            progress(chunk.citizens);
         }
-        Ok(RowWriter { out, format, line: Vec::with_capacity(4096) })
-    }
-
-    /// Writes one citizen; says how many bytes.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn write(&mut self, citizen: &Citizen) -> io::Result<u64> {
-        self.line.clear();
-        match self.format {
-            RowFormat::Jsonl => {
-                serde_json::to_writer(&mut self.line, citizen)?;
-                self.line.push(b'\n');
-            }
-            RowFormat::Csv => {
-                let value = serde_json::to_value(citizen)?;
-                let cells = columns().map(|(name, field)| cell(&value, &name, field));
-                write_cells(&mut self.line, cells)?;
-            }
-        }
-        self.out.write_all(&self.line)?;
-        Ok(self.line.len() as u64)
-    }
-
-    /// Ends.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// Columns: plain fields as they are, addresses by their parts, all else as JSON in the cell.
-fn columns() -> impl Iterator<Item = (String, Field)> {
-    Field::ALL.iter().flat_map(|field| {
-        let parts: &[&str] = match field.spec().format {
-            Format::Address => &[".province", ".commune", ".detail"],
-            _ => &[""],
-        };
-        parts.iter().map(move |part| (format!("{}{part}", field.name()), *field))
+        out.flush()
     })
 }
 
-fn cell(citizen: &Value, column: &str, field: Field) -> String {
-    let value = column.split('.').try_fold(citizen, |value, part| value.get(part));
-    match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) if field.spec().format == Format::Countries => {
-            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(";")
-        }
-        Some(other) => other.to_string(),
-    }
+struct Chunk {
+    text: Vec<u8>,
+    citizens: u64,
 }
 
-fn write_cells(out: &mut impl Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
-    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    writer.write_record(cells)?;
-    let row = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-    out.write_all(&row)
+type Gone = mpsc::SendError<io::Result<Chunk>>;
+
+fn work(
+    population: &Population,
+    format: Format,
+    chunks: impl Iterator<Item = u32>,
+    done: &SyncSender<io::Result<Chunk>>,
+) -> Result<(), Gone> {
+    let hamlets = population.places().hamlets();
+    let mut size = 0;
+    for chunk in chunks {
+        let text = one(population, format, chunk * CHUNK..hamlets.min((chunk + 1) * CHUNK), size);
+        size = text.as_ref().map_or(0, |chunk| chunk.text.len() + chunk.text.len() / 8);
+        done.send(text)?;
+    }
+    Ok(())
+}
+
+fn one(
+    population: &Population,
+    format: Format,
+    hamlets: std::ops::Range<u32>,
+    size: usize,
+) -> io::Result<Chunk> {
+    let mut text = Vec::with_capacity(size);
+    let mut citizens = 0;
+    let records = population.records();
+    for household in hamlets.flat_map(|hamlet| population.households(hamlet)) {
+        for at in 0..household.people.len() {
+            let citizen = records.citizen(&household, at);
+            citizens += 1;
+            match format {
+                Format::JsonLines => {
+                    append(&mut text, &citizen);
+                    text.push(b'\n');
+                }
+                Format::Csv => csv_rows::append(&mut text, &citizen)?,
+            }
+        }
+    }
+    Ok(Chunk { text, citizens })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_change_nothing() {
+        let population = Population::new(5, 5_000);
+        let text = |format, threads| {
+            let (mut out, mut citizens) = (Vec::new(), 0);
+            write(&population, format, threads, &mut out, |more| citizens += more).unwrap();
+            assert_eq!(citizens, 5_000);
+            out
+        };
+        for format in [Format::JsonLines, Format::Csv] {
+            assert!(text(format, 1) == text(format, 3));
+        }
+        let lines = text(Format::JsonLines, 2).split(|b| *b == b'\n').count();
+        assert_eq!(lines, 5_001);
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let population = Population::new(5, 5_000);
+        let mut small = [0; 1000];
+        assert!(write(&population, Format::JsonLines, 2, &mut small[..], |_| {}).is_err());
+    }
 }

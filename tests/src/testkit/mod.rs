@@ -18,6 +18,38 @@ pub use self::{
 
 use std::{future::Future, time::Duration};
 
+use dancu_proto::{
+    area::Areas,
+    v1::{Address, Citizen},
+};
+
+use crate::population::Population;
+
+/// People as a registry stores them: each address with the province its commune lies in.
+#[must_use]
+pub fn people(seed: u64, citizens: u32) -> Vec<Citizen> {
+    let mut people: Vec<Citizen> = Population::new(seed, citizens).iter().collect();
+    for person in &mut people {
+        let temporary = person.temporary_residence.as_mut().and_then(|residence| residence.address.as_mut());
+        let addresses = [
+            person.place_of_birth.as_mut(),
+            person.place_of_birth_registration.as_mut(),
+            person.place_of_origin.as_mut(),
+            person.permanent_residence.as_mut(),
+            person.current_dwelling.as_mut(),
+            temporary,
+        ];
+        addresses.into_iter().flatten().for_each(fill_province);
+    }
+    people
+}
+
+fn fill_province(address: &mut Address) {
+    if let Ok(commune) = Areas::in_force().parse_commune(&address.commune) {
+        address.province = commune.province.to_string();
+    }
+}
+
 /// Waits until something holds.
 ///
 /// # Panics
