@@ -128,3 +128,36 @@ async fn a_commune_lives_in_a_hundred_mebibytes() {
     println!("a node of 30,000 citizens uses {memory} KiB");
     assert!(memory < 100 * 1024, "{memory} KiB");
 }
+
+#[tokio::test]
+async fn a_long_absence_is_caught_up_whole() {
+    let hub = Hub::start().await;
+    let mut people = people(14, 20_000);
+    hub.import(&people).await;
+    let mut everyone = agreement("only", "agency", &[]);
+    everyone.fields.push("other_name".into());
+    hub.apply(&everyone).await;
+    let mut node = hub.enroll("node", "agency").await;
+    node.reaches(hub.head().await).await;
+    node.line.cut();
+    // More than one frame takes, with a break in the middle and a node that is killed.
+    for (number, person) in people.iter_mut().enumerate() {
+        person.other_name = format!("Một tên gọi khác khá dài, để đầy nhiều khung, số {number}");
+    }
+    let done = hub.import(&people).await;
+    assert_eq!(done["changed"], 20_000);
+    node.line.restore();
+    node.line.break_after(120_000);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    node.kill();
+    node.start().await;
+    node.reaches(hub.head().await).await;
+    assert_eq!(node.status().await["citizens"], 20_000);
+    for chunk in people.chunks(9_000) {
+        let ids: Vec<String> = chunk.iter().map(|person| person.personal_id.clone()).collect();
+        let answers = node.batch("p", &ids).await.unwrap();
+        for (answer, person) in answers.iter().zip(chunk) {
+            assert_eq!(answer.citizen.as_ref().unwrap().other_name, person.other_name);
+        }
+    }
+}

@@ -58,7 +58,9 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     let rejects = args.rejects.unwrap_or_else(|| {
         if stdin { "import.rejects.jsonl".into() } else { appended(&args.file, ".rejects.jsonl") }
     });
-    let source = if stdin { "standard input".into() } else { args.file.display().to_string() };
+    // The journal keeps the file's name, not where it lay on the operator's machine.
+    let name = args.file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let source = if stdin { "standard input".into() } else { name.unwrap_or_default() };
     let started = Instant::now();
     let bar = progress_bar(size);
     let (pieces, requests) = mpsc::channel(4);
