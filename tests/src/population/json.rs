@@ -5,6 +5,41 @@ use serde::Serialize;
 
 /// A citizen as serde would write it, several times as fast.
 pub fn append(out: &mut Vec<u8>, c: &Citizen) {
+    append_with(out, c, |object| object.relatives("household_members", c.household_members.as_ref()));
+}
+
+/// The same with members of the household that were written before, by [`member`].
+pub(super) fn append_with_members<'a>(
+    out: &mut Vec<u8>,
+    c: &Citizen,
+    members: impl Iterator<Item = &'a [u8]>,
+) {
+    append_with(out, c, |object| {
+        let mut begun = false;
+        for member in members {
+            if begun {
+                object.out.push(b',');
+            } else {
+                object.key("household_members");
+                object.out.push(b'[');
+            }
+            object.out.extend_from_slice(member);
+            begun = true;
+        }
+        if begun {
+            object.out.push(b']');
+        }
+    });
+}
+
+/// A member of a household.
+pub(super) fn member(out: &mut Vec<u8>, member: &Relative) {
+    let mut object = Object::open(out);
+    object.person(member);
+    object.close();
+}
+
+fn append_with(out: &mut Vec<u8>, c: &Citizen, members: impl FnOnce(&mut Object<'_>)) {
     let mut object = Object::open(out);
     object.text("personal_id", &c.personal_id);
     object.rest("former_personal_ids", c.former_personal_ids.as_ref());
@@ -41,7 +76,7 @@ pub fn append(out: &mut Vec<u8>, c: &Citizen) {
     object.text("marital_status", &c.marital_status);
     object.text("relation_to_household_head", &c.relation_to_household_head);
     object.relative("household_head", c.household_head.as_ref());
-    object.relatives("household_members", c.household_members.as_ref());
+    members(&mut object);
     object.date("date_of_death", c.date_of_death.as_ref());
     object.date("date_missing", c.date_missing.as_ref());
     object.text("mobile_number", &c.mobile_number);

@@ -29,6 +29,17 @@ impl Records<'_> {
     /// The record of a member of a household.
     #[must_use]
     pub fn citizen(&self, household: &Household, at: usize) -> Citizen {
+        let mut citizen = self.without_members(household, at);
+        if household.people[at].alive() {
+            let others = self.members(household).into_iter().filter(|(other, _)| *other != at);
+            citizen.household_members = relatives(others.map(|(_, member)| member));
+        }
+        citizen
+    }
+
+    /// The record but for the members of the household, which are much the same for all of them.
+    #[must_use]
+    pub fn without_members(&self, household: &Household, at: usize) -> Citizen {
         let person = &household.people[at];
         let residence = self.places.address(household.home, self.before && household.since < MERGER);
         let place = |commune, known| {
@@ -86,24 +97,28 @@ impl Records<'_> {
             ..Citizen::default()
         };
         if person.alive() {
-            self.household(&mut citizen, household, at);
+            household_of(&mut citizen, household, at);
         }
         citizen
     }
 
-    /// The dead are of no household.
-    fn household(&self, citizen: &mut Citizen, household: &Household, at: usize) {
-        citizen.residence_file_number = file_number(household);
-        citizen.relation_to_household_head = household.relation(&household.people[at]).into();
-        citizen.household_head = household.people.get(household.head).map(|head| relative(head.kin()));
-        let others =
-            household.people.iter().enumerate().filter(|(other, person)| *other != at && person.alive());
+    /// How the others' records name the living members of a household, each with its index.
+    #[must_use]
+    pub fn members(&self, household: &Household) -> Vec<(usize, Relative)> {
+        let living = household.people.iter().enumerate().filter(|(_, person)| person.alive());
         let member = |person: &Person| Relative {
             relation: household.relation(person).into(),
             ..relative(person.kin())
         };
-        citizen.household_members = relatives(others.map(|(_, person)| member(person)));
+        living.map(|(at, person)| (at, member(person))).collect()
     }
+}
+
+/// The dead are of no household.
+fn household_of(citizen: &mut Citizen, household: &Household, at: usize) {
+    citizen.residence_file_number = file_number(household);
+    citizen.relation_to_household_head = household.relation(&household.people[at]).into();
+    citizen.household_head = household.people.get(household.head).map(|head| relative(head.kin()));
 }
 
 /// Twelve digits.

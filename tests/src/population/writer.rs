@@ -6,7 +6,9 @@ use std::{
     thread,
 };
 
-use super::{Population, csv_rows, json::append};
+use dancu_proto::v1::Relative;
+
+use super::{Population, csv_rows, json, person::Household, record::Records};
 
 /// Hamlets that a thread writes at a time: about a megabyte.
 const CHUNK: u32 = 16;
@@ -91,19 +93,32 @@ fn one(
     let mut citizens = 0;
     let records = population.records();
     for household in hamlets.flat_map(|hamlet| population.households(hamlet)) {
-        for at in 0..household.people.len() {
-            let citizen = records.citizen(&household, at);
-            citizens += 1;
-            match format {
-                Format::JsonLines => {
-                    append(&mut text, &citizen);
-                    text.push(b'\n');
+        citizens += household.people.len() as u64;
+        match format {
+            Format::JsonLines => json_lines(&mut text, records, &household),
+            Format::Csv => {
+                for at in 0..household.people.len() {
+                    csv_rows::append(&mut text, &records.citizen(&household, at))?;
                 }
-                Format::Csv => csv_rows::append(&mut text, &citizen)?,
             }
         }
     }
     Ok(Chunk { text, citizens })
+}
+
+fn json_lines(text: &mut Vec<u8>, records: Records<'_>, household: &Household) {
+    let written = |(at, member): (usize, Relative)| {
+        let mut object = Vec::with_capacity(128);
+        json::member(&mut object, &member);
+        (at, object)
+    };
+    let members: Vec<(usize, Vec<u8>)> = records.members(household).into_iter().map(written).collect();
+    for (at, person) in household.people.iter().enumerate() {
+        let others = members.iter().filter(|(other, _)| person.alive() && *other != at);
+        let others = others.map(|(_, member)| member.as_slice());
+        json::append_with_members(text, &records.without_members(household, at), others);
+        text.push(b'\n');
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +139,19 @@ mod tests {
         }
         let lines = text(Format::JsonLines, 2).split(|b| *b == b'\n').count();
         assert_eq!(lines, 5_001);
+    }
+
+    #[test]
+    fn what_is_written_is_the_population() {
+        let population = Population::new(5, 5_000);
+        let mut written = Vec::new();
+        write(&population, Format::JsonLines, 1, &mut written, |_| {}).unwrap();
+        let mut wanted = Vec::new();
+        for citizen in population.iter() {
+            json::append(&mut wanted, &citizen);
+            wanted.push(b'\n');
+        }
+        assert!(written == wanted);
     }
 
     #[test]
