@@ -1,6 +1,8 @@
 //! Vietnamese personal names: their parts, and how they compare.
 
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use std::borrow::Cow;
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark, is_nfc};
 
 use crate::v1::Name;
 
@@ -9,14 +11,18 @@ impl Name {
     /// name. Right for all but a few compound family names, which are given in parts.
     #[must_use]
     pub fn from_full(text: &str) -> Name {
-        let words: Vec<String> = text.split_whitespace().map(|word| word.nfc().collect()).collect();
-        match words.as_slice() {
-            [] => Name::default(),
-            [given] => Name { given: given.clone(), ..Name::default() },
-            [family, middle @ .., given] => {
-                Name { family: family.clone(), middle: middle.join(" "), given: given.clone() }
+        let text = nfc(text);
+        let mut words = text.split_whitespace();
+        let Some(given) = words.next_back() else { return Name::default() };
+        let family = words.next().unwrap_or_default();
+        let mut middle = String::with_capacity(text.len().saturating_sub(family.len() + given.len()));
+        for word in words {
+            if !middle.is_empty() {
+                middle.push(' ');
             }
+            middle.push_str(word);
         }
+        Name { family: family.to_owned(), middle, given: given.to_owned() }
     }
 
     /// The name in full.
@@ -32,6 +38,18 @@ impl Name {
         }
         full
     }
+}
+
+/// Text in Unicode Normalization Form C (UAX #15), the form of every stored text.
+#[must_use]
+pub fn nfc(text: &str) -> Cow<'_, str> {
+    // Below U+0300, and among the precomposed letters of Vietnamese, nothing composes with what
+    // stands before it: such text is in the form already, and nearly all text is such.
+    let composed = |c: char| c < '\u{300}' || ('\u{1EA0}'..='\u{1EF9}').contains(&c);
+    if text.chars().all(composed) || is_nfc(text) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.nfc().collect())
 }
 
 /// Text as search sees it: case, diacritics, Unicode form and spacing do not count, and đ is d.
@@ -55,13 +73,14 @@ pub fn fold(text: &str) -> String {
 /// Whether two texts are the same to the reader's eye: Unicode form and spacing do not count.
 #[must_use]
 pub fn same_text(a: &str, b: &str) -> bool {
-    let words =
-        |text: &str| -> Vec<String> { text.split_whitespace().map(|word| word.nfc().collect()).collect() };
+    let words = |text| -> Vec<String> { nfc(text).split_whitespace().map(str::to_owned).collect() };
     a == b || words(a) == words(b)
 }
 
 #[cfg(test)]
 mod tests {
+    use unicode_normalization::char::canonical_combining_class;
+
     use super::*;
 
     #[test]
@@ -70,6 +89,17 @@ mod tests {
         assert_eq!((name.family.as_str(), name.middle.as_str()), ("Nguyễn", "Thị Minh"));
         assert_eq!(name.full(), "Nguyễn Thị Minh Khai");
         assert_eq!(Name::from_full("Y").given, "Y");
+    }
+
+    #[test]
+    fn what_passes_as_composed_is() {
+        for c in ('\0'..'\u{300}').chain('\u{1EA0}'..='\u{1EF9}') {
+            assert_eq!(canonical_combining_class(c), 0);
+            assert!(is_nfc(c.encode_utf8(&mut [0; 4])));
+        }
+        let decomposed: String = "Nguyễn".nfd().collect();
+        assert_eq!(nfc(&decomposed), "Nguyễn");
+        assert_eq!(Name::from_full(&decomposed).given, "Nguyễn");
     }
 
     #[test]

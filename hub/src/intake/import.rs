@@ -4,8 +4,7 @@
 //! differs as ordinary commits, so that the same file again changes nothing.
 
 use std::{
-    collections::HashSet,
-    io::{BufRead, BufReader, Read},
+    io::Read,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,15 +12,17 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dancu_proto::{PersonalId, Record, Revision, v1::Citizen};
+use dancu_proto::{Field, PersonalId, Record, Revision, v1::Citizen};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::rows::{Columns, RowError, from_json};
-use crate::registry::{
-    BulkLoad, CitizenKey, CitizenUpdate, Commit, CommitError, Content, Origin, Person, Registry, StoreError,
+use super::{
+    blocks::{self, Block},
+    rows::{RowError, from_json},
+    update::Batch,
 };
+use crate::registry::{BulkLoad, CitizenKey, Clash, CommitError, LeftOut, Origin, Registry, StoreError};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +35,6 @@ pub enum ImportFormat {
 
 /// Threads that read rows.
 const READERS: usize = 2;
-/// Bytes of lines handed to a reader at a time.
-const BLOCK: usize = 512 << 10;
-/// Rows of a CSV file handed to a reader at a time.
-const CSV_ROWS: usize = 1000;
-/// Citizens in a commit of an import into a registry that has some.
-const COMMIT: usize = 500;
-/// A line longer than this is no citizen, bytes.
-const LONGEST_LINE: usize = 1 << 20;
 
 /// An import that could not go on.
 #[derive(Debug, Error)]
@@ -117,12 +110,6 @@ pub struct Import {
     pub runtime: Handle,
 }
 
-/// Rows on their way to a reader.
-enum Block {
-    Lines { first: u64, bytes: Vec<u8> },
-    Rows { rows: Vec<csv::ByteRecord>, columns: Arc<Columns> },
-}
-
 impl Import {
     /// Runs the import; blocks the thread.
     ///
@@ -137,7 +124,7 @@ impl Import {
         }
     }
 
-    fn origin(&self) -> Origin {
+    pub(super) fn origin(&self) -> Origin {
         Origin {
             source: "import".into(),
             contribution: Some(Uuid::now_v7()),
@@ -156,7 +143,9 @@ impl Import {
                         let mut run = load.run_builder();
                         self.read_blocks(&blocks, |id, line, citizen| {
                             let record = Record::encode(citizen);
-                            Ok(run.push(CitizenKey::from(id), line, record.as_bytes())?)
+                            let former = citizen.former_personal_ids.iter().flat_map(|list| &list.values);
+                            let former = former.filter_map(|number| number.parse().ok());
+                            Ok(run.push(CitizenKey::from(id), line, record.as_bytes(), former)?)
                         })?;
                         Ok(run.finish()?)
                     })
@@ -174,13 +163,23 @@ impl Import {
         let bulk = load.merge(&**self.registry.store(), &self.progress.written)?;
         let mut summary = Summary {
             rows: self.progress.rows.load(Ordering::Relaxed),
-            unchanged: bulk.duplicates.iter().filter(|duplicate| duplicate.same).count() as u64,
+            unchanged: bulk.left_out.iter().filter(|row| row.clash == Clash::Same).count() as u64,
             ..Summary::default()
         };
-        for duplicate in bulk.duplicates.iter().filter(|duplicate| !duplicate.same) {
-            let reason = format!("line {} has this number with other values already", duplicate.first);
-            let error = RowError { field: "personal_id".into(), reason };
-            self.reject(duplicate.line, error, Vec::new());
+        for LeftOut { line, other, clash } in bulk.left_out {
+            let (field, reason) = match clash {
+                Clash::Same => continue,
+                Clash::Differs => {
+                    (Field::PersonalId, format!("line {other} has this number with other values already"))
+                }
+                Clash::FormerOfOther => {
+                    (Field::PersonalId, format!("is a former number of the person in line {other}"))
+                }
+                Clash::FormerOfBoth => {
+                    (Field::FormerPersonalIds, format!("line {other} lists the same former number"))
+                }
+            };
+            self.reject(line, RowError { field: field.name().into(), reason }, Vec::new());
         }
         summary.rejected = self.progress.rejected.load(Ordering::Relaxed);
         if bulk.citizens == 0 {
@@ -218,8 +217,8 @@ impl Import {
 
     fn split(&self, input: impl Read, blocks: &Sender<Block>) -> Result<(), ImportError> {
         match self.format {
-            ImportFormat::JsonLines => split_lines(input, blocks),
-            ImportFormat::Csv => split_csv(input, blocks),
+            ImportFormat::JsonLines => blocks::split_lines(input, blocks),
+            ImportFormat::Csv => blocks::split_csv(input, blocks),
         }
     }
 
@@ -272,119 +271,11 @@ impl Import {
         Ok(())
     }
 
-    fn reject(&self, line: u64, error: RowError, row: Vec<u8>) {
+    pub(super) fn reject(&self, line: u64, error: RowError, row: Vec<u8>) {
         self.progress.rejected.fetch_add(1, Ordering::Relaxed);
         // If no one takes rejects any more, the import goes on all the same.
         let _ = self.rejects.blocking_send(Reject { line, error, row });
     }
-}
-
-/// Rows that differ from the registry, on their way into a commit.
-#[derive(Default)]
-struct Batch {
-    updates: Vec<CitizenUpdate>,
-    people: HashSet<CitizenKey>,
-    summary: Summary,
-}
-
-impl Batch {
-    fn add(
-        &mut self,
-        import: &Import,
-        id: PersonalId,
-        line: u64,
-        citizen: &Citizen,
-    ) -> Result<(), ImportError> {
-        let set = Record::encode(citizen);
-        let found = import.registry.view().resolve(id)?;
-        let key = match &found {
-            Some((key, stored)) if stored.record.personal_id() == Some(id) => *key,
-            Some(_) => {
-                let reason = "is a former number of a person in the registry; use the number in force";
-                let error = RowError { field: "personal_id".into(), reason: reason.into() };
-                import.reject(line, error, Record::encode(citizen).into_bytes());
-                return Ok(());
-            }
-            None => CitizenKey::from(id),
-        };
-        if self.people.contains(&key) {
-            self.commit(import)?;
-            return self.add(import, id, line, citizen);
-        }
-        if let Some((_, stored)) = &found
-            && stored.record.project(set.fields()).record() == &set
-        {
-            self.summary.unchanged += 1;
-            return Ok(());
-        }
-        let update =
-            CitizenUpdate { person: Person::KnownOrNew(id), set, clear: dancu_proto::FieldSet::EMPTY };
-        self.updates.push(update);
-        self.people.insert(key);
-        if self.updates.len() >= COMMIT { self.commit(import) } else { Ok(()) }
-    }
-
-    fn commit(&mut self, import: &Import) -> Result<(), ImportError> {
-        if self.updates.is_empty() {
-            return Ok(());
-        }
-        let updates = std::mem::take(&mut self.updates);
-        self.people.clear();
-        let content = Content::Citizens(updates);
-        let commit = Commit { origin: import.origin(), content };
-        let committed = import.runtime.block_on(import.registry.commit(commit))?;
-        self.summary.added += committed.added;
-        self.summary.changed += committed.changed;
-        let written = committed.added + committed.changed;
-        import.progress.written.fetch_add(written, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-fn split_lines(input: impl Read, blocks: &Sender<Block>) -> Result<(), ImportError> {
-    let mut input = BufReader::with_capacity(BLOCK, input);
-    let mut line = 1;
-    loop {
-        let mut bytes = Vec::with_capacity(BLOCK + 4096);
-        (&mut input).take(BLOCK as u64).read_to_end(&mut bytes)?;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if bytes.last() != Some(&b'\n') {
-            (&mut input).take(LONGEST_LINE as u64).read_until(b'\n', &mut bytes)?;
-        }
-        let first = line;
-        line += bytes.iter().filter(|b| **b == b'\n').count() as u64;
-        // The last line's end would otherwise count as an empty line more.
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-        }
-        if blocks.send(Block::Lines { first, bytes }).is_err() {
-            return Ok(());
-        }
-    }
-}
-
-fn split_csv(input: impl Read, blocks: &Sender<Block>) -> Result<(), ImportError> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BLOCK).from_reader(input);
-    let header = reader.byte_headers().map_err(csv_error)?.clone();
-    let columns = Arc::new(Columns::read(&header).map_err(ImportError::Header)?);
-    let mut rows = Vec::with_capacity(CSV_ROWS);
-    for row in reader.byte_records() {
-        rows.push(row.map_err(csv_error)?);
-        if rows.len() == CSV_ROWS {
-            let rows = std::mem::replace(&mut rows, Vec::with_capacity(CSV_ROWS));
-            if blocks.send(Block::Rows { rows, columns: Arc::clone(&columns) }).is_err() {
-                return Ok(());
-            }
-        }
-    }
-    let _ = blocks.send(Block::Rows { rows, columns });
-    Ok(())
-}
-
-fn csv_error(error: csv::Error) -> ImportError {
-    ImportError::File(std::io::Error::other(error.to_string()))
 }
 
 fn as_csv(row: &csv::ByteRecord) -> Vec<u8> {

@@ -1,9 +1,11 @@
 //! Intake: how values come into the registry. Everything is checked here, at the edge, and trusted
 //! inside.
 
+mod blocks;
 mod change;
 mod import;
 mod rows;
+mod update;
 mod validate;
 
 pub use self::{

@@ -21,7 +21,9 @@ pub struct RowError {
 /// # Errors
 /// If it is no citizen, or a value cannot be.
 pub(super) fn from_json(line: &[u8]) -> Result<Citizen, RowError> {
-    let mut citizen: Citizen = match serde_json::from_slice(line) {
+    let text = std::str::from_utf8(line)
+        .map_err(|_| RowError { field: String::new(), reason: "is not UTF-8".into() })?;
+    let mut citizen: Citizen = match serde_json::from_str(text) {
         Ok(citizen) => citizen,
         Err(_) => return Err(why_not_json(line)),
     };

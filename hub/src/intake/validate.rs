@@ -1,14 +1,14 @@
 //! What a citizen's values must obey. Texts are brought to Unicode NFC on the way.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use dancu_proto::{
     Field, PersonalId,
     area::Areas,
     codes,
+    name::nfc,
     v1::{Address, Citizen, Date, Name, Relative, StringList},
 };
-use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// A value that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,15 @@ impl Check {
         if whole || !c.personal_id.is_empty() {
             self.personal_id("personal_id", &c.personal_id);
         }
+        if let Some(list) = &mut c.former_personal_ids {
+            list.values.sort_unstable();
+            list.values.dedup();
+        }
         for former in c.former_personal_ids.iter().flat_map(|list| &list.values) {
             self.personal_id("former_personal_ids", former);
+            if *former == c.personal_id {
+                self.say("former_personal_ids", "has the number in force; leave it out");
+            }
         }
         if whole && c.full_name.is_none() {
             self.say("full_name", "is missing");
@@ -166,8 +173,8 @@ impl Check {
     }
 
     fn text(&mut self, field: &str, text: &mut String) {
-        if !is_nfc(text) {
-            *text = text.nfc().collect();
+        if let Cow::Owned(composed) = nfc(text) {
+            *text = composed;
         }
         if text.len() > LONGEST_TEXT && text.chars().count() > LONGEST_TEXT {
             self.say(field, format!("is longer than {LONGEST_TEXT} characters"));
@@ -282,6 +289,8 @@ fn before(a: &Date, b: &Date) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use unicode_normalization::UnicodeNormalization;
+
     use super::*;
 
     fn good() -> Citizen {

@@ -2,8 +2,14 @@
 
 use std::fmt;
 
-use dancu_proto::{Field, FieldSet, PersonalId, Record, Revision};
-use prost::Message;
+use dancu_proto::{
+    Delta, Field, FieldSet, PersonalId, Record, Revision,
+    v1::{Citizen, Date, StringList},
+};
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint},
+};
 
 use super::{Partition, StoreError};
 
@@ -74,13 +80,20 @@ impl StoredCitizen {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let row = Row {
-            record: self.record.as_bytes().to_vec(),
+        let rest = Row {
+            record: Vec::new(),
             entered: self.entered.map_or(0, |revision| revision.0),
             sources: self.sources.iter().flat_map(|g| [g.fields.bits(), g.revision.0]).collect(),
             feed: self.feed.iter().flat_map(|(p, r)| [p.as_number(), r.0]).collect(),
         };
-        row.encode_to_vec()
+        let record = self.record.as_bytes();
+        let mut row = Vec::with_capacity(record.len() + 8 + rest.encoded_len());
+        // The record is copied once, and not into a message first: a founding load writes millions.
+        encode_key(1, WireType::LengthDelimited, &mut row);
+        encode_varint(record.len() as u64, &mut row);
+        row.extend_from_slice(record);
+        rest.encode_raw(&mut row);
+        row
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<StoredCitizen, StoreError> {
@@ -111,6 +124,32 @@ impl StoredCitizen {
     }
 }
 
+/// The date of birth in a record.
+#[must_use]
+pub fn birth_of(record: &Record) -> Option<Date> {
+    let only: FieldSet = [Field::DateOfBirth].into_iter().collect();
+    record.project(only).record().decode().ok()?.date_of_birth
+}
+
+/// The former numbers in a record.
+#[must_use]
+pub fn former_numbers(record: &Record) -> Vec<PersonalId> {
+    let Some(value) = record.value(Field::FormerPersonalIds) else { return Vec::new() };
+    let list = StringList::decode(value).unwrap_or_default();
+    list.values.iter().filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The record with these former numbers.
+pub(super) fn with_former_numbers(record: &Record, numbers: &[PersonalId]) -> Record {
+    let values = numbers.iter().map(ToString::to_string).collect();
+    let list = Citizen { former_personal_ids: Some(StringList { values }), ..Citizen::default() };
+    let set = Record::encode(&list);
+    let cleared = FieldSet::from_iter([Field::FormerPersonalIds]).difference(set.fields());
+    let delta = Delta { set: set.into_bytes(), cleared };
+    // The set was encoded a line ago, so it applies.
+    record.apply(&delta).unwrap_or_else(|_| record.clone())
+}
+
 /// The row as stored. A founding citizen is the record and three bytes.
 #[derive(Clone, PartialEq, Message)]
 struct Row {
@@ -126,8 +165,6 @@ struct Row {
 
 #[cfg(test)]
 mod tests {
-    use dancu_proto::v1::Citizen;
-
     use super::*;
 
     #[test]

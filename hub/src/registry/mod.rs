@@ -10,6 +10,8 @@ mod as_of;
 mod bulk;
 mod citizen;
 mod commit;
+mod draft;
+mod group;
 mod journal;
 mod partition;
 pub mod store;
@@ -26,14 +28,13 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     as_of::known_on,
-    bulk::{BulkLoad, BulkSummary, Duplicate, RunBuilder},
-    citizen::{CitizenKey, SourceGroup, StoredCitizen},
+    bulk::{BulkLoad, BulkSummary, Clash, LeftOut, RunBuilder},
+    citizen::{CitizenKey, SourceGroup, StoredCitizen, birth_of, former_numbers},
     commit::{AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, Origin, Person},
     journal::{CitizenChange, Content as JournalContent, JournalEntry},
     partition::{Partition, partitions_of, residence_areas},
     store::{Store, StoreError},
     view::View,
-    writer::birth_of,
 };
 use self::{store::rocks::RocksStore, writer::Writer};
 use crate::router::Router;

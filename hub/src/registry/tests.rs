@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dancu_proto::{
     Field, FieldSet,
-    v1::{Address, Citizen, Date, Name},
+    v1::{Address, Citizen, Date, Name, StringList},
 };
 use proptest::prelude::*;
 
@@ -30,6 +30,17 @@ fn citizen(person: u8, commune: u8, other: u8) -> Citizen {
     }
 }
 
+fn listing(numbers: impl IntoIterator<Item = u64>) -> Citizen {
+    let values = numbers.into_iter().map(|number| format!("{number:012}")).collect();
+    Citizen { former_personal_ids: Some(StringList { values }), ..Citizen::default() }
+}
+
+/// A citizen of the founding load, with a number from before.
+fn founder(person: u8) -> Record {
+    let former_personal_ids = listing([number(110 + person)]).former_personal_ids;
+    Record::encode(&Citizen { former_personal_ids, ..citizen(person, person, 0) })
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// New values, or a new person.
@@ -38,6 +49,8 @@ enum Step {
     Clear(u8),
     /// A number replaced by another.
     Renumber(u8, u8),
+    /// Former numbers listed, in place of those listed before.
+    List(u8, Vec<u8>),
     Reopen,
 }
 
@@ -46,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0u8..6, 0u8..4, 0u8..3).prop_map(|(p, c, o)| Step::Put(p, c, o)),
         1 => (0u8..6).prop_map(Step::Clear),
         1 => (0u8..6, 100u8..120).prop_map(|(p, n)| Step::Renumber(p, n)),
+        1 => (0u8..6, prop::collection::vec(100u8..120, 0..3)).prop_map(|(p, n)| Step::List(p, n)),
         1 => Just(Step::Reopen),
     ]
 }
@@ -77,19 +91,20 @@ fn run(founding: u8, steps: Vec<Step>) {
         let mut load = registry.bulk_load().unwrap();
         let mut rows = load.run_builder();
         for person in (0..founding).rev() {
-            let record = Record::encode(&citizen(person, person, 0));
-            rows.push(CitizenKey(number(person)), 1, record.as_bytes()).unwrap();
+            let record = founder(person);
+            rows.push(CitizenKey(number(person)), 1, record.as_bytes(), former_numbers(&record).into_iter())
+                .unwrap();
         }
         rows.finish().unwrap();
         load.merge(&**registry.store(), &Default::default()).unwrap();
         let done = runtime.block_on(registry.finish_bulk_load(load, Origin::default())).unwrap();
         for person in 0..founding {
-            let record = Record::encode(&citizen(person, person, 0));
-            model.entry(number(person)).or_default().insert(done.revision.0, record);
+            model.entry(number(person)).or_default().insert(done.revision.0, founder(person));
         }
     }
     // Which number leads to whom.
     let mut numbers: BTreeMap<u64, u64> = model.keys().map(|key| (*key, *key)).collect();
+    numbers.extend((0..founding).map(|person| (number(110 + person), number(person))));
     for step in steps {
         let before = registry.head();
         let (key, commit) = match step {
@@ -124,19 +139,45 @@ fn run(founding: u8, steps: Vec<Step>) {
                 let id = PersonalId::from_u64(number(person)).unwrap();
                 let commit = update(Person::Known(id), &set, FieldSet::EMPTY);
                 if taken {
-                    let refused = runtime.block_on(registry.commit(commit));
-                    assert!(matches!(refused, Err(CommitError::NumberTaken)));
-                    assert_eq!(registry.head(), before);
+                    refuse(&runtime, &registry, commit);
                     continue;
                 }
                 numbers.insert(number(to), key);
+                (key, commit)
+            }
+            Step::List(person, listed) => {
+                let Some(key) = numbers.get(&number(person)).copied() else { continue };
+                let listed: BTreeSet<u64> = listed.into_iter().map(number).collect();
+                let id = PersonalId::from_u64(number(person)).unwrap();
+                let clear = if listed.is_empty() {
+                    FieldSet::from_iter([Field::FormerPersonalIds])
+                } else {
+                    FieldSet::EMPTY
+                };
+                let commit = update(Person::Known(id), &listing(listed.clone()), clear);
+                if listed.iter().any(|to| numbers.get(to).is_some_and(|owner| *owner != key)) {
+                    refuse(&runtime, &registry, commit);
+                    continue;
+                }
+                let in_force = once_in_force(&model[&key]);
+                numbers.retain(|to, owner| *owner != key || in_force.contains(to) || listed.contains(to));
+                numbers.extend(listed.into_iter().map(|to| (to, key)));
                 (key, commit)
             }
         };
         let Content::Citizens(updates) = &commit.content else { unreachable!() };
         let given = dancu_proto::Delta { set: updates[0].set.as_bytes().to_vec(), cleared: updates[0].clear };
         let old = model.get(&key).and_then(|v| v.values().last().cloned()).unwrap_or_default();
-        let new = old.apply(&given).unwrap();
+        let mut new = old.apply(&given).unwrap();
+        if given.fields().contains(Field::PersonalId) || given.fields().contains(Field::FormerPersonalIds) {
+            let mut former: BTreeSet<u64> =
+                former_numbers(&new).into_iter().map(PersonalId::as_u64).collect();
+            former.extend(model.get(&key).map(once_in_force).unwrap_or_default());
+            former.remove(&new.personal_id().unwrap().as_u64());
+            let mut citizen = new.decode().unwrap();
+            citizen.former_personal_ids = listing(former).former_personal_ids;
+            new = Record::encode(&citizen);
+        }
         let done = runtime.block_on(registry.commit(commit)).unwrap();
         assert_eq!(done.unchanged, old == new);
         if old != new {
@@ -148,6 +189,18 @@ fn run(founding: u8, steps: Vec<Step>) {
     check(&registry, &model, &numbers);
 }
 
+/// Every number that was in force for a person.
+fn once_in_force(versions: &BTreeMap<u64, Record>) -> BTreeSet<u64> {
+    versions.values().map(|record| record.personal_id().unwrap().as_u64()).collect()
+}
+
+fn refuse(runtime: &tokio::runtime::Runtime, registry: &Registry, commit: Commit) {
+    let before = registry.head();
+    let refused = runtime.block_on(registry.commit(commit));
+    assert!(matches!(refused, Err(CommitError::NumberTaken)), "{refused:?}");
+    assert_eq!(registry.head(), before);
+}
+
 fn check(registry: &Registry, model: &Model, numbers: &BTreeMap<u64, u64>) {
     let view = registry.view();
     let head = view.revision().unwrap().0;
@@ -155,6 +208,10 @@ fn check(registry: &Registry, model: &Model, numbers: &BTreeMap<u64, u64>) {
     for (number, key) in numbers.iter().filter(|(_, key)| model.contains_key(key)) {
         let found = view.resolve(PersonalId::from_u64(*number).unwrap()).unwrap();
         assert_eq!(found.map(|(key, _)| key.0), Some(*key), "found by any number they ever had");
+    }
+    for other in (0..=255).map(number).filter(|other| !numbers.contains_key(other)) {
+        let found = view.resolve(PersonalId::from_u64(other).unwrap()).unwrap();
+        assert!(found.is_none(), "a number that leads to no one");
     }
     let at = |key: u64, revision: u64| {
         model[&key].range(..=revision).next_back().map(|(_, record)| record.clone())
@@ -204,6 +261,60 @@ proptest! {
     #[test]
     fn the_registry_is_what_the_model_says(founding in 0u8..5, steps in prop::collection::vec(step(), 1..25)) {
         run(founding, steps);
+    }
+}
+
+#[test]
+fn a_founding_load_gives_each_number_to_one_person() {
+    let dir = tempfile::tempdir().unwrap();
+    Registry::create(dir.path()).unwrap();
+    let registry = open(dir.path());
+    let mut load = registry.bulk_load().unwrap();
+    let mut rows = load.run_builder();
+    let mut push = |line: u64, person: u8, former: &[u8]| {
+        let former: Vec<_> = former.iter().map(|n| PersonalId::from_u64(number(*n)).unwrap()).collect();
+        let record = Record::encode(&citizen(person, 0, 0));
+        rows.push(CitizenKey(number(person)), line, record.as_bytes(), former.into_iter()).unwrap();
+    };
+    push(1, 1, &[100]);
+    push(2, 2, &[100, 101]);
+    push(3, 3, &[4]);
+    push(4, 4, &[]);
+    push(5, 1, &[100]);
+    push(6, 5, &[102]);
+    // Claimed by a row that is left out itself.
+    push(7, 101, &[]);
+    rows.finish().unwrap();
+    let summary = load.merge(&**registry.store(), &Default::default()).unwrap();
+    let left_out = |line, other, clash| LeftOut { line, other, clash };
+    let mut found = summary.left_out;
+    found.sort_by_key(|row| row.line);
+    assert_eq!(
+        found,
+        [
+            left_out(2, 1, Clash::FormerOfBoth),
+            left_out(4, 3, Clash::FormerOfOther),
+            left_out(5, 1, Clash::Same),
+        ]
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(registry.finish_bulk_load(load, Origin::default())).unwrap();
+    let view = registry.view();
+    let leads_to = |of: u8| {
+        let found = view.resolve(PersonalId::from_u64(number(of)).unwrap()).unwrap();
+        found.map(|(key, _)| key.0 - number(0))
+    };
+    let expected = [
+        (1, Some(1)),
+        (100, Some(1)),
+        (2, None),
+        (101, Some(101)),
+        (3, Some(3)),
+        (4, Some(3)),
+        (102, Some(5)),
+    ];
+    for (of, to) in expected {
+        assert_eq!(leads_to(of), to, "{of}");
     }
 }
 

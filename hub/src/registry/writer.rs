@@ -2,20 +2,18 @@
 //! synced batch (group commit).
 
 use std::{
-    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
 
-use dancu_proto::{Delta, Field, FieldSet, PersonalId, Record, Revision, v1::Date};
+use dancu_proto::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
-use uuid::Uuid;
 
 use super::{
-    AgreementEvent, BulkLoad, CitizenKey, CitizenUpdate, Clock, Commit, CommitError, Committed, Content,
-    Origin, Partition, Person, Store, StoreError, StoredCitizen,
-    journal::{AppliedAgreement, CitizenChange, CitizenChanges, Content as Journal, JournalEntry},
-    partition::partitions_of,
+    AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, Origin, Store, StoreError,
+    draft::Draft,
+    group::Group,
+    journal::{AppliedAgreement, Content as Journal, JournalEntry},
     store::Write,
 };
 use crate::router::{Router, Touched};
@@ -107,17 +105,6 @@ struct Task {
     last_time: time::OffsetDateTime,
 }
 
-/// What a group of commits will write, and what it has changed so far.
-struct Group {
-    revision: Revision,
-    citizens: u64,
-    writes: Vec<Write>,
-    touched: Touched,
-    changed: HashMap<CitizenKey, StoredCitizen>,
-    numbers: HashMap<PersonalId, CitizenKey>,
-    contributions: HashSet<Uuid>,
-}
-
 impl Task {
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut next = commands.blocking_recv();
@@ -150,15 +137,7 @@ impl Task {
 
     /// Writes a group; every commit in it succeeds or fails on its own, but for the disk.
     fn group(&mut self, waiting: Vec<(Box<Commit>, Reply)>) {
-        let mut group = Group {
-            revision: self.revision,
-            citizens: self.citizens,
-            writes: Vec::new(),
-            touched: Touched::default(),
-            changed: HashMap::new(),
-            numbers: HashMap::new(),
-            contributions: HashSet::new(),
-        };
+        let mut group = Group::after(self.revision, self.citizens);
         let mut outcomes = Vec::with_capacity(waiting.len());
         for (commit, reply) in waiting {
             outcomes.push((self.add(&mut group, *commit), reply));
@@ -174,16 +153,13 @@ impl Task {
         }
     }
 
-    fn write(&mut self, mut group: Group) -> Result<(), StoreError> {
-        for (key, citizen) in group.changed {
-            group.writes.push(Write::Citizen(key, citizen));
-        }
-        group.writes.push(Write::Head(group.revision, group.citizens));
-        self.store.apply(&group.writes)?;
-        self.revision = group.revision;
-        self.citizens = group.citizens;
+    fn write(&mut self, group: Group) -> Result<(), StoreError> {
+        let (revision, citizens) = (group.revision, group.citizens);
+        let (writes, touched) = group.into_writes();
+        self.store.apply(&writes)?;
+        (self.revision, self.citizens) = (revision, citizens);
         self.publish.send_replace(self.revision);
-        self.router.wake(&group.touched);
+        self.router.wake(&touched);
         Ok(())
     }
 
@@ -200,11 +176,12 @@ impl Task {
         let at = group.revision.next();
         let (journal, added, changed) = match commit.content {
             Content::Citizens(updates) => {
-                let Some((changes, added)) = self.citizens(group, at, updates)? else {
+                let draft = Draft::of(&*self.store, group, at, updates)?;
+                if draft.is_empty() {
                     return Ok(unchanged(group.revision));
-                };
-                let changed = changes.changes.len() as u64 - added;
-                (Journal::Citizens(changes), added, changed)
+                }
+                let (added, changed) = draft.counts();
+                (Journal::Citizens(draft.enter(group)), added, changed)
             }
             Content::Agreement(event) => {
                 group.writes.push(Write::PolicyEvent(at));
@@ -236,34 +213,6 @@ impl Task {
         Ok(Committed { revision: at, added, changed, unchanged: false })
     }
 
-    /// The changes of one commit, or none. A commit that is refused leaves the group as it was.
-    fn citizens(
-        &self,
-        group: &mut Group,
-        at: Revision,
-        updates: Vec<CitizenUpdate>,
-    ) -> Result<Option<(CitizenChanges, u64)>, CommitError> {
-        let mut draft = Draft { store: &*self.store, group, at, changes: Vec::new(), staged: Vec::new() };
-        for update in updates {
-            draft.update(update)?;
-        }
-        let Draft { changes, staged, .. } = draft;
-        if changes.is_empty() {
-            return Ok(None);
-        }
-        let added = changes.iter().filter(|change| change.entered).count() as u64;
-        for (key, old, new, number) in staged {
-            index(group, key, old.as_ref(), &new, at);
-            if let Some(number) = number {
-                group.writes.push(Write::Number(number, key));
-                group.numbers.insert(number, key);
-            }
-            let citizen = with_feed(group, key, old.as_ref(), new, at);
-            group.changed.insert(key, citizen);
-        }
-        Ok(Some((CitizenChanges { changes }, added)))
-    }
-
     fn bulk(&mut self, load: &BulkLoad, origin: &Origin) -> Result<Committed, CommitError> {
         if self.citizens > 0 {
             return Err(CommitError::NotEmpty);
@@ -288,158 +237,6 @@ impl Task {
         self.router.wake(&Touched { policy: true, ..Touched::default() });
         Ok(Committed { revision: at, added: load.citizens(), changed: 0, unchanged: false })
     }
-}
-
-type Staged = (CitizenKey, Option<StoredCitizen>, StoredCitizen, Option<PersonalId>);
-
-/// One commit's changes, before they are certain.
-struct Draft<'a> {
-    store: &'a dyn Store,
-    group: &'a Group,
-    at: Revision,
-    changes: Vec<CitizenChange>,
-    staged: Vec<Staged>,
-}
-
-impl Draft<'_> {
-    fn find(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
-        let snapshot = self.store.snapshot();
-        let key = match self.group.numbers.get(&number) {
-            Some(key) => *key,
-            None => snapshot.alias(number)?.unwrap_or(number.into()),
-        };
-        if let Some(citizen) = self.group.changed.get(&key) {
-            return Ok(Some((key, citizen.clone())));
-        }
-        Ok(snapshot.citizen(key)?.map(|citizen| (key, citizen)))
-    }
-
-    fn update(&mut self, update: CitizenUpdate) -> Result<(), CommitError> {
-        let (number, may_enter) = match update.person {
-            Person::Known(number) => (number, false),
-            Person::KnownOrNew(number) => (number, true),
-        };
-        let found = self.find(number)?;
-        let (key, old) = match found {
-            Some((key, citizen)) => (key, Some(citizen)),
-            None if may_enter => (CitizenKey::from(number), None),
-            None => return Err(CommitError::NoSuchCitizen),
-        };
-        if self.staged.iter().any(|(staged, ..)| *staged == key) {
-            // Two updates of one person in one commit: the intake never makes such a commit.
-            return Err(CommitError::Store(StoreError::Corrupt("a commit that names a person twice")));
-        }
-        let base = old.as_ref().map(|citizen| citizen.record.clone()).unwrap_or_default();
-        let given = Delta { set: update.set.into_bytes(), cleared: update.clear };
-        let corrupt = |_| StoreError::Corrupt("a commit's values");
-        let record = base.apply(&given).map_err(corrupt)?;
-        let delta = base.delta_to(&record);
-        if delta.is_empty() {
-            return Ok(());
-        }
-        let number_now = record.personal_id().ok_or(CommitError::NoNumber)?;
-        let alias = self.claim(key, old.as_ref(), number_now)?;
-        let touched = delta.fields();
-        let before = base.project(touched).into_record();
-        self.changes.push(CitizenChange {
-            key: key.0,
-            entered: old.is_none(),
-            cleared: delta.cleared.bits(),
-            set: delta.set,
-            absent_before: touched.difference(before.fields()).bits(),
-            before: before.into_bytes(),
-        });
-        let mut new = StoredCitizen {
-            record,
-            entered: old.as_ref().map_or(Some(self.at), |citizen| citizen.entered),
-            sources: old.as_ref().map(|citizen| citizen.sources.clone()).unwrap_or_default(),
-            feed: old.as_ref().map(|citizen| citizen.feed.clone()).unwrap_or_default(),
-        };
-        if old.is_some() {
-            new.set_source(touched, self.at);
-        }
-        self.staged.push((key, old, new, alias));
-        Ok(())
-    }
-
-    /// Checks that a person may have a number, and says whether it must be entered as another name
-    /// of theirs. Numbers are never reused (DOMAIN).
-    fn claim(
-        &self,
-        key: CitizenKey,
-        old: Option<&StoredCitizen>,
-        number: PersonalId,
-    ) -> Result<Option<PersonalId>, CommitError> {
-        if old.is_some_and(|citizen| citizen.record.personal_id() == Some(number)) {
-            return Ok(None);
-        }
-        let staged = self.staged.iter().any(|(other, .., alias)| {
-            *other != key && (*other == CitizenKey::from(number) || *alias == Some(number))
-        });
-        if staged || self.find(number)?.is_some_and(|(owner, _)| owner != key) {
-            return Err(CommitError::NumberTaken);
-        }
-        Ok((CitizenKey::from(number) != key).then_some(number))
-    }
-}
-
-/// Moves a citizen in the indexes by area and by birth date.
-fn index(
-    group: &mut Group,
-    key: CitizenKey,
-    old: Option<&StoredCitizen>,
-    new: &StoredCitizen,
-    _at: Revision,
-) {
-    let before = old.map(|citizen| partitions_of(&citizen.record)).unwrap_or_default();
-    let after = partitions_of(&new.record);
-    for partition in before.iter().filter(|p| !after.contains(p)) {
-        group.writes.push(Write::Leave(*partition, key));
-    }
-    for partition in after.iter().filter(|p| !before.contains(p)) {
-        group.writes.push(Write::Join(*partition, key));
-    }
-    let (born_before, born_after) = (old.and_then(|c| birth_of(&c.record)), birth_of(&new.record));
-    if born_before != born_after {
-        group.writes.extend(born_before.map(|date| Write::Unbirth(date, key)));
-        group.writes.extend(born_after.map(|date| Write::Birth(date, key)));
-    }
-}
-
-/// Enters the change in the feeds of the old and the new partitions, and takes out the entries that
-/// it supersedes, so that each citizen is in each feed at most once.
-fn with_feed(
-    group: &mut Group,
-    key: CitizenKey,
-    old: Option<&StoredCitizen>,
-    mut new: StoredCitizen,
-    at: Revision,
-) -> StoredCitizen {
-    let mut partitions = old.map(|citizen| partitions_of(&citizen.record)).unwrap_or_default();
-    partitions.extend(partitions_of(&new.record));
-    partitions.push(Partition::Nation);
-    partitions.sort_unstable();
-    partitions.dedup();
-    for partition in partitions {
-        match new.feed.iter_mut().find(|(p, _)| *p == partition) {
-            Some((_, position)) => {
-                group.writes.push(Write::Unfeed(partition, *position, key));
-                *position = at;
-            }
-            None => new.feed.push((partition, at)),
-        }
-        group.writes.push(Write::Feed(partition, at, key));
-        group.touched.partitions.insert(partition);
-    }
-    group.writes.push(Write::History(key, at));
-    new
-}
-
-/// The date of birth in a record.
-#[must_use]
-pub fn birth_of(record: &Record) -> Option<Date> {
-    let only: FieldSet = [Field::DateOfBirth].into_iter().collect();
-    record.project(only).record().decode().ok()?.date_of_birth
 }
 
 /// A storage error for each caller of a group.

@@ -5,30 +5,27 @@
 //! before its first journalled change a record is what it was founded with.
 
 mod buckets;
+mod former;
 mod run;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use dancu_proto::{Record, v1::Date};
+use dancu_proto::{PersonalId, Record, v1::Date};
 
 use self::{
     buckets::Buckets,
-    run::{MergedRuns, Run},
+    former::Claims,
+    run::{MergedRuns, Run, Runs, Sorter},
 };
 use super::{
     CitizenKey, Partition, StoreError, StoredCitizen,
+    citizen::birth_of,
     partition::partitions_of,
     store::{BulkTable, Store},
-    writer::birth_of,
 };
-
-pub use self::run::RunBuilder;
 
 /// Sorted files are about this large, bytes.
 const FILE_SIZE: u64 = 256 << 20;
@@ -39,20 +36,34 @@ const MERGERS: usize = 2;
 #[derive(Debug)]
 pub struct BulkLoad {
     dir: PathBuf,
-    runs: Mutex<Vec<Run>>,
+    rows: Runs,
+    claims: Runs,
     files: Vec<(BulkTable, PathBuf)>,
     citizens: u64,
 }
 
-/// A row whose number an earlier row has.
+/// A row that is left out, for what an earlier row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Duplicate {
+pub struct LeftOut {
     /// Line of the row.
     pub line: u64,
-    /// Line of the earlier row.
-    pub first: u64,
+    /// Line of the other row.
+    pub other: u64,
+    /// What stands between them.
+    pub clash: Clash,
+}
+
+/// What stands between two rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clash {
     /// Both say the same.
-    pub same: bool,
+    Same,
+    /// Both are of one number, and say different things.
+    Differs,
+    /// The row's number is a former number of the other row's person.
+    FormerOfOther,
+    /// Both list the same former number.
+    FormerOfBoth,
 }
 
 /// What a load comes to.
@@ -61,7 +72,42 @@ pub struct BulkSummary {
     /// Citizens to enter.
     pub citizens: u64,
     /// Rows left out.
-    pub duplicates: Vec<Duplicate>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Gathers rows in sorted runs; one for each thread that brings rows.
+pub struct RunBuilder<'a> {
+    rows: Sorter<'a>,
+    claims: Sorter<'a>,
+}
+
+impl RunBuilder<'_> {
+    /// Adds a row: the record of the person with a key and the former numbers that it lists, from a
+    /// line of the file.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn push(
+        &mut self,
+        key: CitizenKey,
+        line: u64,
+        record: &[u8],
+        former: impl Iterator<Item = PersonalId>,
+    ) -> Result<(), StoreError> {
+        for number in former {
+            self.claims.push(number.into(), line, &former::owner(key))?;
+        }
+        self.rows.push(key, line, record)
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.rows.write()?;
+        self.claims.write()
+    }
 }
 
 impl BulkLoad {
@@ -70,25 +116,14 @@ impl BulkLoad {
             return Err(StoreError::NotEmpty);
         }
         let dir = store.bulk_dir()?;
-        Ok(BulkLoad { dir, runs: Mutex::default(), files: Vec::new(), citizens: 0 })
+        let (rows, claims) = (Runs::new(dir.join("rows")), Runs::new(dir.join("claims")));
+        Ok(BulkLoad { dir, rows, claims, files: Vec::new(), citizens: 0 })
     }
 
     /// A builder of runs, one for each thread that brings rows.
     #[must_use]
     pub fn run_builder(&self) -> RunBuilder<'_> {
-        RunBuilder::new(self)
-    }
-
-    fn new_run_path(&self) -> PathBuf {
-        let count = self.runs.lock().unwrap_or_else(PoisonError::into_inner).len();
-        // Two builders may ask at once; the thread's id keeps their files apart.
-        let thread = format!("{:?}", std::thread::current().id());
-        let digits: String = thread.chars().filter(char::is_ascii_digit).collect();
-        self.dir.join(format!("run-{count}-{digits}"))
-    }
-
-    fn add_run(&self, run: Run) {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+        RunBuilder { rows: Sorter::new(&self.rows), claims: Sorter::new(&self.claims) }
     }
 
     /// Merges the runs into sorted files. `written` counts citizens as they are written.
@@ -96,7 +131,12 @@ impl BulkLoad {
     /// # Errors
     /// If the disk refuses.
     pub fn merge(&mut self, store: &dyn Store, written: &AtomicU64) -> Result<BulkSummary, StoreError> {
-        let runs = std::mem::take(self.runs.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let numbers = self.dir.join("numbers.sst");
+        let (claims, any) = Claims::settle(store, &numbers, self.claims.take())?;
+        if any {
+            self.files.push((BulkTable::Numbers, numbers));
+        }
+        let runs = self.rows.take();
         let bounds = run::split(&runs, MERGERS);
         let dir = &self.dir;
         let parts: Vec<Part> = std::thread::scope(|scope| {
@@ -104,8 +144,8 @@ impl BulkLoad {
                 .iter()
                 .enumerate()
                 .map(|(number, (from, until))| {
-                    let runs = &runs;
-                    scope.spawn(move || Part::build(store, dir, runs, number, *from, *until, written))
+                    let sources = Sources { runs: &runs, claims: &claims, from: *from, until: *until };
+                    scope.spawn(move || Part::build(store, dir, number, &sources, written))
                 })
                 .collect();
             let joined = threads.into_iter().map(|thread| thread.join());
@@ -117,7 +157,7 @@ impl BulkLoad {
         let (mut members, mut births) = (Vec::new(), Vec::new());
         for part in parts {
             summary.citizens += part.citizens;
-            summary.duplicates.extend(part.duplicates);
+            summary.left_out.extend(part.left_out);
             self.files.extend(part.files.into_iter().map(|file| (BulkTable::Citizens, file)));
             members.push(part.members);
             births.push(part.births);
@@ -150,10 +190,18 @@ impl Drop for BulkLoad {
     }
 }
 
+/// What a range of keys is merged from.
+struct Sources<'a> {
+    runs: &'a [Run],
+    claims: &'a Claims,
+    from: u64,
+    until: u64,
+}
+
 /// One range of keys, merged.
 struct Part {
     citizens: u64,
-    duplicates: Vec<Duplicate>,
+    left_out: Vec<LeftOut>,
     files: Vec<PathBuf>,
     members: Buckets,
     births: Buckets,
@@ -163,26 +211,33 @@ impl Part {
     fn build(
         store: &dyn Store,
         dir: &Path,
-        runs: &[Run],
         number: usize,
-        from: u64,
-        until: u64,
+        sources: &Sources<'_>,
         written: &AtomicU64,
     ) -> Result<Part, StoreError> {
         let mut part = Part {
             citizens: 0,
-            duplicates: Vec::new(),
+            left_out: Vec::new(),
             files: Vec::new(),
             members: Buckets::new(dir.join(format!("members-{number}"))),
             births: Buckets::new(dir.join(format!("births-{number}"))),
         };
-        let mut rows = MergedRuns::open(runs, from, until)?;
+        let mut rows = MergedRuns::open(sources.runs, sources.from, sources.until)?;
+        let mut claims = sources.claims.walk(sources.from, sources.until)?;
         let mut writer = None;
         let mut last: Option<(u64, u64, Vec<u8>)> = None;
         while let Some((key, line)) = rows.next_row()? {
             if let Some((_, first, bytes)) = last.as_ref().filter(|(last, ..)| *last == key) {
-                let same = bytes.as_slice() == rows.bytes();
-                part.duplicates.push(Duplicate { line, first: *first, same });
+                let clash = if bytes.as_slice() == rows.bytes() { Clash::Same } else { Clash::Differs };
+                part.left_out.push(LeftOut { line, other: *first, clash });
+                continue;
+            }
+            if let Some(other) = claims.claim_to(key)? {
+                part.left_out.push(LeftOut { line, other, clash: Clash::FormerOfOther });
+                continue;
+            }
+            if let Some(other) = sources.claims.refusal(line) {
+                part.left_out.push(LeftOut { line, other, clash: Clash::FormerOfBoth });
                 continue;
             }
             let record = Record::trusted(rows.bytes().to_vec());

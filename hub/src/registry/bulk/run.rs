@@ -6,9 +6,13 @@ use std::{
     fs::File,
     io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use super::{BulkLoad, StoreError};
+use super::StoreError;
 use crate::registry::CitizenKey;
 
 /// Rows are sorted in memory up to this many bytes.
@@ -24,9 +28,29 @@ pub(super) struct Run {
     samples: Vec<(u64, u64)>,
 }
 
+/// Sorted runs under construction, by several threads.
+#[derive(Debug)]
+pub(super) struct Runs {
+    path: PathBuf,
+    started: AtomicUsize,
+    done: Mutex<Vec<Run>>,
+}
+
+impl Runs {
+    /// Runs whose files' names begin with a path.
+    pub(super) fn new(path: PathBuf) -> Runs {
+        Runs { path, started: AtomicUsize::new(0), done: Mutex::default() }
+    }
+
+    /// The runs so far.
+    pub(super) fn take(&mut self) -> Vec<Run> {
+        std::mem::take(self.done.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Gathers rows and writes them as sorted runs.
-pub struct RunBuilder<'a> {
-    load: &'a BulkLoad,
+pub(super) struct Sorter<'a> {
+    runs: &'a Runs,
     bytes: Vec<u8>,
     rows: Vec<Row>,
 }
@@ -39,39 +63,30 @@ struct Row {
     length: u32,
 }
 
-impl<'a> RunBuilder<'a> {
-    pub(super) fn new(load: &'a BulkLoad) -> RunBuilder<'a> {
-        RunBuilder { load, bytes: Vec::new(), rows: Vec::new() }
+impl<'a> Sorter<'a> {
+    pub(super) fn new(runs: &'a Runs) -> Sorter<'a> {
+        Sorter { runs, bytes: Vec::new(), rows: Vec::new() }
     }
 
-    /// Adds a row: the record of the person with a key, from a line of the file.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn push(&mut self, key: CitizenKey, line: u64, record: &[u8]) -> Result<(), StoreError> {
-        if self.bytes.len() + record.len() > RUN_SIZE {
+    /// Adds a row from a line of the file.
+    pub(super) fn push(&mut self, key: CitizenKey, line: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.bytes.len() + bytes.len() > RUN_SIZE {
             self.write()?;
         }
-        let (start, length) = (self.bytes.len() as u32, record.len() as u32);
-        self.bytes.extend_from_slice(record);
+        let (start, length) = (self.bytes.len() as u32, bytes.len() as u32);
+        self.bytes.extend_from_slice(bytes);
         self.rows.push(Row { key: key.0, line, start, length });
         Ok(())
     }
 
-    /// Writes what is left.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn finish(mut self) -> Result<(), StoreError> {
-        self.write()
-    }
-
-    fn write(&mut self) -> Result<(), StoreError> {
+    /// Writes what has been gathered.
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
         if self.rows.is_empty() {
             return Ok(());
         }
         self.rows.sort_unstable_by_key(|row| (row.key, row.line));
-        let path = self.load.new_run_path();
+        let number = self.runs.started.fetch_add(1, Ordering::Relaxed);
+        let path = self.runs.path.with_extension(number.to_string());
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         let mut samples = Vec::new();
         let mut place = 0u64;
@@ -86,7 +101,7 @@ impl<'a> RunBuilder<'a> {
             place += HEADER as u64 + u64::from(row.length);
         }
         file.flush()?;
-        self.load.add_run(Run { path, samples });
+        self.runs.done.lock().unwrap_or_else(PoisonError::into_inner).push(Run { path, samples });
         self.rows.clear();
         self.bytes.clear();
         Ok(())

@@ -53,6 +53,8 @@ pub enum Write {
     Citizen(CitizenKey, StoredCitizen),
     /// A number other than the key that leads to a person.
     Number(PersonalId, CitizenKey),
+    /// The number no longer does.
+    NoNumber(PersonalId),
     /// A citizen joins a partition's members.
     Join(Partition, CitizenKey),
     /// A citizen leaves a partition's members.
@@ -133,6 +135,14 @@ pub enum BulkTable {
     Members,
     /// Citizens by birth date.
     Births,
+    /// Former numbers.
+    Numbers,
+}
+
+impl BulkTable {
+    /// All of them, in the order in which they are taken in.
+    pub const ALL: [BulkTable; 4] =
+        [BulkTable::Citizens, BulkTable::Members, BulkTable::Births, BulkTable::Numbers];
 }
 
 /// Writes one sorted file.
@@ -154,6 +164,12 @@ pub trait BulkWriter: Send {
     /// # Errors
     /// As above.
     fn birth(&mut self, date: Date, key: CitizenKey) -> Result<(), StoreError>;
+
+    /// A former number that leads to a person; numbers ascend.
+    ///
+    /// # Errors
+    /// As above.
+    fn number(&mut self, number: PersonalId, key: CitizenKey) -> Result<(), StoreError>;
 
     /// Bytes written so far.
     fn size(&self) -> u64;

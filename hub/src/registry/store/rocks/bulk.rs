@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dancu_proto::v1::Date;
+use dancu_proto::{PersonalId, v1::Date};
 use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter, WriteBatch};
 
 use super::{
@@ -49,6 +49,10 @@ impl BulkWriter for SortedFile<'_> {
         Ok(self.writer.put(keys::birth(&date, key), [])?)
     }
 
+    fn number(&mut self, number: PersonalId, key: CitizenKey) -> Result<(), StoreError> {
+        Ok(self.writer.put(keys::citizen(number.into()), keys::citizen(key))?)
+    }
+
     fn size(&self) -> u64 {
         self.writer.file_size()
     }
@@ -57,9 +61,6 @@ impl BulkWriter for SortedFile<'_> {
         Ok(self.writer.finish()?)
     }
 }
-
-/// The tables of a bulk load.
-const LOADED: [Table; 3] = [Table::Citizens, Table::Members, Table::Births];
 
 impl RocksStore {
     pub(super) fn ingest_files(
@@ -70,7 +71,7 @@ impl RocksStore {
         let meta = self.table(Table::Meta)?;
         // Files are taken in a table at a time; the mark lets a start after a crash undo a part.
         self.db.put_cf_opt(meta, meta::INGESTING, [1], &synced())?;
-        for table in [BulkTable::Citizens, BulkTable::Members, BulkTable::Births] {
+        for table in BulkTable::ALL {
             let of_table: Vec<_> = files.iter().filter(|(t, _)| *t == table).map(|(_, file)| file).collect();
             if !of_table.is_empty() {
                 let mut options = IngestExternalFileOptions::default();
@@ -90,8 +91,8 @@ impl RocksStore {
     /// Empties the tables that a bulk load was entering when the process died.
     pub(super) fn undo_ingest(&self) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        for table in LOADED {
-            batch.delete_range_cf(self.table(table)?, &[0u8][..], &[u8::MAX; 32][..]);
+        for table in BulkTable::ALL {
+            batch.delete_range_cf(self.table(table.into())?, &[0u8][..], &[u8::MAX; 32][..]);
         }
         batch.delete_cf(self.table(Table::Meta)?, meta::INGESTING);
         Ok(self.db.write_opt(batch, &synced())?)

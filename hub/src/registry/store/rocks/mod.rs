@@ -72,6 +72,7 @@ impl From<BulkTable> for Table {
             BulkTable::Citizens => Table::Citizens,
             BulkTable::Members => Table::Members,
             BulkTable::Births => Table::Births,
+            BulkTable::Numbers => Table::Numbers,
         }
     }
 }
@@ -91,8 +92,8 @@ const FORMAT: &[u8] = &[1];
 pub struct RocksStore {
     db: Db,
     dir: PathBuf,
-    /// Options of the sorted files of a bulk load: citizens, members, births.
-    bulk: [rocksdb::Options; 3],
+    /// Options of the sorted files of a bulk load, by table.
+    bulk: [(BulkTable, rocksdb::Options); 4],
 }
 
 impl From<rocksdb::Error> for StoreError {
@@ -135,7 +136,7 @@ impl RocksStore {
         let store = RocksStore {
             db: open(&path, false)?,
             dir: dir.to_owned(),
-            bulk: [BulkTable::Citizens, BulkTable::Members, BulkTable::Births].map(bulk::options_of),
+            bulk: BulkTable::ALL.map(|table| (table, bulk::options_of(table))),
         };
         let meta = store.table(Table::Meta)?;
         if store.db.get_cf(meta, meta::FORMAT)?.as_deref() != Some(FORMAT) {
@@ -163,6 +164,9 @@ impl RocksStore {
                     keys::citizen((*number).into()),
                     keys::citizen(*key),
                 );
+            }
+            Write::NoNumber(number) => {
+                batch.delete_cf(self.table(Table::Numbers)?, keys::citizen((*number).into()));
             }
             Write::Join(partition, key) => {
                 batch.put_cf(self.table(Table::Members)?, keys::member(*partition, *key), NOTHING);
@@ -234,12 +238,8 @@ impl Store for RocksStore {
     }
 
     fn bulk_writer(&self, table: BulkTable, file: &Path) -> Result<Box<dyn BulkWriter + '_>, StoreError> {
-        let [citizens, members, births] = &self.bulk;
-        let options = match table {
-            BulkTable::Citizens => citizens,
-            BulkTable::Members => members,
-            BulkTable::Births => births,
-        };
+        let found = self.bulk.iter().find(|(of, _)| *of == table);
+        let (_, options) = found.ok_or(StoreError::Corrupt("the list of tables"))?;
         Ok(Box::new(bulk::SortedFile::create(options, file)?))
     }
 

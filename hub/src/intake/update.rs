@@ -1,0 +1,96 @@
+//! Import into a registry that has citizens: what differs becomes ordinary commits.
+
+use std::{collections::HashSet, sync::atomic::Ordering};
+
+use dancu_proto::{Field, FieldSet, PersonalId, Record, v1::Citizen};
+
+use super::{
+    import::{Import, ImportError, Summary},
+    rows::RowError,
+};
+use crate::registry::{CitizenKey, CitizenUpdate, Commit, Content, Person, former_numbers};
+
+/// Citizens in a commit of an import into a registry that has some.
+const COMMIT: usize = 500;
+
+/// Rows that differ from the registry, on their way into a commit.
+#[derive(Default)]
+pub(super) struct Batch {
+    updates: Vec<CitizenUpdate>,
+    people: HashSet<CitizenKey>,
+    /// Numbers that the rows name as theirs: a row that names one again waits for the commit.
+    numbers: HashSet<PersonalId>,
+    pub(super) summary: Summary,
+}
+
+impl Batch {
+    /// Takes a row, if it brings anything new.
+    pub(super) fn add(
+        &mut self,
+        import: &Import,
+        id: PersonalId,
+        line: u64,
+        citizen: &Citizen,
+    ) -> Result<(), ImportError> {
+        let set = Record::encode(citizen);
+        let found = import.registry.view().resolve(id)?;
+        let key = match &found {
+            Some((key, stored)) if stored.record.personal_id() == Some(id) => *key,
+            Some(_) => {
+                let reason = "is a former number of a person in the registry; use the number in force";
+                let error = RowError { field: "personal_id".into(), reason: reason.into() };
+                import.reject(line, error, as_json(citizen));
+                return Ok(());
+            }
+            None => CitizenKey::from(id),
+        };
+        let former = former_numbers(&set);
+        let mentioned = former.iter().any(|number| self.numbers.contains(number));
+        if self.people.contains(&key) || self.numbers.contains(&id) || mentioned {
+            self.commit(import)?;
+            return self.add(import, id, line, citizen);
+        }
+        for number in &former {
+            if import.registry.view().resolve(*number)?.is_some_and(|(owner, _)| owner != key) {
+                let reason = "has a number that belongs or belonged to another person in the registry";
+                let error = RowError { field: Field::FormerPersonalIds.name().into(), reason: reason.into() };
+                import.reject(line, error, as_json(citizen));
+                return Ok(());
+            }
+        }
+        if let Some((_, stored)) = &found
+            && stored.record.project(set.fields()).record() == &set
+        {
+            self.summary.unchanged += 1;
+            return Ok(());
+        }
+        let update = CitizenUpdate { person: Person::KnownOrNew(id), set, clear: FieldSet::EMPTY };
+        self.updates.push(update);
+        self.people.insert(key);
+        self.numbers.extend(former);
+        self.numbers.insert(id);
+        if self.updates.len() >= COMMIT { self.commit(import) } else { Ok(()) }
+    }
+
+    /// Commits what has been taken.
+    pub(super) fn commit(&mut self, import: &Import) -> Result<(), ImportError> {
+        if self.updates.is_empty() {
+            return Ok(());
+        }
+        let updates = std::mem::take(&mut self.updates);
+        self.people.clear();
+        self.numbers.clear();
+        let content = Content::Citizens(updates);
+        let commit = Commit { origin: import.origin(), content };
+        let committed = import.runtime.block_on(import.registry.commit(commit))?;
+        self.summary.added += committed.added;
+        self.summary.changed += committed.changed;
+        let written = committed.added + committed.changed;
+        import.progress.written.fetch_add(written, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn as_json(citizen: &Citizen) -> Vec<u8> {
+    serde_json::to_vec(citizen).unwrap_or_default()
+}

@@ -1,0 +1,102 @@
+//! What a group of commits will write in one batch, and what it has changed so far: a later commit
+//! of the group sees the earlier ones.
+
+use std::collections::{HashMap, HashSet};
+
+use dancu_proto::{PersonalId, Revision};
+use uuid::Uuid;
+
+use super::{
+    CitizenKey, Partition, StoredCitizen, citizen::birth_of, partition::partitions_of, store::Write,
+};
+use crate::router::Touched;
+
+pub(super) struct Group {
+    pub(super) revision: Revision,
+    pub(super) citizens: u64,
+    pub(super) writes: Vec<Write>,
+    pub(super) touched: Touched,
+    /// Citizens as the group leaves them; each is written once.
+    pub(super) changed: HashMap<CitizenKey, StoredCitizen>,
+    /// Whom a number leads to by this group; none where it no longer leads to anyone.
+    pub(super) numbers: HashMap<PersonalId, Option<CitizenKey>>,
+    pub(super) contributions: HashSet<Uuid>,
+}
+
+impl Group {
+    /// An empty group after a revision.
+    pub(super) fn after(revision: Revision, citizens: u64) -> Group {
+        Group {
+            revision,
+            citizens,
+            writes: Vec::new(),
+            touched: Touched::default(),
+            changed: HashMap::new(),
+            numbers: HashMap::new(),
+            contributions: HashSet::new(),
+        }
+    }
+
+    /// All rows to write, and whom to wake.
+    pub(super) fn into_writes(mut self) -> (Vec<Write>, Touched) {
+        for (key, citizen) in self.changed {
+            self.writes.push(Write::Citizen(key, citizen));
+        }
+        self.writes.push(Write::Head(self.revision, self.citizens));
+        (self.writes, self.touched)
+    }
+
+    /// A number leads to a person, or no longer does.
+    pub(super) fn number(&mut self, number: PersonalId, leads_to: Option<CitizenKey>) {
+        self.writes.push(match leads_to {
+            Some(key) => Write::Number(number, key),
+            None => Write::NoNumber(number),
+        });
+        self.numbers.insert(number, leads_to);
+    }
+
+    /// A citizen's new state, with the indexes and the feed.
+    pub(super) fn citizen(
+        &mut self,
+        key: CitizenKey,
+        old: Option<&StoredCitizen>,
+        mut new: StoredCitizen,
+        at: Revision,
+    ) {
+        let before = old.map(|citizen| partitions_of(&citizen.record)).unwrap_or_default();
+        let after = partitions_of(&new.record);
+        for partition in before.iter().filter(|p| !after.contains(p)) {
+            self.writes.push(Write::Leave(*partition, key));
+        }
+        for partition in after.iter().filter(|p| !before.contains(p)) {
+            self.writes.push(Write::Join(*partition, key));
+        }
+        let (born_before, born_after) = (old.and_then(|c| birth_of(&c.record)), birth_of(&new.record));
+        if born_before != born_after {
+            self.writes.extend(born_before.map(|date| Write::Unbirth(date, key)));
+            self.writes.extend(born_after.map(|date| Write::Birth(date, key)));
+        }
+        let mut partitions = [before, after, vec![Partition::Nation]].concat();
+        partitions.sort_unstable();
+        partitions.dedup();
+        for partition in partitions {
+            self.feed(partition, key, &mut new, at);
+        }
+        self.writes.push(Write::History(key, at));
+        self.changed.insert(key, new);
+    }
+
+    /// Enters a change in a partition's feed, and takes out the entry that it supersedes, so that
+    /// each citizen is in each feed at most once.
+    fn feed(&mut self, partition: Partition, key: CitizenKey, citizen: &mut StoredCitizen, at: Revision) {
+        match citizen.feed.iter_mut().find(|(p, _)| *p == partition) {
+            Some((_, position)) => {
+                self.writes.push(Write::Unfeed(partition, *position, key));
+                *position = at;
+            }
+            None => citizen.feed.push((partition, at)),
+        }
+        self.writes.push(Write::Feed(partition, at, key));
+        self.touched.partitions.insert(partition);
+    }
+}
