@@ -1,7 +1,5 @@
 //! Enrolment over real sockets: every way it can go wrong says so, and a suspension bites at once.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
 use std::time::{Duration, Instant};
 
 use dancu_tests::testkit::{Agreement, Hub, Node, people};
@@ -14,6 +12,7 @@ fn agreement(provinces: &[&str]) -> Agreement {
         purpose: "p".into(),
         fields: vec!["full_name".into(), "sex".into()],
         provinces: provinces.iter().map(|code| (*code).to_owned()).collect(),
+        communes: Vec::new(),
         offline_limit: "1d".into(),
     }
 }

@@ -1,11 +1,6 @@
 //! A Python client, with stubs generated from the `.proto` files, calls a running node over TLS.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use dancu_tests::testkit::{Agreement, Hub, people};
 
@@ -51,6 +46,7 @@ async fn a_python_client_calls_a_node() {
         purpose: "p".into(),
         fields: ["full_name", "date_of_birth", "sex"].map(str::to_owned).into(),
         provinces: vec!["79".into()],
+        communes: Vec::new(),
         offline_limit: "1d".into(),
     };
     hub.apply(&agreement).await;

@@ -1,7 +1,5 @@
 //! SIGKILL at random moments: of the hub in an import, of both sides in a load.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
 use std::time::Duration;
 
 use dancu_tests::testkit::{Agreement, Hub, people};
@@ -49,6 +47,7 @@ async fn a_load_that_is_killed_goes_on_and_ends_whole() {
             .map(str::to_owned)
             .into(),
         provinces: Vec::new(),
+        communes: Vec::new(),
         offline_limit: "1d".into(),
     };
     hub.apply(&agreement).await;

@@ -1,7 +1,5 @@
 //! Law 7: offline is a state, not an error. And law 6, as a node sees it: a change costs what it touches.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
 use std::time::Duration;
 
 use dancu_proto::v1::Citizen;
@@ -15,6 +13,7 @@ fn agreement(id: &str, agency: &str, provinces: &[&str]) -> Agreement {
         purpose: "p".into(),
         fields: vec!["full_name".into(), "permanent_residence".into()],
         provinces: provinces.iter().map(|code| (*code).to_owned()).collect(),
+        communes: Vec::new(),
         offline_limit: "1d".into(),
     }
 }

@@ -14,8 +14,9 @@ pub type Values = Map<String, Value>;
 /// Everything that was ever committed, by revision.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
-    /// Versions of each citizen, by number: from a revision on.
-    citizens: BTreeMap<String, BTreeMap<u64, Values>>,
+    /// Versions of each citizen, by number: from a revision on. None where the number is no longer
+    /// in force.
+    citizens: BTreeMap<String, BTreeMap<u64, Option<Values>>>,
     /// Versions of each agreement; none where withdrawn.
     agreements: BTreeMap<String, BTreeMap<u64, Option<Agreement>>>,
 }
@@ -33,7 +34,12 @@ impl Oracle {
     /// A citizen has these values from a revision on.
     pub fn put(&mut self, revision: u64, values: Values) {
         let id = values["personal_id"].as_str().unwrap_or_default().to_owned();
-        self.citizens.entry(id).or_default().insert(revision, values);
+        self.citizens.entry(id).or_default().insert(revision, Some(values));
+    }
+
+    /// A number is in force up to a revision.
+    pub fn end(&mut self, revision: u64, id: &str) {
+        self.citizens.entry(id.to_owned()).or_default().insert(revision, None);
     }
 
     /// An agreement is so from a revision on.
@@ -44,10 +50,10 @@ impl Oracle {
     /// The latest values of a citizen.
     #[must_use]
     pub fn latest(&self, id: &str) -> Option<&Values> {
-        self.citizens.get(id)?.values().next_back()
+        self.citizens.get(id)?.values().next_back()?.as_ref()
     }
 
-    /// Everyone's number.
+    /// Every number that is or was in force.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
         self.citizens.keys().cloned().collect()
@@ -66,6 +72,7 @@ impl Oracle {
         policy: u64,
     ) -> Option<(BTreeSet<String>, Values)> {
         let (_, values) = self.citizens.get(id)?.range(..=at).next_back()?;
+        let values = values.as_ref()?;
         let mut fields = BTreeSet::new();
         for versions in self.agreements.values() {
             let Some((_, Some(agreement))) = versions.range(..=policy).next_back() else { continue };
@@ -83,13 +90,14 @@ impl Oracle {
 }
 
 fn covers(agreement: &Agreement, values: &Values) -> bool {
-    if agreement.provinces.is_empty() {
+    if agreement.provinces.is_empty() && agreement.communes.is_empty() {
         return true;
     }
     let permanent = values.get("permanent_residence");
     let temporary = values.get("temporary_residence").and_then(|residence| residence.get("address"));
     [permanent, temporary].into_iter().flatten().any(|address| {
-        let province = address.get("province").and_then(Value::as_str).unwrap_or_default();
-        agreement.provinces.iter().any(|code| code == province)
+        let code = |name| address.get(name).and_then(Value::as_str).unwrap_or_default();
+        agreement.provinces.iter().any(|province| province == code("province"))
+            || agreement.communes.iter().any(|commune| commune == code("commune"))
     })
 }

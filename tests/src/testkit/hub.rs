@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use super::{
-    Line, Node, eventually,
+    Line, Node, Simulated, eventually,
     process::{Process, binary, free_port, run},
 };
 
@@ -38,8 +38,10 @@ pub struct Agreement {
     pub purpose: String,
     /// Its fields, without the number.
     pub fields: Vec<String>,
-    /// Provinces; none for the nation.
+    /// Provinces; none, and no communes, for the nation.
     pub provinces: Vec<String>,
+    /// Communes.
+    pub communes: Vec<String>,
     /// How long look-ups may go on offline.
     pub offline_limit: String,
 }
@@ -48,10 +50,10 @@ impl Agreement {
     /// The document.
     #[must_use]
     pub fn document(&self) -> String {
-        let scope = if self.provinces.is_empty() {
+        let scope = if self.provinces.is_empty() && self.communes.is_empty() {
             "nation = true".to_owned()
         } else {
-            format!("provinces = {:?}", self.provinces)
+            format!("provinces = {:?}\ncommunes = {:?}", self.provinces, self.communes)
         };
         format!(
             "id = {:?}\nversion = {}\nagency = {:?}\ntitle = \"A test\"\nlegal_basis = [\"1911/QĐ-TTg\"]\n\
@@ -146,6 +148,27 @@ impl Hub {
         let token = self.token(name, agency).await;
         let line = Line::to(self.port).await;
         Node::join(name, line, &token).await.expect("a node that joins")
+    }
+
+    /// Enrols a simulated node, over a line of its own, and starts it.
+    pub async fn simulate(&self, name: &str, agency: &str) -> Simulated {
+        let token = self.token(name, agency).await;
+        let mut node = Simulated::join(&token, Line::to(self.port).await).await.expect("a node that joins");
+        node.start();
+        node
+    }
+
+    /// Corrects fields of a citizen: `name=value` each. The revision.
+    ///
+    /// # Errors
+    /// What the command says went wrong.
+    pub async fn change(&self, id: &str, set: &[&str]) -> Result<u64, String> {
+        let mut args = vec!["--json", "change", id];
+        args.extend(set.iter().flat_map(|value| ["--set", value]));
+        args.extend(["--reason", "a test", "--document", "T/1", "--effective", "2026-01-01"]);
+        let out = self.cli(&args).await?;
+        let answer: Value = serde_json::from_str(&out).expect("JSON");
+        Ok(answer["revision"].as_u64().expect("a revision"))
     }
 
     /// A token for a new node.

@@ -9,11 +9,13 @@ mod hub;
 mod line;
 mod node;
 mod process;
+mod simulated;
 
 pub use self::{
     hub::{Agreement, Hub},
     line::Line,
     node::Node,
+    simulated::{Held, Holding, Observation, Simulated, Traffic},
 };
 
 use std::{future::Future, time::Duration};

@@ -1,0 +1,7 @@
+//! What users do, from one end to the other.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod enrolment;
+mod numbers;
+mod python_client;

@@ -1,0 +1,56 @@
+//! A personal number is cancelled and another takes its place (Decree 70/2024): the person is found
+//! by either, and the asker is told.
+
+use dancu_tests::testkit::{Agreement, Hub, people};
+
+fn agreement(fields: &[&str]) -> Agreement {
+    Agreement {
+        id: "numbers".into(),
+        version: 1,
+        agency: "agency".into(),
+        purpose: "p".into(),
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        provinces: Vec::new(),
+        communes: Vec::new(),
+        offline_limit: "1d".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_person_is_found_by_every_number_they_had() {
+    let hub = Hub::start().await;
+    let mut people = people(31, 200);
+    // One comes with a former number already.
+    let listed = "001185009999";
+    people[1].former_personal_ids = Some(dancu_proto::v1::StringList { values: vec![listed.into()] });
+    let imported = hub.import(&people).await;
+    assert_eq!(imported["rejected"], 0, "{imported}");
+    hub.apply(&agreement(&["full_name", "former_personal_ids"])).await;
+    let node = hub.enroll("node", "agency").await;
+    node.reaches(hub.head().await).await;
+
+    let (old, new) = (people[0].personal_id.clone(), "001185009998");
+    let revision = hub.change(&old, &[&format!("personal_id={new}")]).await.unwrap();
+    node.reaches(revision).await;
+    let ids: Vec<String> = [&old, new, &people[1].personal_id, listed].map(Into::into).to_vec();
+    let answers = node.batch("p", &ids).await.unwrap();
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer.citizen.as_ref().map(|c| c.personal_id.as_str()), answer.former_number))
+        .collect();
+    let second = people[1].personal_id.as_str();
+    assert_eq!(told, [(Some(new), true), (Some(new), false), (Some(second), false), (Some(second), true)]);
+    let shown = hub.json(&["citizen", "show", &old]).await;
+    assert_eq!(shown["citizen"]["former_personal_ids"][0], old.as_str());
+    let shown = hub.json(&["citizen", "show", listed]).await;
+    assert_eq!(shown["citizen"]["personal_id"], second);
+
+    // A number leads to one person alone, for ever.
+    for taken in [old.as_str(), new, listed] {
+        let refused = hub.change(&people[2].personal_id, &[&format!("personal_id={taken}")]).await;
+        assert!(refused.unwrap_err().contains("never reused"), "{taken}");
+    }
+    // The same file again brings the old number for a person who has another: refused, named.
+    let again = hub.import(&people).await;
+    assert_eq!((again["unchanged"].as_u64(), again["rejected"].as_u64()), (Some(199), Some(1)), "{again}");
+}

@@ -1,0 +1,5 @@
+//! Processes killed and lines cut at the worst moment.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod kill;

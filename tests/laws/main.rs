@@ -1,0 +1,8 @@
+//! The laws of the design, over real processes and real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod cost;
+mod exact;
+mod offline;
+mod source;
