@@ -15,6 +15,8 @@ mod purge;
 mod read;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::{
