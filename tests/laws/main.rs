@@ -4,5 +4,6 @@
 
 mod cost;
 mod exact;
+mod midway;
 mod offline;
 mod source;

@@ -1,0 +1,177 @@
+//! Laws 1 and 2 in the middle of things: whatever a node holds after any one frame is of its cursor
+//! and within its policy, while agreements change in the middle of loads and of removals, citizens
+//! change meanwhile, and the node is killed and its line breaks between two frames.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use dancu_tests::{
+    oracle::{Oracle, Values, values},
+    testkit::{Agreement, Held, Holding, Hub, Observation, Simulated, people},
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+const AGENCY: &str = "agency";
+const CITIZENS: u32 = 12_000;
+const PROVINCES: [(&str, &str); 3] = [("01", "00004"), ("08", "00691"), ("79", "25747")];
+const FIELDS: [&str; 5] = ["full_name", "date_of_birth", "sex", "religion", "permanent_residence"];
+/// What a frame takes to be stored: long enough for the hub to be in the middle of things.
+const STORING: Duration = Duration::from_millis(40);
+
+struct Run {
+    rng: SmallRng,
+    hub: Hub,
+    oracle: Oracle,
+    node: Simulated,
+    versions: BTreeMap<&'static str, u32>,
+    /// States that were not settled.
+    midway: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_holds_after_every_frame_is_within_its_policy() {
+    let hub = Hub::start().await;
+    let people = people(31, CITIZENS);
+    let revision = hub.import(&people).await["revision"].as_u64().unwrap();
+    let mut oracle = Oracle::default();
+    people.iter().for_each(|citizen| oracle.put(revision, values(citizen)));
+    let node = hub.simulate("node", AGENCY).await;
+    node.observe();
+    node.slow_down(STORING);
+    let rng = SmallRng::seed_from_u64(31);
+    let mut run = Run { rng, hub, oracle, node, versions: BTreeMap::new(), midway: 0 };
+    for _ in 0..40 {
+        run.step().await;
+        run.check();
+    }
+    run.node.slow_down(Duration::ZERO);
+    run.node.wait_until_at(run.hub.head().await).await;
+    run.check();
+    run.check_settled();
+    assert_eq!(run.node.faults(), Vec::<String>::new());
+    assert!(run.midway > 20, "{} states midway say little", run.midway);
+}
+
+impl Run {
+    /// Something happens, and the node gets on with it for one to a few frames.
+    async fn step(&mut self) {
+        match self.rng.random_range(0..10) {
+            0..6 => self.apply().await,
+            6..8 => {
+                self.change().await;
+                self.change().await;
+            }
+            8 => self.node.line.break_after(self.rng.random_range(0..40_000)),
+            _ => {
+                self.node.kill().await;
+                self.change().await;
+                self.node.start();
+            }
+        }
+        tokio::time::sleep(STORING * self.rng.random_range(0..5)).await;
+    }
+
+    async fn apply(&mut self) {
+        let purpose = *["p", "q"].choose(&mut self.rng).unwrap();
+        let version = self.versions.entry(purpose).or_default();
+        *version += 1;
+        let fields = FIELDS.iter().filter(|_| self.rng.random_bool(0.6));
+        let mut fields: Vec<String> = fields.map(|name| (*name).to_owned()).collect();
+        if fields.is_empty() {
+            fields.push("sex".into());
+        }
+        let nation = self.rng.random_bool(0.4);
+        let provinces = PROVINCES.iter().filter(|_| !nation && self.rng.random_bool(0.5));
+        let agreement = Agreement {
+            id: format!("{AGENCY}-{purpose}"),
+            version: *version,
+            agency: AGENCY.into(),
+            purpose: purpose.into(),
+            fields,
+            provinces: provinces.map(|(code, _)| (*code).to_owned()).collect(),
+            communes: Vec::new(),
+            offline_limit: "1d".into(),
+        };
+        let revision = self.hub.apply(&agreement).await;
+        self.oracle.agree(revision, &agreement.id.clone(), Some(agreement));
+    }
+
+    async fn change(&mut self) {
+        let ids = self.oracle.ids();
+        let id = ids.choose(&mut self.rng).unwrap();
+        let (province, commune) = PROVINCES.choose(&mut self.rng).unwrap();
+        let address = json!({ "province": province, "commune": commune });
+        let revision = self.hub.change(id, &[&format!("permanent_residence={address}")]).await.unwrap();
+        let mut values = self.oracle.latest(id).unwrap().clone();
+        values.insert("permanent_residence".into(), address);
+        self.oracle.put(revision, values);
+    }
+
+    fn check(&mut self) {
+        for Observation { after, holding } in self.node.observations() {
+            if holding.narrowing.is_some() {
+                // Nothing is answered, and what is held is on its way out.
+                continue;
+            }
+            self.midway += usize::from(!holding.settled());
+            for (id, held) in holding.citizens.iter() {
+                self.within(after, &holding, &format!("{id:012}"), held);
+            }
+            self.readable_is_whole(after, &holding);
+        }
+    }
+
+    /// Law 1: this citizen is covered by the policy that the node was told, and so is every field;
+    /// and law 2: each value is that of the cursor.
+    fn within(&self, after: &str, holding: &Holding, id: &str, held: &Held) {
+        let at = (holding.cursor, holding.policy);
+        let mut allowed = Values::new();
+        for mark in &held.marks {
+            let grant = holding.target.iter().find(|grant| grant.handle == mark.handle);
+            let grant = grant.unwrap_or_else(|| panic!("after a {after}: a mark of no agreement"));
+            let purpose = grant.agreement.strip_prefix("agency-").unwrap();
+            let seen = self.oracle.sees(AGENCY, purpose, id, at.0, at.1);
+            let (_, seen) = seen.unwrap_or_else(|| panic!("after a {after}: {id} is held at {at:?}"));
+            allowed.extend(seen);
+        }
+        for (name, value) in values(&held.record.decode().unwrap()) {
+            assert_eq!(allowed.get(&name), Some(&value), "after a {after}: {name} of {id} at {at:?}");
+        }
+    }
+
+    /// Law 2: whoever an agreement that may be read covers is there, with all of its fields.
+    fn readable_is_whole(&self, after: &str, holding: &Holding) {
+        // What every policy still in play gives: the node was told that it may read this much.
+        let whole = holding.readable == holding.target && holding.loaded == holding.policy;
+        if !whole {
+            return;
+        }
+        for purpose in ["p", "q"] {
+            for id in self.oracle.ids() {
+                let Some((_, seen)) = self.oracle.sees(AGENCY, purpose, &id, holding.cursor, holding.policy)
+                else {
+                    continue;
+                };
+                let held = id.parse().ok().and_then(|id: u64| holding.citizens.get(&id));
+                let held = held.unwrap_or_else(|| panic!("after a {after}: {id} is missing"));
+                let held = values(&held.record.decode().unwrap());
+                assert!(seen.iter().all(|(name, value)| held.get(name) == Some(value)), "{id} lacks");
+            }
+        }
+    }
+
+    fn check_settled(&self) {
+        let holding = self.node.holding();
+        assert!(holding.settled());
+        for (id, held) in holding.citizens.iter() {
+            let id = format!("{id:012}");
+            let mut expected = Values::new();
+            for purpose in ["p", "q"] {
+                let seen = self.oracle.sees(AGENCY, purpose, &id, holding.cursor, holding.cursor);
+                expected.extend(seen.map(|(_, values)| values).unwrap_or_default());
+            }
+            assert_eq!(Value::Object(values(&held.record.decode().unwrap())), Value::Object(expected));
+        }
+        self.readable_is_whole("settled", &holding);
+    }
+}
