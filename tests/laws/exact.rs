@@ -12,6 +12,8 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
 const CITIZENS: u32 = 3_000;
+/// Those among them to whom things happen.
+const BUSY: usize = 40;
 const PROVINCES: [&str; 4] = ["01", "08", "79", "24"];
 /// A commune of each.
 const COMMUNES: [&str; 4] = ["00004", "00691", "25747", "07210"];
@@ -82,11 +84,7 @@ impl Run {
     async fn step(&mut self) {
         match self.rng.random_range(0..100) {
             0..55 => self.change().await,
-            55..72 => {
-                let agency = *AGENCIES.choose(&mut self.rng).unwrap();
-                let purpose = *["p", "q"].choose(&mut self.rng).unwrap();
-                self.apply(agency, purpose).await;
-            }
+            55..72 => self.apply_any().await,
             72..75 => self.withdraw().await,
             75..82 => {
                 let node = self.rng.random_range(0..self.nodes.len());
@@ -100,8 +98,13 @@ impl Run {
             90..96 => {
                 let node = self.rng.random_range(0..self.nodes.len());
                 self.nodes[node].1.line.cut();
-                for _ in 0..4 {
-                    self.change().await;
+                // Much may have happened when a node comes back: also that someone left an area which
+                // the node may no longer have.
+                for _ in 0..8 {
+                    match self.rng.random_range(0..4) {
+                        0 => self.apply_any().await,
+                        _ => self.change().await,
+                    }
                 }
                 self.nodes[node].1.line.restore();
             }
@@ -116,7 +119,9 @@ impl Run {
     async fn change(&mut self) {
         let mut ids = self.oracle.ids();
         ids.retain(|id| self.oracle.latest(id).is_some());
-        let id = ids.choose(&mut self.rng).unwrap().clone();
+        // Few people, so that much happens to the same ones.
+        let busy: Vec<_> = ids.iter().step_by(ids.len() / BUSY).collect();
+        let id = (*busy.choose(&mut self.rng).unwrap()).clone();
         let mut new = self.oracle.latest(&id).unwrap().clone();
         let mut args: Vec<String> = vec!["change".into(), id.clone()];
         match self.rng.random_range(0..9) {
@@ -158,6 +163,12 @@ impl Run {
             }
             self.oracle.put(revision, new);
         }
+    }
+
+    async fn apply_any(&mut self) {
+        let agency = *AGENCIES.choose(&mut self.rng).unwrap();
+        let purpose = *["p", "q"].choose(&mut self.rng).unwrap();
+        self.apply(agency, purpose).await;
     }
 
     /// A version of an agreement with other fields and other provinces than before.

@@ -6,13 +6,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use dancu_tests::{
     oracle::{Oracle, Values, values},
-    testkit::{Agreement, Held, Holding, Hub, Observation, Simulated, people},
+    testkit::{Agreement, Held, Holding, Hub, Observation, Simulated, eventually, people},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
 const AGENCY: &str = "agency";
-const CITIZENS: u32 = 12_000;
 const PROVINCES: [(&str, &str); 3] = [("01", "00004"), ("08", "00691"), ("79", "25747")];
 const FIELDS: [&str; 5] = ["full_name", "date_of_birth", "sex", "religion", "permanent_residence"];
 /// What a frame takes to be stored: long enough for the hub to be in the middle of things.
@@ -30,29 +29,66 @@ struct Run {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_holds_after_every_frame_is_within_its_policy() {
-    let hub = Hub::start().await;
-    let people = people(31, CITIZENS);
-    let revision = hub.import(&people).await["revision"].as_u64().unwrap();
-    let mut oracle = Oracle::default();
-    people.iter().for_each(|citizen| oracle.put(revision, values(citizen)));
-    let node = hub.simulate("node", AGENCY).await;
-    node.observe();
-    node.slow_down(STORING);
-    let rng = SmallRng::seed_from_u64(31);
-    let mut run = Run { rng, hub, oracle, node, versions: BTreeMap::new(), midway: 0 };
+    let mut run = Run::start(31, 9_000).await;
+    run.node.slow_down(STORING);
     for _ in 0..40 {
         run.step().await;
         run.check();
     }
     run.node.slow_down(Duration::ZERO);
-    run.node.wait_until_at(run.hub.head().await).await;
-    run.check();
-    run.check_settled();
-    assert_eq!(run.node.faults(), Vec::<String>::new());
+    run.finish().await;
     assert!(run.midway > 20, "{} states midway say little", run.midway);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_changes_again_in_the_middle_of_a_catch_up_is_told_rightly_of_both() {
+    let mut run = Run::start(32, 9_000).await;
+    run.apply_for("p", &["full_name", "other_name", "blood_type"], &[]).await;
+    run.node.wait_until_at(run.hub.head().await).await;
+    run.node.line.cut();
+    // So much for everyone that it takes several frames to tell.
+    let note = "Một tên khác rất dài để một khung không chứa hết mọi người ".repeat(5);
+    let mut people = people(32, 9_000);
+    people.iter_mut().for_each(|citizen| citizen.other_name.clone_from(&note.trim().to_owned()));
+    let revision = run.hub.import(&people).await["revision"].as_u64().unwrap();
+    people.iter().for_each(|citizen| run.oracle.put(revision, values(citizen)));
+    run.check();
+    run.node.slow_down(Duration::from_millis(600));
+    run.node.line.restore();
+    let aside = || async { run.node.holding().pending.is_some() };
+    eventually("the first of several frames", aside).await;
+    // Late in the order of changes, so that they are still to come.
+    for citizen in people.iter().rev().take(10) {
+        let revision = run.hub.change(&citizen.personal_id, &["blood_type=04"]).await.unwrap();
+        let mut values = run.oracle.latest(&citizen.personal_id).unwrap().clone();
+        values.insert("blood_type".into(), "04".into());
+        run.oracle.put(revision, values);
+    }
+    assert!(run.node.holding().pending.is_some(), "the catch-up was over too soon");
+    run.node.slow_down(Duration::ZERO);
+    run.finish().await;
+}
+
 impl Run {
+    async fn start(seed: u64, citizens: u32) -> Run {
+        let hub = Hub::start().await;
+        let people = people(seed, citizens);
+        let revision = hub.import(&people).await["revision"].as_u64().unwrap();
+        let mut oracle = Oracle::default();
+        people.iter().for_each(|citizen| oracle.put(revision, values(citizen)));
+        let node = hub.simulate("node", AGENCY).await;
+        node.observe();
+        let rng = SmallRng::seed_from_u64(seed);
+        Run { rng, hub, oracle, node, versions: BTreeMap::new(), midway: 0 }
+    }
+
+    async fn finish(&mut self) {
+        self.node.wait_until_at(self.hub.head().await).await;
+        self.check();
+        self.check_settled();
+        assert_eq!(self.node.faults(), Vec::<String>::new());
+    }
+
     /// Something happens, and the node gets on with it for one to a few frames.
     async fn step(&mut self) {
         match self.rng.random_range(0..10) {
@@ -73,22 +109,28 @@ impl Run {
 
     async fn apply(&mut self) {
         let purpose = *["p", "q"].choose(&mut self.rng).unwrap();
-        let version = self.versions.entry(purpose).or_default();
-        *version += 1;
-        let fields = FIELDS.iter().filter(|_| self.rng.random_bool(0.6));
-        let mut fields: Vec<String> = fields.map(|name| (*name).to_owned()).collect();
+        let mut fields: Vec<_> = FIELDS.into_iter().filter(|_| self.rng.random_bool(0.6)).collect();
         if fields.is_empty() {
-            fields.push("sex".into());
+            fields.push("sex");
         }
         let nation = self.rng.random_bool(0.4);
-        let provinces = PROVINCES.iter().filter(|_| !nation && self.rng.random_bool(0.5));
+        let codes = PROVINCES.iter().map(|(code, _)| *code);
+        let provinces: Vec<_> = codes.filter(|_| !nation && self.rng.random_bool(0.5)).collect();
+        self.apply_for(purpose, &fields, &provinces).await;
+    }
+
+    /// A new version of the agreement for a purpose.
+    async fn apply_for(&mut self, purpose: &'static str, fields: &[&str], provinces: &[&str]) {
+        let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+        let version = self.versions.entry(purpose).or_default();
+        *version += 1;
         let agreement = Agreement {
             id: format!("{AGENCY}-{purpose}"),
             version: *version,
             agency: AGENCY.into(),
             purpose: purpose.into(),
-            fields,
-            provinces: provinces.map(|(code, _)| (*code).to_owned()).collect(),
+            fields: list(fields),
+            provinces: list(provinces),
             communes: Vec::new(),
             offline_limit: "1d".into(),
         };
@@ -108,9 +150,11 @@ impl Run {
     }
 
     fn check(&mut self) {
+        let mut last: Option<Holding> = None;
         for Observation { after, holding } in self.node.observations() {
-            if holding.narrowing.is_some() {
-                // Nothing is answered, and what is held is on its way out.
+            // In a narrowing nothing is answered, and what is held is on its way out.
+            if holding.narrowing.is_some() || last.is_some_and(|last| alike(&last, &holding)) {
+                last = Some(holding);
                 continue;
             }
             self.midway += usize::from(!holding.settled());
@@ -118,6 +162,7 @@ impl Run {
                 self.within(after, &holding, &format!("{id:012}"), held);
             }
             self.readable_is_whole(after, &holding);
+            last = Some(holding);
         }
     }
 
@@ -147,7 +192,7 @@ impl Run {
             return;
         }
         for purpose in ["p", "q"] {
-            for id in self.oracle.ids() {
+            for id in self.oracle.ids().into_iter().step_by(5) {
                 let Some((_, seen)) = self.oracle.sees(AGENCY, purpose, &id, holding.cursor, holding.policy)
                 else {
                     continue;
@@ -174,4 +219,10 @@ impl Run {
         }
         self.readable_is_whole("settled", &holding);
     }
+}
+
+/// Whether two states say the same, so that one check is enough.
+fn alike(a: &Holding, b: &Holding) -> bool {
+    let of = |holding: &Holding| (holding.cursor, holding.policy, holding.loaded);
+    std::sync::Arc::ptr_eq(&a.citizens, &b.citizens) && of(a) == of(b) && a.readable == b.readable
 }
