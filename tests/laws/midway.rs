@@ -8,7 +8,12 @@ use dancu_tests::{
     oracle::{Oracle, Values, values},
     testkit::{Agreement, Held, Holding, Hub, Observation, Simulated, eventually, people},
 };
-use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use rand::{
+    Rng, SeedableRng,
+    distr::{Alphanumeric, SampleString},
+    rngs::SmallRng,
+    seq::IndexedRandom,
+};
 use serde_json::{Value, json};
 
 const AGENCY: &str = "agency";
@@ -42,14 +47,18 @@ async fn what_a_node_holds_after_every_frame_is_within_its_policy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_changes_again_in_the_middle_of_a_catch_up_is_told_rightly_of_both() {
-    let mut run = Run::start(32, 9_000).await;
-    run.apply_for("p", &["full_name", "other_name", "blood_type"], &[]).await;
+    let mut run = Run::start(32, 20_000).await;
+    run.apply_for("p", &["full_name", "other_name", "place_of_birth", "blood_type"], &[]).await;
     run.node.wait_until_at(run.hub.head().await).await;
     run.node.line.cut();
-    // So much for everyone that it takes several frames to tell.
-    let note = "Một tên khác rất dài để một khung không chứa hết mọi người ".repeat(5);
-    let mut people = people(32, 9_000);
-    people.iter_mut().for_each(|citizen| citizen.other_name.clone_from(&note.trim().to_owned()));
+    // So much for everyone, and of a kind that does not compress, that it takes several frames to
+    // tell and more than the line holds on its way.
+    let mut people = people(32, 20_000);
+    for citizen in &mut people {
+        let mut text = || Alphanumeric.sample_string(&mut run.rng, 300);
+        citizen.other_name = text();
+        citizen.place_of_birth.get_or_insert_default().detail = text();
+    }
     let revision = run.hub.import(&people).await["revision"].as_u64().unwrap();
     people.iter().for_each(|citizen| run.oracle.put(revision, values(citizen)));
     run.check();
