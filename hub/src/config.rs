@@ -25,6 +25,9 @@ pub struct Config {
     pub certificates: Certificates,
     /// Sync.
     pub sync: Sync,
+    /// How often the hub looks whether a day has begun, Asia/Ho_Chi_Minh.
+    #[serde(with = "humantime_serde")]
+    pub day_check: Duration,
     /// Logging.
     pub log: Log,
 }
@@ -93,6 +96,7 @@ impl Default for Config {
             names: Vec::new(),
             certificates: Certificates::default(),
             sync: Sync::default(),
+            day_check: Duration::from_secs(20),
             log: Log::default(),
         }
     }

@@ -10,9 +10,8 @@ use dancu_proto::{
         admin_service_server::AdminServiceServer, enrollment_service_server::EnrollmentServiceServer,
         sync_service_server::SyncServiceServer,
     },
-    v1::Date,
 };
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -23,23 +22,20 @@ use tonic::service::Routes;
 
 use crate::{
     admin::{Admin, owner_of},
+    calendar::Calendar,
     config::Config,
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
     fleet::Fleet,
     projection::Ledger,
-    registry::{Commit, Content, Origin, Registry, system_clock},
+    registry::{Clock, Registry, system_clock},
     router::Router,
     sync::SyncServer,
 };
 
 /// How long connections may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often the hub looks whether a day has begun.
-const DAY_CHECK: Duration = Duration::from_secs(20);
 /// Steps that may read the registry at once.
 const STEPS: usize = 8;
-/// Asia/Ho_Chi_Minh has been seven hours ahead without summer time since 1975.
-const VIETNAM: UtcOffset = time::macros::offset!(+7);
 
 /// Makes the data directory of a new hub: its authority and an empty registry.
 ///
@@ -59,12 +55,32 @@ fn private(dir: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
 }
 
-/// Runs the hub until a signal ends it.
+/// Runs the hub until a signal ends it; a second one ends it at once.
 ///
 /// # Errors
 /// If it cannot start, or its listener fails.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let clock = system_clock();
+    let cancel = CancellationToken::new();
+    let hub = run(config, system_clock(), cancel.clone());
+    tokio::pin!(hub);
+    tokio::select! {
+        ended = &mut hub => return ended,
+        signal = shutdown_signal() => signal?,
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("the hub is going down");
+    cancel.cancel();
+    tokio::select! {
+        ended = hub => ended,
+        _ = shutdown_signal() => anyhow::bail!("ended at once by a second signal"),
+    }
+}
+
+/// Runs the hub by a clock until it is cancelled.
+///
+/// # Errors
+/// If it cannot start, or its listener fails.
+pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> anyhow::Result<()> {
     let router = Arc::new(Router::default());
     let registry = Arc::new(Registry::open(&config.data_dir, Arc::clone(&router), Arc::clone(&clock))?);
     let authority = Arc::new(Authority::open(&config.data_dir.join("authority"))?);
@@ -78,8 +94,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         config.certificates.hub_lifetime,
         OffsetDateTime::now_utc(),
     )?;
-    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    begin_day(&registry, &ledger).await?;
+    let tasks = TaskTracker::new();
+    let calendar =
+        Calendar { registry: Arc::clone(&registry), ledger: Arc::clone(&ledger), clock: Arc::clone(&clock) };
+    calendar.catch_up().await?;
     let admin = Admin {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
@@ -140,23 +158,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let operators = tasks.spawn(operators);
     let certificates = cancel.clone();
     tasks.spawn(async move { certificate.keep_current(OffsetDateTime::now_utc, certificates).await });
-    tasks.spawn(days(Arc::clone(&registry), Arc::clone(&ledger), cancel.clone()));
+    tasks.spawn(calendar.keep(config.day_check, cancel.clone()));
 
     tracing::info!(%address, socket = %socket.display(), head = registry.head().0, "the hub is ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let ended = tokio::select! {
-        signal = shutdown_signal() => { signal?; Ok(()) }
+        () = cancel.cancelled() => Ok(()),
         ended = nodes => ended.context("the listener for nodes stopped").and_then(|r| r.context("the listener for nodes failed")),
         ended = operators => ended.context("the admin socket stopped").and_then(|r| r.context("the admin socket failed")),
     };
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    tracing::info!("the hub is going down");
     cancel.cancel();
     tasks.close();
-    tokio::select! {
-        () = tasks.wait() => {}
-        () = tokio::time::sleep(DRAIN) => tracing::warn!("some connections did not end in time"),
-        _ = shutdown_signal() => tracing::warn!("ended at once by a second signal"),
+    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        tracing::warn!("some connections did not end in time");
     }
     let closing = Arc::clone(&registry);
     tokio::task::spawn_blocking(move || closing.close()).await?;
@@ -171,34 +185,4 @@ async fn shutdown_signal() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// Commits the day if it has changed: what depends on the date is versioned like all else.
-async fn begin_day(registry: &Registry, ledger: &Ledger) -> anyhow::Result<()> {
-    let today = OffsetDateTime::now_utc().to_offset(VIETNAM).date();
-    let today = Date {
-        year: today.year().unsigned_abs(),
-        month: u8::from(today.month()).into(),
-        day: today.day().into(),
-    };
-    let known = {
-        let view = registry.view();
-        ledger.catch_up(&view)?;
-        ledger.day(view.revision()?)
-    };
-    // A clock that goes back does not bring yesterday again.
-    if known.is_none_or(|day| day.as_number() < today.as_number()) {
-        let origin = Origin { source: "calendar".into(), ..Origin::default() };
-        let committed = registry.commit(Commit { origin, content: Content::Day(today) }).await?;
-        tracing::info!(day = %today, revision = committed.revision.0, "a day begins");
-    }
-    Ok(())
-}
-
-async fn days(registry: Arc<Registry>, ledger: Arc<Ledger>, cancel: CancellationToken) {
-    while cancel.run_until_cancelled(tokio::time::sleep(DAY_CHECK)).await.is_some() {
-        if let Err(error) = begin_day(&registry, &ledger).await {
-            tracing::error!(%error, "the day could not be committed; it is tried again");
-        }
-    }
 }

@@ -3,7 +3,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -15,85 +16,119 @@ use crate::registry::Partition;
 pub struct Touched {
     /// The partitions with new feed entries.
     pub partitions: HashSet<Partition>,
-    /// The sharing policy or the day.
-    pub policy: bool,
+    /// The agencies whose sharing policy changed.
+    pub agencies: HashSet<String>,
+    /// Everything: the founding load.
+    pub everything: bool,
 }
 
-/// The streams that wait, by partition.
+/// The streams that wait, by what they follow.
 #[derive(Debug, Default)]
 pub struct Router {
     waiting: Mutex<Waiting>,
 }
 
+/// A stream among those that are registered.
+type StreamId = u64;
+
 #[derive(Debug, Default)]
 struct Waiting {
-    by_partition: HashMap<Partition, Vec<Weak<Notify>>>,
-    all: Vec<Weak<Notify>>,
+    last: StreamId,
+    streams: HashMap<StreamId, Arc<Notify>>,
+    by_partition: HashMap<Partition, HashSet<StreamId>>,
+    by_agency: HashMap<String, HashSet<StreamId>>,
 }
 
 /// A stream's place at the router; dropping it gives the place up.
-#[derive(Clone, Debug, Default)]
-pub struct Wake(Arc<Notify>);
-
-impl Wake {
-    /// Waits until something this stream reads was touched since the last wait.
-    pub async fn wait(&self) {
-        self.0.notified().await;
-    }
-
-    /// Wakes this stream.
-    pub fn wake(&self) {
-        self.0.notify_one();
-    }
+#[derive(Debug)]
+pub struct Place {
+    router: Arc<Router>,
+    id: StreamId,
+    agency: String,
+    partitions: Vec<Partition>,
+    touched: Arc<Notify>,
 }
 
 impl Router {
-    /// Registers a stream, which is woken by every change of policy.
+    /// Registers the stream of a node of an agency: it is woken when the agency's policy changes,
+    /// and by the partitions that it follows.
     #[must_use]
-    pub fn register(&self) -> Wake {
-        let wake = Wake::default();
-        self.lock().all.push(Arc::downgrade(&wake.0));
-        wake
-    }
-
-    /// Says which partitions a stream reads, instead of those it read before.
-    pub fn follow(&self, wake: &Wake, partitions: &[Partition]) {
+    pub fn register(self: &Arc<Router>, agency: &str) -> Place {
+        let touched = Arc::new(Notify::new());
         let mut waiting = self.lock();
-        let this = Arc::downgrade(&wake.0);
-        for streams in waiting.by_partition.values_mut() {
-            streams.retain(|other| !other.ptr_eq(&this) && other.strong_count() > 0);
-        }
-        for partition in partitions {
-            waiting.by_partition.entry(*partition).or_default().push(Weak::clone(&this));
-        }
-        waiting.by_partition.retain(|_, streams| !streams.is_empty());
+        waiting.last += 1;
+        let id = waiting.last;
+        waiting.streams.insert(id, Arc::clone(&touched));
+        waiting.by_agency.entry(agency.to_owned()).or_default().insert(id);
+        drop(waiting);
+        Place { router: Arc::clone(self), id, agency: agency.to_owned(), partitions: Vec::new(), touched }
     }
 
     /// Wakes the streams that a group of commits touches.
     pub fn wake(&self, touched: &Touched) {
-        let mut waiting = self.lock();
-        if touched.policy {
-            waiting.all.retain(notify);
+        let waiting = self.lock();
+        if touched.everything {
+            waiting.streams.values().for_each(|stream| stream.notify_one());
             return;
         }
-        for partition in &touched.partitions {
-            if let Some(streams) = waiting.by_partition.get_mut(partition) {
-                streams.retain(notify);
+        let by_partition = touched.partitions.iter().filter_map(|of| waiting.by_partition.get(of));
+        let by_agency = touched.agencies.iter().filter_map(|of| waiting.by_agency.get(of));
+        for id in by_partition.chain(by_agency).flatten() {
+            if let Some(stream) = waiting.streams.get(id) {
+                stream.notify_one();
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes a stream; false if it is gone.
-fn notify(stream: &Weak<Notify>) -> bool {
-    stream.upgrade().is_some_and(|stream| {
-        stream.notify_one();
-        true
-    })
+impl Place {
+    /// Says which partitions the stream reads, instead of those it read before.
+    pub fn follow(&mut self, partitions: Vec<Partition>) {
+        let mut waiting = self.router.lock();
+        for partition in &self.partitions {
+            leave(&mut waiting.by_partition, partition, self.id);
+        }
+        for partition in &partitions {
+            waiting.by_partition.entry(*partition).or_default().insert(self.id);
+        }
+        drop(waiting);
+        self.partitions = partitions;
+    }
+
+    /// What the stream follows.
+    #[must_use]
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    /// Waits until something the stream follows was touched since the last wait.
+    pub async fn touched(&self) {
+        self.touched.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = self.router.lock();
+        waiting.streams.remove(&self.id);
+        leave(&mut waiting.by_agency, &self.agency, self.id);
+        for partition in &self.partitions {
+            leave(&mut waiting.by_partition, partition, self.id);
+        }
+    }
+}
+
+fn leave<K: Eq + Hash>(streams: &mut HashMap<K, HashSet<StreamId>>, key: &K, id: StreamId) {
+    if let Some(of) = streams.get_mut(key) {
+        of.remove(&id);
+        if of.is_empty() {
+            streams.remove(key);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,25 +140,31 @@ mod tests {
 
     use super::*;
 
+    async fn woken(place: &Place) -> bool {
+        timeout(Duration::from_millis(20), place.touched()).await.is_ok()
+    }
+
     #[tokio::test]
-    async fn only_streams_that_read_the_partition_wake() {
-        let router = Router::default();
-        let (a, b) = (router.register(), router.register());
+    async fn only_streams_that_follow_what_is_touched_wake() {
+        let router = Arc::new(Router::default());
+        let (mut a, mut b) = (router.register("police"), router.register("justice"));
         let (p, q) = (Partition::Province(ProvinceCode(1)), Partition::Province(ProvinceCode(8)));
-        router.follow(&a, &[p]);
-        router.follow(&b, &[q]);
-        router.wake(&Touched { partitions: [p].into(), policy: false });
-        let short = Duration::from_millis(20);
-        assert!(timeout(short, a.wait()).await.is_ok());
-        assert!(timeout(short, b.wait()).await.is_err());
-        router.follow(&a, &[]);
-        router.wake(&Touched { partitions: [p].into(), policy: false });
-        assert!(timeout(short, a.wait()).await.is_err());
-        router.wake(&Touched { policy: true, ..Touched::default() });
-        assert!(timeout(short, a.wait()).await.is_ok());
-        assert!(timeout(short, b.wait()).await.is_ok());
-        drop(a);
-        router.wake(&Touched { policy: true, ..Touched::default() });
-        assert_eq!(router.lock().all.len(), 1);
+        a.follow(vec![p]);
+        b.follow(vec![q]);
+        let of_p = Touched { partitions: [p].into(), ..Touched::default() };
+        router.wake(&of_p);
+        assert!(woken(&a).await && !woken(&b).await);
+        a.follow(Vec::new());
+        router.wake(&of_p);
+        assert!(!woken(&a).await);
+        router.wake(&Touched { agencies: ["justice".to_owned()].into(), ..Touched::default() });
+        assert!(!woken(&a).await && woken(&b).await);
+        router.wake(&Touched { everything: true, ..Touched::default() });
+        assert!(woken(&a).await && woken(&b).await);
+        drop((a, b));
+        let waiting = router.lock();
+        assert!(
+            waiting.streams.is_empty() && waiting.by_partition.is_empty() && waiting.by_agency.is_empty()
+        );
     }
 }

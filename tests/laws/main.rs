@@ -7,3 +7,4 @@ mod exact;
 mod midway;
 mod offline;
 mod source;
+mod time;

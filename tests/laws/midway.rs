@@ -42,7 +42,7 @@ async fn what_a_node_holds_after_every_frame_is_within_its_policy() {
     }
     run.node.slow_down(Duration::ZERO);
     run.finish().await;
-    assert!(run.midway > 20, "{} states midway say little", run.midway);
+    assert!(run.midway > 8, "{} states midway say little", run.midway);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

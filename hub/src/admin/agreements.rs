@@ -59,7 +59,8 @@ impl Admin {
         }
         let in_force = old.filter(|old| old.withdrawn.is_none());
         let differences = differences(in_force.as_ref().map(|old| old.agreement.as_ref()), &agreement);
-        let event = AgreementEvent::Apply { agreement: id.clone(), document };
+        let agency = agreement.agency.to_string();
+        let event = AgreementEvent::Apply { agreement: id.clone(), agency, document };
         let revision = self.commit_policy(operator, format!("apply {id}"), event).await?;
         Ok(ApplyAgreementResponse {
             revision,
@@ -79,12 +80,12 @@ impl Admin {
         if request.reason.trim().is_empty() {
             return Err(Reason::InvalidRequest.field("reason", "is missing: say why the agreement ends"));
         }
-        match self.latest(&id)? {
-            Some(state) if state.withdrawn.is_none() => {}
+        let agency = match self.latest(&id)? {
+            Some(state) if state.withdrawn.is_none() => state.agreement.agency.to_string(),
             Some(_) => return Err(Reason::Conflict.status(format!("{id} is withdrawn already"))),
             None => return Err(Reason::NotFound.status(format!("there is no agreement {id}"))),
-        }
-        let event = AgreementEvent::Withdraw { agreement: id };
+        };
+        let event = AgreementEvent::Withdraw { agreement: id, agency };
         let revision = self.commit_policy(operator, request.reason, event).await?;
         Ok(WithdrawAgreementResponse { revision })
     }

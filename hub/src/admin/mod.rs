@@ -101,7 +101,7 @@ impl AdminService for Admin {
             nodes: self.roll.list().len() as u32,
             connected: self.fleet.connected() as u32,
             agreements: in_force as u32,
-            day: self.ledger.day(head).map(|day| day.to_string()).unwrap_or_default(),
+            day: self.ledger.day(head).date().map(|day| day.to_string()).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             authority_fingerprint: self.authority.fingerprint().to_string(),
         }))

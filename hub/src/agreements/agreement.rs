@@ -168,6 +168,18 @@ pub struct Conditions {
     pub born_from: Option<Date>,
     /// Born on or before this day.
     pub born_until: Option<Date>,
+    /// This many years old or older, on the day.
+    pub age_from: Option<u32>,
+    /// Younger than this many years, on the day.
+    pub age_below: Option<u32>,
+}
+
+impl Scope {
+    /// Whether someone may enter or leave it by the day alone.
+    #[must_use]
+    pub fn depends_on_the_day(&self) -> bool {
+        self.conditions.age_from.is_some() || self.conditions.age_below.is_some()
+    }
 }
 
 /// How many calls, for all callers of a node together.

@@ -95,5 +95,11 @@ pub fn scope_in_words(scope: &Scope) -> String {
     if let Some(date) = conditions.born_until {
         words.push_str(&format!(", born until {date}"));
     }
+    if let Some(age) = conditions.age_from {
+        words.push_str(&format!(", aged {age} or older"));
+    }
+    if let Some(age) = conditions.age_below {
+        words.push_str(&format!(", under {age} years old"));
+    }
     words
 }

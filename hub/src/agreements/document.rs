@@ -77,6 +77,8 @@ struct ScopeTable {
     living: Option<bool>,
     born_from: Option<Spanned<toml::value::Datetime>>,
     born_until: Option<Spanned<toml::value::Datetime>>,
+    age_from: Option<Spanned<u32>>,
+    age_below: Option<Spanned<u32>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -116,6 +118,9 @@ struct Check<'a> {
 /// Offline limits lie between a minute and 400 days.
 const OFFLINE_LIMITS: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(400 * 86_400);
+
+/// Ages at which something may begin or end, in years.
+const AGES: std::ops::RangeInclusive<u32> = 1..=150;
 
 impl Check<'_> {
     fn problem(&mut self, at: Range<usize>, message: impl Into<String>) {
@@ -322,7 +327,22 @@ impl Check<'_> {
         {
             self.problem(at.span(), format!("no one is born both from {from} and until {until}"));
         }
-        Conditions { living: scope.living, born_from, born_until }
+        let age_from = scope.age_from.as_ref().and_then(|age| self.age(age));
+        let age_below = scope.age_below.as_ref().and_then(|age| self.age(age));
+        if let (Some(from), Some(below), Some(at)) = (age_from, age_below, &scope.age_below)
+            && below <= from
+        {
+            self.problem(at.span(), format!("no one is both {from} years old and younger than {below}"));
+        }
+        Conditions { living: scope.living, born_from, born_until, age_from, age_below }
+    }
+
+    fn age(&mut self, age: &Spanned<u32>) -> Option<u32> {
+        if AGES.contains(age.get_ref()) {
+            return Some(*age.get_ref());
+        }
+        self.problem(age.span(), format!("an age lies between {} and {} years", AGES.start(), AGES.end()));
+        None
     }
 
     fn offline_limit(&mut self, text: &Spanned<String>) -> Option<Duration> {

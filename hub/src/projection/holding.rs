@@ -5,7 +5,7 @@ use dancu_proto::{
     hub::v1::{Change, GrantList, GrantMark},
 };
 
-use super::Policy;
+use super::{Day, Policy, scope::Facts};
 
 /// What a node holds of one citizen: the agreements that cover them, and the record projected on
 /// the union of those agreements' fields.
@@ -19,21 +19,25 @@ pub struct Held {
     record: Record,
 }
 
-/// The record under a policy. `readable` is what the node may already read: a mark beyond it is
-/// pending until the load is complete.
+/// The record under a policy on a day. `readable` is what the node may already read: a mark beyond
+/// it is pending until the load is complete.
 #[must_use]
-pub fn hold(policy: &Policy, readable: &Policy, record: Option<&Record>) -> Option<Held> {
+pub fn hold(policy: &Policy, readable: &Policy, record: Option<&Record>, day: Day) -> Option<Held> {
     let record = record?;
+    if policy.is_empty() {
+        return None;
+    }
+    let facts = Facts::of(record);
     let mut fields: FieldSet = [Field::PersonalId].into_iter().collect();
     let mut marks = Vec::new();
-    for grant in policy.covering(record) {
+    for grant in policy.covering(&facts, day) {
         fields = fields.union(grant.fields);
         marks.push((grant.handle, true));
     }
     if marks.is_empty() {
         return None;
     }
-    for grant in readable.covering(record) {
+    for grant in readable.covering(&facts, day) {
         if let Some((_, pending)) = marks.iter_mut().find(|(handle, _)| *handle == grant.handle) {
             *pending = false;
         }

@@ -1,16 +1,17 @@
-//! The agreements as of any revision: the events of the journal, replayed.
+//! The agreements as of any revision: the events of the journal, by agreement and by agency, so that
+//! a node's policy costs its agency's agreements and not the nation's.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use dancu_proto::{Revision, v1::Date};
+use dancu_proto::Revision;
 
-use super::{Grant, Policy};
+use super::{Day, Grant, Policy};
 use crate::{
-    agreements::{self, Agreement},
-    registry::{AgreementEvent, JournalContent, StoreError, View},
+    agreements::{self, Agreement, Scope},
+    registry::{JournalContent, JournalEntry, StoreError, View},
 };
 
 /// All that ever happened to the sharing policy.
@@ -21,19 +22,31 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct Events {
-    /// In order of revision.
-    list: Vec<(Revision, Event)>,
-    /// Short numbers, in order of first appearance.
-    handles: BTreeMap<String, u32>,
+    /// The last one taken in.
+    latest: Revision,
+    agreements: BTreeMap<String, History>,
+    /// Ids of each agency's agreements.
+    of_agency: HashMap<String, Vec<String>>,
+    /// The revisions at which an agency's policy changed, ascending.
+    turns: HashMap<String, Vec<Revision>>,
+    days: Vec<(Revision, Day)>,
+    /// Scopes that depend on the day, of all versions there ever were: a node may still hold
+    /// someone under an old one.
+    by_age: Vec<Scope>,
 }
 
-#[derive(Clone, Debug)]
+/// One agreement, through all its versions.
+#[derive(Debug)]
+struct History {
+    /// Its short number, in order of first appearance.
+    handle: u32,
+    events: Vec<(Revision, Event)>,
+}
+
+#[derive(Debug)]
 enum Event {
     Applied(Arc<Agreement>, Arc<str>),
-    Withdrawn(String),
-    Day(Date),
-    /// The founding load, which changes no agreement.
-    Other,
+    Withdrawn,
 }
 
 /// An agreement as of a revision.
@@ -57,52 +70,49 @@ impl Ledger {
     /// # Errors
     /// If the disk refuses, or a document of old can no longer be read.
     pub fn catch_up(&self, view: &View<'_>) -> Result<(), StoreError> {
-        let known = self.read().list.last().map_or(Revision::NONE, |(at, _)| *at);
-        let mut fresh = Vec::new();
-        for (at, entry) in view.policy_events_after(known)? {
-            let event = match (entry.agreement_event(), &entry.content) {
-                (Some(AgreementEvent::Apply { document, .. }), _) => {
-                    let agreement = agreements::parse(&document)
-                        .map_err(|_| StoreError::Corrupt("the document of an agreement"))?;
-                    Event::Applied(Arc::new(agreement), document.into())
-                }
-                (Some(AgreementEvent::Withdraw { agreement }), _) => Event::Withdrawn(agreement),
-                (None, Some(JournalContent::Day(number))) => Event::Day(Date::from_number(*number)),
-                (None, _) => Event::Other,
-            };
-            fresh.push((at, event));
+        let known = self.read().latest;
+        if view.policy_revision()? <= known {
+            return Ok(());
         }
+        let fresh = view.policy_events_after(known)?;
         let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
-        let known = events.list.last().map_or(Revision::NONE, |(at, _)| *at);
-        for (at, event) in fresh.into_iter().filter(|(at, _)| *at > known) {
-            if let Event::Applied(agreement, _) = &event {
-                let next = events.handles.len() as u32 + 1;
-                events.handles.entry(agreement.id.to_string()).or_insert(next);
+        for (at, entry) in fresh {
+            // Another stream may have taken it in meanwhile.
+            if at > events.latest {
+                events.take_in(at, &entry)?;
             }
-            events.list.push((at, event));
         }
         Ok(())
     }
 
-    /// The revision of the last event up to a revision: policies in between are all the same.
+    /// The latest event taken in.
     #[must_use]
-    pub fn last_event(&self, up_to: Revision) -> Revision {
+    pub fn latest(&self) -> Revision {
+        self.read().latest
+    }
+
+    /// The last revision up to one at which an agency's policy changed: in between it is the same.
+    #[must_use]
+    pub fn last_turn(&self, agency: &str, up_to: Revision) -> Revision {
         let events = self.read();
-        let after = events.list.partition_point(|(at, _)| *at <= up_to);
-        events.list[..after].last().map_or(Revision::NONE, |(at, _)| *at)
+        let Some(turns) = events.turns.get(agency) else { return Revision::NONE };
+        let after = turns.partition_point(|at| *at <= up_to);
+        turns[..after].last().copied().unwrap_or(Revision::NONE)
     }
 
     /// The policy of a node of an agency as of a revision.
     #[must_use]
     pub fn policy(&self, node: &str, agency: &str, at: Revision) -> Policy {
         let events = self.read();
-        let (states, _) = events.replay(at);
-        let grants = states.into_iter().filter_map(|(id, state)| {
+        let day = events.day(at);
+        let ids = events.of_agency.get(agency).into_iter().flatten();
+        let grants = ids.filter_map(|id| {
+            let history = events.agreements.get(id)?;
+            let state = history.state(at, day)?;
             let agreement = &state.agreement;
             let named = agreement.nodes.is_empty() || agreement.nodes.iter().any(|name| name == node);
-            let applies = state.in_force && agreement.agency.to_string() == agency && named;
-            let handle = *events.handles.get(&id)?;
-            applies.then(|| Grant::new(handle, Arc::clone(agreement), state.applied))
+            let applies = state.in_force && named;
+            applies.then(|| Grant::new(history.handle, Arc::clone(agreement), state.applied))
         });
         Policy::new(grants.collect())
     }
@@ -110,78 +120,153 @@ impl Ledger {
     /// All agreements as of a revision, by id.
     #[must_use]
     pub fn agreements(&self, at: Revision) -> Vec<AgreementState> {
-        self.read().replay(at).0.into_values().collect()
+        let events = self.read();
+        let day = events.day(at);
+        events.agreements.values().filter_map(|history| history.state(at, day)).collect()
     }
 
     /// One version of an agreement; the latest where `version` is 0.
     #[must_use]
     pub fn agreement(&self, id: &str, version: u32, at: Revision) -> Option<AgreementState> {
-        let latest = self.read().replay(at).0.remove(id)?;
+        let events = self.read();
+        let history = events.agreements.get(id)?;
+        let latest = history.state(at, events.day(at))?;
         if version == 0 || latest.agreement.version == version {
             return Some(latest);
         }
-        let events = self.read();
-        events.list.iter().rev().filter(|(applied, _)| *applied <= at).find_map(
-            |(applied, event)| match event {
-                Event::Applied(agreement, document)
-                    if agreement.id.to_string() == id && agreement.version == version =>
-                {
-                    Some(AgreementState {
-                        agreement: Arc::clone(agreement),
-                        document: Arc::clone(document),
-                        applied: *applied,
-                        withdrawn: None,
-                        in_force: false,
-                    })
-                }
-                _ => None,
-            },
-        )
+        history.version(version, at)
     }
 
-    /// The day as of a revision, Asia/Ho_Chi_Minh.
+    /// The day as of a revision.
     #[must_use]
-    pub fn day(&self, at: Revision) -> Option<Date> {
-        self.read().replay(at).1
+    pub fn day(&self, at: Revision) -> Day {
+        self.read().day(at)
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Events> {
+    /// The agencies that have an agreement which begins or ends between two days.
+    #[must_use]
+    pub fn turning(&self, from: Day, to: Day) -> Vec<String> {
+        self.read().turning(from, to)
+    }
+
+    /// Every scope by age that there ever was.
+    #[must_use]
+    pub fn scopes_by_age(&self) -> Vec<Scope> {
+        self.read().by_age.clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Events> {
         self.events.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Events {
-    fn replay(&self, up_to: Revision) -> (BTreeMap<String, AgreementState>, Option<Date>) {
-        let mut states: BTreeMap<String, AgreementState> = BTreeMap::new();
-        let mut day = None;
-        for (at, event) in self.list.iter().take_while(|(at, _)| *at <= up_to) {
+    fn take_in(&mut self, at: Revision, entry: &JournalEntry) -> Result<(), StoreError> {
+        match &entry.content {
+            Some(JournalContent::Applied(applied)) => {
+                let agreement = agreements::parse(&applied.document)
+                    .map_err(|_| StoreError::Corrupt("the document of an agreement"))?;
+                self.applied(at, agreement, applied.document.as_str().into());
+            }
+            Some(JournalContent::Withdrawn(id)) => {
+                if let Some(history) = self.agreements.get_mut(id) {
+                    history.events.push((at, Event::Withdrawn));
+                    let agency = history.agency();
+                    self.turn(agency, at);
+                }
+            }
+            Some(JournalContent::Day(number)) => {
+                let day = Day::from_number(*number);
+                for agency in self.turning(self.day(at), day) {
+                    self.turn(Some(agency), at);
+                }
+                self.days.push((at, day));
+            }
+            // The founding load changes no agreement.
+            _ => {}
+        }
+        self.latest = at;
+        Ok(())
+    }
+
+    fn applied(&mut self, at: Revision, agreement: Agreement, document: Arc<str>) {
+        let (id, agency) = (agreement.id.to_string(), agreement.agency.to_string());
+        if agreement.scope.depends_on_the_day() && !self.by_age.contains(&agreement.scope) {
+            self.by_age.push(agreement.scope.clone());
+        }
+        if !self.agreements.contains_key(&id) {
+            let handle = self.agreements.len() as u32 + 1;
+            self.agreements.insert(id.clone(), History { handle, events: Vec::new() });
+            self.of_agency.entry(agency.clone()).or_default().push(id.clone());
+        }
+        if let Some(history) = self.agreements.get_mut(&id) {
+            history.events.push((at, Event::Applied(Arc::new(agreement), document)));
+        }
+        self.turn(Some(agency), at);
+    }
+
+    fn turn(&mut self, agency: Option<String>, at: Revision) {
+        if let Some(agency) = agency {
+            self.turns.entry(agency).or_default().push(at);
+        }
+    }
+
+    fn day(&self, at: Revision) -> Day {
+        let after = self.days.partition_point(|(begun, _)| *begun <= at);
+        self.days[..after].last().map_or(Day::NONE, |(_, day)| *day)
+    }
+
+    fn turning(&self, from: Day, to: Day) -> Vec<String> {
+        let turns = |history: &&History| {
+            let of = |day| history.state(Revision(u64::MAX), day).is_some_and(|state| state.in_force);
+            of(from) != of(to)
+        };
+        let mut agencies: Vec<_> =
+            self.agreements.values().filter(turns).filter_map(History::agency).collect();
+        agencies.sort_unstable();
+        agencies.dedup();
+        agencies
+    }
+}
+
+impl History {
+    /// The agency, the same for all versions.
+    fn agency(&self) -> Option<String> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::Applied(agreement, _) => Some(agreement.agency.to_string()),
+            Event::Withdrawn => None,
+        })
+    }
+
+    fn state(&self, at: Revision, day: Day) -> Option<AgreementState> {
+        let after = self.events.partition_point(|(when, _)| *when <= at);
+        let mut withdrawn = None;
+        for (when, event) in self.events[..after].iter().rev() {
             match event {
+                Event::Withdrawn => withdrawn = Some(*when),
                 Event::Applied(agreement, document) => {
-                    let state = AgreementState {
-                        agreement: Arc::clone(agreement),
-                        document: Arc::clone(document),
-                        applied: *at,
-                        withdrawn: None,
-                        in_force: true,
-                    };
-                    states.insert(agreement.id.to_string(), state);
+                    let in_force = withdrawn.is_none() && day.is_within(agreement);
+                    let (agreement, document) = (Arc::clone(agreement), Arc::clone(document));
+                    return Some(AgreementState { agreement, document, applied: *when, withdrawn, in_force });
                 }
-                Event::Withdrawn(id) => {
-                    if let Some(state) = states.get_mut(id) {
-                        state.withdrawn = Some(*at);
-                    }
-                }
-                Event::Day(date) => day = Some(*date),
-                Event::Other => {}
             }
         }
-        let today = day.map_or(0, |date| date.as_number());
-        for state in states.values_mut() {
-            let agreement = &state.agreement;
-            let begun = agreement.valid_from.as_number() <= today;
-            let ended = agreement.valid_until.is_some_and(|date| date.as_number() < today);
-            state.in_force = state.withdrawn.is_none() && begun && !ended;
-        }
-        (states, day)
+        None
+    }
+
+    /// A version that is no longer the latest.
+    fn version(&self, version: u32, at: Revision) -> Option<AgreementState> {
+        self.events.iter().rev().filter(|(applied, _)| *applied <= at).find_map(
+            |(applied, event)| match event {
+                Event::Applied(agreement, document) if agreement.version == version => Some(AgreementState {
+                    agreement: Arc::clone(agreement),
+                    document: Arc::clone(document),
+                    applied: *applied,
+                    withdrawn: None,
+                    in_force: false,
+                }),
+                _ => None,
+            },
+        )
     }
 }

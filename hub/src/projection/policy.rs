@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use dancu_proto::{FieldSet, Record, Revision, hub::v1 as wire};
+use dancu_proto::{FieldSet, Revision, hub::v1 as wire};
 
-use super::scope::{self, Facts};
+use super::{
+    Day,
+    scope::{self, Facts},
+};
 use crate::{
     agreements::{Agreement, Scope},
     registry::Partition,
@@ -51,8 +54,8 @@ impl Grant {
             && self.scopes.iter().all(|scope| other.scopes.contains(scope))
     }
 
-    fn covers(&self, facts: &Facts) -> bool {
-        self.scopes.iter().all(|scope| scope::covers(scope, facts))
+    fn covers(&self, facts: &Facts, day: Day) -> bool {
+        self.scopes.iter().all(|scope| scope::covers(scope, facts, day))
     }
 
     fn meet(&self, other: &Grant) -> Grant {
@@ -146,10 +149,9 @@ impl Policy {
         lost
     }
 
-    /// The grants that cover a record.
-    pub(super) fn covering(&self, record: &Record) -> impl Iterator<Item = &Grant> {
-        let facts = if self.grants.is_empty() { Facts::default() } else { Facts::of(record) };
-        self.grants.iter().filter(move |grant| grant.covers(&facts))
+    /// The grants that cover someone on a day.
+    pub(super) fn covering(&self, facts: &Facts, day: Day) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(move |grant| grant.covers(facts, day))
     }
 
     /// As nodes are told.

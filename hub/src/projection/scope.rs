@@ -2,8 +2,9 @@
 
 use dancu_proto::{CommuneCode, Field, ProvinceCode, Record, area::Areas};
 
+use super::Day;
 use crate::{
-    agreements::{AreaScope, ResidenceKinds, Scope},
+    agreements::{AreaScope, Conditions, ResidenceKinds, Scope},
     registry::{Partition, birth_of, residence_areas},
 };
 
@@ -28,13 +29,24 @@ impl Facts {
     }
 }
 
-/// Whether a scope covers a citizen.
-pub(super) fn covers(scope: &Scope, facts: &Facts) -> bool {
+/// Whether a scope covers a citizen on a day.
+pub(super) fn covers(scope: &Scope, facts: &Facts, day: Day) -> bool {
     let conditions = &scope.conditions;
     let living = conditions.living.is_none_or(|living| living == facts.living);
     let from = conditions.born_from.is_none_or(|date| facts.born >= date.as_number());
     let until = conditions.born_until.is_none_or(|date| facts.born != 0 && facts.born <= date.as_number());
-    living && from && until && lives_in(scope, facts)
+    living && from && until && is_of_age(conditions, facts, day) && lives_in(scope, facts)
+}
+
+/// Ages are counted from birth dates, so they say nothing of whom has none.
+fn is_of_age(conditions: &Conditions, facts: &Facts, day: Day) -> bool {
+    if conditions.age_from.is_none() && conditions.age_below.is_none() {
+        return true;
+    }
+    day.age(facts.born).is_some_and(|age| {
+        conditions.age_from.is_none_or(|from| age >= from)
+            && conditions.age_below.is_none_or(|below| age < below)
+    })
 }
 
 fn lives_in(scope: &Scope, facts: &Facts) -> bool {
@@ -86,7 +98,10 @@ pub(super) fn contains(wide: &Scope, narrow: &Scope) -> bool {
     let until = wide
         .born_until
         .is_none_or(|date| narrow.born_until.is_some_and(|d| d.as_number() <= date.as_number()));
-    areas && living && from && until
+    let old = wide.age_from.is_none_or(|age| narrow.age_from.is_some_and(|n| n >= age));
+    let young = wide.age_below.is_none_or(|age| narrow.age_below.is_some_and(|n| n <= age));
+    // A scope by age covers no one without a birth date, and neither does a narrower one.
+    areas && living && from && until && old && young
 }
 
 fn within(narrow: ResidenceKinds, wide: ResidenceKinds) -> bool {

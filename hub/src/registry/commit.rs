@@ -1,5 +1,7 @@
 //! What a commit is made of.
 
+use std::{fmt, sync::Arc};
+
 use dancu_proto::{FieldSet, PersonalId, Record, Revision, v1::Date};
 use thiserror::Error;
 use uuid::Uuid;
@@ -37,8 +39,29 @@ pub enum Content {
     Citizens(Vec<CitizenUpdate>),
     /// The sharing policy.
     Agreement(AgreementEvent),
-    /// A day begins, Asia/Ho_Chi_Minh: what depends on the date moves with this commit.
-    Day(Date),
+    /// A day begins: what depends on the date moves with this commit.
+    Day(DayBegins),
+}
+
+/// A day begins, Asia/Ho_Chi_Minh.
+#[derive(Clone)]
+pub struct DayBegins {
+    /// The day.
+    pub day: Date,
+    /// The agencies that have an agreement which begins or ends.
+    pub agencies: Vec<String>,
+    /// Birth dates of those who may move from one scope to another by their age.
+    pub births: Vec<Date>,
+    /// Whether someone does: the commit enters those in the feed, and no one else.
+    pub moves: Arc<dyn Fn(&Record) -> bool + Send + Sync>,
+    /// The sharing policy that this was found by. Another one since makes the commit stale.
+    pub policy: Revision,
+}
+
+impl fmt::Debug for DayBegins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DayBegins").field("day", &self.day).finish_non_exhaustive()
+    }
 }
 
 /// What happens to the sharing policy. Documents are kept as they were written.
@@ -48,6 +71,8 @@ pub enum AgreementEvent {
     Apply {
         /// Id of the agreement.
         agreement: String,
+        /// The agency that it is with, whose nodes are told.
+        agency: String,
         /// The document, TOML, checked before.
         document: String,
     },
@@ -55,6 +80,8 @@ pub enum AgreementEvent {
     Withdraw {
         /// Id of the agreement.
         agreement: String,
+        /// The agency that it was with.
+        agency: String,
     },
 }
 
@@ -109,6 +136,9 @@ pub enum CommitError {
     /// No such agreement.
     #[error("no agreement `{0}` is in force")]
     NoSuchAgreement(String),
+    /// The sharing policy is another than the one that the commit was made by.
+    #[error("the sharing policy has changed meanwhile")]
+    Stale,
     /// The hub is going down.
     #[error("the registry is closed")]
     Closed,

@@ -7,13 +7,15 @@ use dancu_proto::{PersonalId, Revision};
 use uuid::Uuid;
 
 use super::{
-    CitizenKey, Partition, StoredCitizen, citizen::birth_of, partition::partitions_of, store::Write,
+    CitizenKey, Partition, StoredCitizen,
+    citizen::birth_of,
+    partition::partitions_of,
+    store::{Head, Write},
 };
 use crate::router::Touched;
 
 pub(super) struct Group {
-    pub(super) revision: Revision,
-    pub(super) citizens: u64,
+    pub(super) head: Head,
     pub(super) writes: Vec<Write>,
     pub(super) touched: Touched,
     /// Citizens as the group leaves them; each is written once.
@@ -24,11 +26,10 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// An empty group after a revision.
-    pub(super) fn after(revision: Revision, citizens: u64) -> Group {
+    /// An empty group on top of what there is.
+    pub(super) fn after(head: Head) -> Group {
         Group {
-            revision,
-            citizens,
+            head,
             writes: Vec::new(),
             touched: Touched::default(),
             changed: HashMap::new(),
@@ -42,7 +43,7 @@ impl Group {
         for (key, citizen) in self.changed {
             self.writes.push(Write::Citizen(key, citizen));
         }
-        self.writes.push(Write::Head(self.revision, self.citizens));
+        self.writes.push(Write::Head(self.head));
         (self.writes, self.touched)
     }
 
@@ -84,6 +85,22 @@ impl Group {
         }
         self.writes.push(Write::History(key, at));
         self.changed.insert(key, new);
+    }
+
+    /// The sharing policy or the day is another from a revision on.
+    pub(super) fn policy(&mut self, at: Revision) {
+        self.writes.push(Write::PolicyEvent(at));
+        self.head.policy = at;
+    }
+
+    /// A citizen moves from one scope to another by the day alone: the record stays as it is.
+    pub(super) fn moves(&mut self, key: CitizenKey, mut citizen: StoredCitizen, at: Revision) {
+        let mut partitions = partitions_of(&citizen.record);
+        partitions.push(Partition::Nation);
+        for partition in partitions {
+            self.feed(partition, key, &mut citizen, at);
+        }
+        self.changed.insert(key, citizen);
     }
 
     /// Enters a change in a partition's feed, and takes out the entry that it supersedes, so that

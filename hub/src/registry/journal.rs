@@ -5,7 +5,7 @@ use prost::{Message, Oneof};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{AgreementEvent, Origin};
+use super::Origin;
 
 /// The entry of one revision. Stored for ever: fields are only ever added.
 #[derive(Clone, PartialEq, Message)]
@@ -147,21 +147,6 @@ impl JournalEntry {
     pub fn change_of(&self, key: super::CitizenKey) -> Option<&CitizenChange> {
         match &self.content {
             Some(Content::Citizens(changes)) => changes.changes.iter().find(|change| change.key == key.0),
-            _ => None,
-        }
-    }
-
-    /// What this revision did to the sharing policy.
-    #[must_use]
-    pub fn agreement_event(&self) -> Option<AgreementEvent> {
-        match &self.content {
-            Some(Content::Applied(applied)) => Some(AgreementEvent::Apply {
-                agreement: applied.agreement.clone(),
-                document: applied.document.clone(),
-            }),
-            Some(Content::Withdrawn(agreement)) => {
-                Some(AgreementEvent::Withdraw { agreement: agreement.clone() })
-            }
             _ => None,
         }
     }

@@ -30,7 +30,9 @@ pub use self::{
     as_of::known_on,
     bulk::{BulkLoad, BulkSummary, Clash, LeftOut, RunBuilder},
     citizen::{CitizenKey, SourceGroup, StoredCitizen, birth_of, former_numbers},
-    commit::{AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, Origin, Person},
+    commit::{
+        AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins, Origin, Person,
+    },
     journal::{CitizenChange, Content as JournalContent, JournalEntry},
     partition::{Partition, partitions_of, residence_areas},
     store::{Store, StoreError},

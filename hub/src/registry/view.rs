@@ -1,24 +1,33 @@
 //! The registry as of one revision.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cell::OnceCell, cmp::Reverse, collections::BinaryHeap};
 
 use dancu_proto::{PersonalId, Record, Revision};
 use uuid::Uuid;
 
 use super::{
     CitizenKey, JournalEntry, Partition, StoreError, StoredCitizen,
-    store::{Rows, Snapshot},
+    store::{Head, Rows, Snapshot},
 };
 
 /// The registry as of its latest revision when the view was taken; as-of reads go further back.
 /// Hold it for a moment only: while it lives, the database keeps what it shows.
 pub struct View<'a> {
     snapshot: Box<dyn Snapshot + 'a>,
+    head: OnceCell<Head>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(snapshot: Box<dyn Snapshot + 'a>) -> View<'a> {
-        View { snapshot }
+        View { snapshot, head: OnceCell::new() }
+    }
+
+    fn head(&self) -> Result<Head, StoreError> {
+        if let Some(head) = self.head.get() {
+            return Ok(*head);
+        }
+        let head = self.snapshot.head()?;
+        Ok(*self.head.get_or_init(|| head))
     }
 
     /// The revision this view shows.
@@ -26,7 +35,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// If the disk refuses; so for all below.
     pub fn revision(&self) -> Result<Revision, StoreError> {
-        Ok(self.snapshot.head()?.0)
+        Ok(self.head()?.revision)
     }
 
     /// How many citizens there are.
@@ -34,7 +43,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// See [`View::revision`].
     pub fn citizens(&self) -> Result<u64, StoreError> {
-        Ok(self.snapshot.head()?.1)
+        Ok(self.head()?.citizens)
     }
 
     /// The person with a number, in force or former.
@@ -82,7 +91,7 @@ impl<'a> View<'a> {
     ) -> Result<Option<Record>, StoreError> {
         let entered = match citizen.entered {
             Some(revision) => revision,
-            None => self.snapshot.founded()?.unwrap_or(Revision::NONE),
+            None => self.founded()?.unwrap_or(Revision::NONE),
         };
         if entered > at {
             return Ok(None);
@@ -120,7 +129,15 @@ impl<'a> View<'a> {
     /// # Errors
     /// See [`View::revision`].
     pub fn founded(&self) -> Result<Option<Revision>, StoreError> {
-        self.snapshot.founded()
+        Ok(self.head()?.founded)
+    }
+
+    /// The latest revision that changed the sharing policy or the day.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn policy_revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.head()?.policy)
     }
 
     /// The revision that carried out a contribution.

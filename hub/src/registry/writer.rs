@@ -10,11 +10,12 @@ use dancu_proto::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, Origin, Store, StoreError,
+    AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, DayBegins, Origin, Store,
+    StoreError,
     draft::Draft,
     group::Group,
     journal::{AppliedAgreement, Content as Journal, JournalEntry},
-    store::Write,
+    store::{Head, Write},
 };
 use crate::router::{Router, Touched};
 
@@ -43,17 +44,17 @@ impl Writer {
         router: Arc<Router>,
         clock: Clock,
     ) -> Result<Writer, StoreError> {
-        let (revision, citizens) = store.snapshot().head()?;
+        let head = store.snapshot().head()?;
         let (queue, commands) = mpsc::channel(QUEUE);
-        let (publish, head) = watch::channel(revision);
-        let last_time = match store.snapshot().journal(revision)? {
+        let (publish, published) = watch::channel(head.revision);
+        let last_time = match store.snapshot().journal(head.revision)? {
             Some(entry) => entry.time(),
             None => time::OffsetDateTime::UNIX_EPOCH,
         };
-        let task = Task { store, router, clock, publish, revision, citizens, last_time };
+        let task = Task { store, router, clock, publish, head, last_time };
         let thread = std::thread::Builder::new().name("registry-writer".into());
         let thread = thread.spawn(move || task.run(commands))?;
-        Ok(Writer { queue: Mutex::new(Some(queue)), head, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { queue: Mutex::new(Some(queue)), head: published, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn head(&self) -> watch::Receiver<Revision> {
@@ -100,8 +101,7 @@ struct Task {
     router: Arc<Router>,
     clock: Clock,
     publish: watch::Sender<Revision>,
-    revision: Revision,
-    citizens: u64,
+    head: Head,
     last_time: time::OffsetDateTime,
 }
 
@@ -118,9 +118,11 @@ impl Task {
                     let mut waiting = vec![(commit, reply)];
                     while waiting.len() < GROUP {
                         match commands.try_recv() {
-                            Ok(Command::Commit(commit, reply)) => waiting.push((commit, reply)),
-                            Ok(bulk @ Command::Bulk(..)) => {
-                                next = Some(bulk);
+                            Ok(Command::Commit(commit, reply)) if !begins_a_group(&commit) => {
+                                waiting.push((commit, reply));
+                            }
+                            Ok(command) => {
+                                next = Some(command);
                                 break;
                             }
                             Err(_) => break,
@@ -137,12 +139,12 @@ impl Task {
 
     /// Writes a group; every commit in it succeeds or fails on its own, but for the disk.
     fn group(&mut self, waiting: Vec<(Box<Commit>, Reply)>) {
-        let mut group = Group::after(self.revision, self.citizens);
+        let mut group = Group::after(self.head);
         let mut outcomes = Vec::with_capacity(waiting.len());
         for (commit, reply) in waiting {
             outcomes.push((self.add(&mut group, *commit), reply));
         }
-        let written = if group.revision == self.revision { Ok(()) } else { self.write(group) };
+        let written = if group.head.revision == self.head.revision { Ok(()) } else { self.write(group) };
         for (outcome, reply) in outcomes {
             let outcome = match (&written, outcome) {
                 (Err(error), Ok(_)) => Err(CommitError::Store(again(error))),
@@ -154,11 +156,11 @@ impl Task {
     }
 
     fn write(&mut self, group: Group) -> Result<(), StoreError> {
-        let (revision, citizens) = (group.revision, group.citizens);
+        let head = group.head;
         let (writes, touched) = group.into_writes();
         self.store.apply(&writes)?;
-        (self.revision, self.citizens) = (revision, citizens);
-        self.publish.send_replace(self.revision);
+        self.head = head;
+        self.publish.send_replace(head.revision);
         self.router.wake(&touched);
         Ok(())
     }
@@ -167,38 +169,34 @@ impl Task {
         let unchanged = |at| Committed { revision: at, added: 0, changed: 0, unchanged: true };
         if let Some(id) = commit.origin.contribution {
             if group.contributions.contains(&id) {
-                return Ok(unchanged(group.revision));
+                return Ok(unchanged(group.head.revision));
             }
             if let Some(at) = self.store.snapshot().contribution(id)? {
                 return Ok(unchanged(at));
             }
         }
-        let at = group.revision.next();
+        let at = group.head.revision.next();
         let (journal, added, changed) = match commit.content {
             Content::Citizens(updates) => {
                 let draft = Draft::of(&*self.store, group, at, updates)?;
                 if draft.is_empty() {
-                    return Ok(unchanged(group.revision));
+                    return Ok(unchanged(group.head.revision));
                 }
                 let (added, changed) = draft.counts();
                 (Journal::Citizens(draft.enter(group)), added, changed)
             }
             Content::Agreement(event) => {
-                group.writes.push(Write::PolicyEvent(at));
-                group.touched.policy = true;
-                let journal = match event {
-                    AgreementEvent::Apply { agreement, document } => {
-                        Journal::Applied(AppliedAgreement { agreement, document })
+                group.policy(at);
+                let (journal, agency) = match event {
+                    AgreementEvent::Apply { agreement, agency, document } => {
+                        (Journal::Applied(AppliedAgreement { agreement, document }), agency)
                     }
-                    AgreementEvent::Withdraw { agreement } => Journal::Withdrawn(agreement),
+                    AgreementEvent::Withdraw { agreement, agency } => (Journal::Withdrawn(agreement), agency),
                 };
+                group.touched.agencies.insert(agency);
                 (journal, 0, 0)
             }
-            Content::Day(date) => {
-                group.writes.push(Write::PolicyEvent(at));
-                group.touched.policy = true;
-                (Journal::Day(date.as_number()), 0, 0)
-            }
+            Content::Day(begins) => (self.day(group, at, begins)?, 0, 0),
         };
         // Time in the journal never goes back, whatever the machine's clock does.
         self.last_time = self.last_time.max((self.clock)());
@@ -208,35 +206,55 @@ impl Task {
             group.writes.push(Write::Contribution(id, at));
             group.contributions.insert(id);
         }
-        group.revision = at;
-        group.citizens += added;
+        group.head.revision = at;
+        group.head.citizens += added;
         Ok(Committed { revision: at, added, changed, unchanged: false })
     }
 
+    /// A day begins. The commit is the first of its group, so that the indexes tell of everyone.
+    fn day(&self, group: &mut Group, at: Revision, begins: DayBegins) -> Result<Journal, CommitError> {
+        if begins.policy != group.head.policy {
+            return Err(CommitError::Stale);
+        }
+        group.policy(at);
+        group.touched.agencies.extend(begins.agencies);
+        let snapshot = self.store.snapshot();
+        for date in begins.births {
+            for row in snapshot.births(date, date) {
+                let (_, key) = row?;
+                let citizen = snapshot.citizen(key)?.ok_or(StoreError::Corrupt("the index of births"))?;
+                if (begins.moves)(&citizen.record) {
+                    group.moves(key, citizen, at);
+                }
+            }
+        }
+        Ok(Journal::Day(begins.day.as_number()))
+    }
+
     fn bulk(&mut self, load: &BulkLoad, origin: &Origin) -> Result<Committed, CommitError> {
-        if self.citizens > 0 {
+        if self.head.citizens > 0 {
             return Err(CommitError::NotEmpty);
         }
-        let at = self.revision.next();
+        let at = self.head.revision.next();
         self.last_time = self.last_time.max((self.clock)());
         let entry = JournalEntry::new(origin, self.last_time, Journal::Founding(load.citizens()));
-        let mut writes = vec![
-            Write::Journal(at, entry),
-            Write::Founded(at),
-            Write::Head(at, load.citizens()),
-            // Streams of nodes that came before the citizens start again with a load.
-            Write::PolicyEvent(at),
-        ];
+        let head = Head { revision: at, citizens: load.citizens(), founded: Some(at), ..self.head };
+        let mut writes = vec![Write::Journal(at, entry), Write::Head(head)];
         if let Some(id) = origin.contribution {
             writes.push(Write::Contribution(id, at));
         }
         self.store.ingest(load.files(), &writes)?;
-        self.revision = at;
-        self.citizens = load.citizens();
+        self.head = head;
         self.publish.send_replace(at);
-        self.router.wake(&Touched { policy: true, ..Touched::default() });
+        // Streams of nodes that came before the citizens start again with a load.
+        self.router.wake(&Touched { everything: true, ..Touched::default() });
         Ok(Committed { revision: at, added: load.citizens(), changed: 0, unchanged: false })
     }
+}
+
+/// Whether a commit needs all before it to be in the indexes.
+fn begins_a_group(commit: &Commit) -> bool {
+    matches!(commit.content, Content::Day(_))
 }
 
 /// A storage error for each caller of a group.

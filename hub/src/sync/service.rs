@@ -29,7 +29,7 @@ const PROTOCOL: u32 = 1;
 /// A node says what it holds within this time.
 const OPENING: Duration = Duration::from_secs(15);
 /// Frames of a stream that wait for the network: what a slow reader makes the hub hold.
-const QUEUE: usize = 2;
+const QUEUE: usize = 1;
 /// A last word to a node may take this long.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
@@ -73,10 +73,9 @@ impl SyncService for SyncServer {
         let connection =
             self.fleet.connect(&node.name, &holding.software, Revision(holding.cursor), (self.clock)());
         let (outbound, frames) = mpsc::channel(QUEUE);
+        let place = self.router.register(node.agency.as_ref());
         let stream = Stream {
             connection,
-            router: Arc::clone(&self.router),
-            wake: self.router.register(),
             outbound: outbound.clone(),
             clock: Arc::clone(&self.clock),
             heartbeat: self.heartbeat,
@@ -89,7 +88,7 @@ impl SyncService for SyncServer {
                 biased;
                 () = cancel.cancelled() => Reason::ShuttingDown.status("the hub is going down; connect again"),
                 status = refused => status,
-                status = stream.run(session, first, inbound) => status,
+                status = stream.run(place, session, first, inbound) => status,
             };
             tracing::info!(node = %node.name, code = ?status.code(), "a stream ended");
             if status.code() != Code::Ok {

@@ -12,7 +12,7 @@ use dancu_proto::{
 use tonic::Status;
 
 use super::{
-    steps::{self, Stairs},
+    steps::{self, Moment, Stairs},
     zones::Zones,
 };
 use crate::{
@@ -133,6 +133,10 @@ impl Session {
         self.ledger.policy(&self.node, &self.agency, at)
     }
 
+    fn moment(&self, at: Revision) -> Moment {
+        Moment { at, day: self.ledger.day(at) }
+    }
+
     /// The partitions whose changes concern this session.
     pub(super) fn partitions(&self) -> Vec<Partition> {
         let mut partitions: Vec<_> = self.zones.iter().flat_map(|zone| zone.policy.partitions()).collect();
@@ -147,7 +151,7 @@ impl Session {
     /// Narrows what is held to the policy as of a view, and tells the node. A narrowing that was
     /// under way is part of the new one: the node may hold anything between the two.
     fn change_policy(&mut self, view: &View<'_>, reset: bool) -> Result<SyncSliceResponse, StoreError> {
-        let revision = self.ledger.last_event(view.revision()?);
+        let revision = self.ledger.last_turn(&self.agency, view.revision()?);
         let target = self.policy_at(revision);
         let (old_zones, old_readable) = match std::mem::replace(&mut self.doing, Doing::Following) {
             Doing::Removing { old_zones, old_readable, .. } => (old_zones, old_readable),
@@ -216,7 +220,7 @@ impl Session {
     }
 
     fn policy_changed(&self, head: Revision) -> bool {
-        let latest = self.ledger.last_event(head);
+        let latest = self.ledger.last_turn(&self.agency, head);
         latest != self.revision && self.policy_at(latest) != self.target
     }
 
@@ -229,7 +233,7 @@ impl Session {
             return Ok(Step::Again);
         };
         let old = Stairs { zones: old_zones, readable: old_readable, loading: self.revision };
-        let part = steps::removals(view, old, self.stairs(), lost, self.cursor, *after)?;
+        let part = steps::removals(view, old, self.stairs(), lost, self.moment(self.cursor), *after)?;
         let frame = Delta {
             target: self.cursor.0,
             position: 0,
@@ -247,7 +251,8 @@ impl Session {
 
     fn delta(&mut self, view: &View<'_>, target: Revision, position: Revision) -> Result<Step, StoreError> {
         let partitions = self.partitions();
-        let part = steps::delta(view, self.stairs(), &partitions, self.cursor, target, position)?;
+        let (from, to) = (self.moment(self.cursor), self.moment(target));
+        let part = steps::delta(view, self.stairs(), &partitions, from, to, position)?;
         let begun = matches!(self.doing, Doing::CatchingUp { sent: true, .. });
         if part.last {
             self.cursor = target;
@@ -274,7 +279,7 @@ impl Session {
         if self.to_look_at == 0 {
             self.to_look_at = steps::load_size(view, &self.target, after)?.max(1);
         }
-        let part = steps::load(view, self.stairs(), &self.target, after)?;
+        let part = steps::load(view, self.stairs(), &self.target, self.ledger.day(self.cursor), after)?;
         self.looked_at += part.looked_at;
         if part.last {
             self.zones.settle(self.revision, &self.target);

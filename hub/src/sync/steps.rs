@@ -8,7 +8,7 @@ use dancu_proto::{
 
 use super::zones::Zones;
 use crate::{
-    projection::{Policy, difference, hold},
+    projection::{Day, Policy, difference, hold},
     registry::{CitizenKey, Partition, StoreError, StoredCitizen, View},
 };
 
@@ -56,6 +56,13 @@ pub(super) struct Stairs<'a> {
     pub(super) loading: Revision,
 }
 
+/// A revision, and the day as of it.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Revision,
+    pub(super) day: Day,
+}
+
 /// Part of a delta.
 pub(super) struct DeltaPart {
     pub(super) changes: ChangeFrame,
@@ -65,14 +72,14 @@ pub(super) struct DeltaPart {
     pub(super) last: bool,
 }
 
-/// The next part of the delta from `cursor` to `target`, after a position. A citizen that changed
-/// again after the target is sent as of the target.
+/// The next part of the delta between two moments, after a position. A citizen that changed again
+/// after the second is sent as of the second.
 pub(super) fn delta(
     view: &View<'_>,
     stairs: Stairs<'_>,
     partitions: &[Partition],
-    cursor: Revision,
-    target: Revision,
+    from: Moment,
+    to: Moment,
     position: Revision,
 ) -> Result<DeltaPart, StoreError> {
     let mut frame = Frame::default();
@@ -90,12 +97,12 @@ pub(super) fn delta(
         if !latest_in(&citizen, partitions, revision) {
             continue;
         }
-        if revision > target && !changed_between(view, key, cursor, target)? {
+        if revision > to.at && from.day == to.day && !changed_between(view, key, from.at, to.at)? {
             continue;
         }
-        frame.add(change(view, stairs, key, &citizen, cursor, target)?);
+        frame.add(change(view, stairs, key, &citizen, from, to)?);
     }
-    part.position = if part.last { target.max(at) } else { at };
+    part.position = if part.last { to.at.max(at) } else { at };
     part.empty = frame.is_empty();
     part.changes = frame.pack();
     Ok(part)
@@ -121,14 +128,14 @@ fn change(
     stairs: Stairs<'_>,
     key: CitizenKey,
     citizen: &StoredCitizen,
-    from: Revision,
-    to: Revision,
+    from: Moment,
+    to: Moment,
 ) -> Result<Vec<Change>, StoreError> {
     let policy = stairs.zones.policy_of(key);
-    let old = view.record_at(key, citizen, from)?;
-    let new = view.record_at(key, citizen, to)?;
-    let old = hold(policy, stairs.readable, old.as_ref());
-    let new = hold(policy, stairs.readable, new.as_ref());
+    let old = view.record_at(key, citizen, from.at)?;
+    let new = view.record_at(key, citizen, to.at)?;
+    let old = hold(policy, stairs.readable, old.as_ref(), from.day);
+    let new = hold(policy, stairs.readable, new.as_ref(), to.day);
     Ok(difference(old.as_ref(), new.as_ref(), stairs.loading))
 }
 
@@ -149,6 +156,7 @@ pub(super) fn load(
     view: &View<'_>,
     stairs: Stairs<'_>,
     target: &Policy,
+    day: Day,
     after: Option<CitizenKey>,
 ) -> Result<LoadPart, StoreError> {
     let mut frame = Frame::default();
@@ -162,8 +170,8 @@ pub(super) fn load(
         }
         let (key, citizen) = row?;
         let record = Some(&citizen.record);
-        let old = hold(stairs.zones.policy_of(key), stairs.readable, record);
-        let new = hold(target, stairs.readable, record);
+        let old = hold(stairs.zones.policy_of(key), stairs.readable, record, day);
+        let new = hold(target, stairs.readable, record, day);
         frame.add(difference(old.as_ref(), new.as_ref(), stairs.loading));
         last_number = new.map(|held| held.id.as_u64()).or(last_number);
         part.looked_at += 1;
@@ -213,15 +221,15 @@ pub(super) fn removals(
     old: Stairs<'_>,
     new: Stairs<'_>,
     lost: &[Partition],
-    cursor: Revision,
+    cursor: Moment,
     after: Option<CitizenKey>,
 ) -> Result<RemovalPart, StoreError> {
     let mut frame = Frame::default();
     let mut part = RemovalPart { changes: ChangeFrame::default(), up_to: after, last: true };
     let remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
-        let record = view.record_at(key, citizen, cursor)?;
-        let held = hold(old.zones.policy_of(key), old.readable, record.as_ref());
-        let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref());
+        let record = view.record_at(key, citizen, cursor.at)?;
+        let held = hold(old.zones.policy_of(key), old.readable, record.as_ref(), cursor.day);
+        let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref(), cursor.day);
         Ok(difference(held.as_ref(), kept.as_ref(), new.loading))
     };
     for (looked_at, row) in candidates(view, lost, after).enumerate() {
@@ -234,7 +242,7 @@ pub(super) fn removals(
         part.up_to = Some(key);
     }
     if part.last {
-        for entry in view.feed_after(lost, cursor) {
+        for entry in view.feed_after(lost, cursor.at) {
             let (_, key) = entry?;
             if let Some(citizen) = view.citizen(key)? {
                 frame.add(remove(key, &citizen)?);

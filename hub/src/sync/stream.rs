@@ -14,11 +14,7 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::session::{Session, Step};
-use crate::{
-    fleet::Connection,
-    registry::Clock,
-    router::{Router, Wake},
-};
+use crate::{fleet::Connection, registry::Clock, router::Place};
 
 /// A receiver that takes nothing for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,8 +24,6 @@ pub(super) type Outbound = mpsc::Sender<Result<SyncSliceResponse, Status>>;
 /// What a stream runs with.
 pub(super) struct Stream {
     pub(super) connection: Connection,
-    pub(super) router: std::sync::Arc<Router>,
-    pub(super) wake: Wake,
     pub(super) outbound: Outbound,
     pub(super) clock: Clock,
     pub(super) heartbeat: Duration,
@@ -40,6 +34,7 @@ impl Stream {
     /// Runs until the node goes, the hub refuses, or something fails; says with what status.
     pub(super) async fn run(
         self,
+        place: Place,
         session: Session,
         first: SyncSliceResponse,
         mut inbound: Streaming<SyncSliceRequest>,
@@ -50,7 +45,7 @@ impl Stream {
                 Reason::StreamReplaced.status("this node opened another stream")
             }
             ended = self.listen(&mut inbound) => ended,
-            failed = self.send_all(session, first) => failed,
+            failed = self.send_all(place, session, first) => failed,
         }
     }
 
@@ -70,58 +65,46 @@ impl Stream {
         }
     }
 
-    async fn send_all(&self, mut session: Session, first: SyncSliceResponse) -> Status {
-        let mut followed = session.partitions();
-        self.router.follow(&self.wake, &followed);
-        if let Err(status) = self.send(first).await {
-            return status;
+    async fn send_all(&self, mut place: Place, mut session: Session, first: SyncSliceResponse) -> Status {
+        place.follow(session.partitions());
+        match self.room().await {
+            Ok(room) => room.send(Ok(first)),
+            Err(status) => return status,
         }
         let mut heartbeats = interval_at(Instant::now(), self.heartbeat);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat = false;
         loop {
-            // A closed semaphore would mean that the process ends; the step is then cut anyhow.
-            let place = self.steps.acquire().await;
-            let outcome = tokio::task::spawn_blocking(move || {
-                let step = session.step();
-                (session, step)
-            });
-            let outcome = outcome.await;
-            drop(place);
-            let step = match outcome {
-                Ok((back, Ok(step))) => {
-                    session = back;
-                    step
-                }
-                Ok((_, Err(error))) => return error.into(),
-                Err(_) => return Reason::Internal.status("the hub failed; its log says why"),
+            // Room comes before the step, so that a slow reader makes the hub hold one frame.
+            let room = match self.room().await {
+                Ok(room) => room,
+                Err(status) => return status,
             };
+            let (back, step) = match self.step(session).await {
+                Ok(outcome) => outcome,
+                Err(status) => return status,
+            };
+            session = back;
             // Followed before the next look at the registry, so that no change falls in between.
             let partitions = session.partitions();
-            if partitions != followed {
-                self.router.follow(&self.wake, &partitions);
-                followed = partitions;
+            if partitions != place.partitions() {
+                place.follow(partitions);
                 if matches!(step, Step::Wait) {
                     continue;
                 }
             }
             match step {
                 Step::Again => {}
-                Step::Send(frame) => {
-                    if let Err(status) = self.send(frame).await {
-                        return status;
-                    }
-                }
+                Step::Send(frame) => room.send(Ok(frame)),
                 Step::Wait => {
                     if std::mem::take(&mut beat) && session.at_rest() {
-                        let frame = session.heartbeat((self.clock)(), self.heartbeat);
-                        if let Err(status) = self.send(frame).await {
-                            return status;
-                        }
+                        room.send(Ok(session.heartbeat((self.clock)(), self.heartbeat)));
+                    } else {
+                        drop(room);
                     }
                     tokio::select! {
                         biased;
-                        () = self.wake.wait() => {}
+                        () = place.touched() => {}
                         // A step comes first: it finds what no wake told of, and moves the cursor past
                         // what this node does not see.
                         _ = heartbeats.tick() => beat = true,
@@ -131,11 +114,27 @@ impl Stream {
         }
     }
 
-    async fn send(&self, frame: SyncSliceResponse) -> Result<(), Status> {
-        match tokio::time::timeout(SEND_TIMEOUT, self.outbound.send(Ok(frame))).await {
-            Ok(Ok(())) => Ok(()),
+    /// Waits for room for a frame.
+    async fn room(&self) -> Result<mpsc::Permit<'_, Result<SyncSliceResponse, Status>>, Status> {
+        match tokio::time::timeout(SEND_TIMEOUT, self.outbound.reserve()).await {
+            Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) => Err(Status::ok("the node closed the stream")),
             Err(_) => Err(Reason::Overloaded.status("the node took nothing for a minute; connect again")),
+        }
+    }
+
+    /// A step, where it may read the disk.
+    async fn step(&self, mut session: Session) -> Result<(Session, Step), Status> {
+        // A closed semaphore would mean that the process ends; the step is then cut anyhow.
+        let _place = self.steps.acquire().await;
+        let stepped = tokio::task::spawn_blocking(move || {
+            let step = session.step();
+            (session, step)
+        });
+        match stepped.await {
+            Ok((session, Ok(step))) => Ok((session, step)),
+            Ok((_, Err(error))) => Err(error.into()),
+            Err(_) => Err(Reason::Internal.status("the hub failed; its log says why")),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 /// A running hub, in a directory of its own.
 pub struct Hub {
     // Before the directory, so that its log can still be shown when it is dropped.
-    process: Process,
+    process: Option<Process>,
     dir: TempDir,
     port: u16,
     settings: &'static [(&'static str, &'static str)],
@@ -76,25 +76,53 @@ impl Hub {
         let port = free_port();
         let (made, _, error) = run(command(&dir, port, settings, &["init"])).await;
         assert!(made, "{error}");
-        let process = serve(&dir, port, settings);
+        let process = Some(serve(&dir, port, settings));
         let hub = Hub { process, dir, port, settings };
         hub.ready().await;
         hub
     }
 
-    async fn ready(&self) {
+    /// A new hub that the test itself runs, on the data directory, port and socket of this one.
+    pub async fn prepare() -> Hub {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (port, settings) = (free_port(), [].as_slice());
+        let (made, _, error) = run(command(&dir, port, settings, &["init"])).await;
+        assert!(made, "{error}");
+        Hub { process: None, dir, port, settings }
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Its admin socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("hub.sock")
+    }
+
+    /// The port for nodes.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits until it answers.
+    pub async fn ready(&self) {
         eventually("the hub", || async { self.cli(&["status"]).await.is_ok() }).await;
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        self.process.kill();
+        self.process.iter_mut().for_each(Process::kill);
     }
 
     /// Starts it again.
     pub async fn restart(&mut self) {
-        self.process.kill();
-        self.process = serve(&self.dir, self.port, self.settings);
+        self.kill();
+        self.process = Some(serve(&self.dir, self.port, self.settings));
         self.ready().await;
     }
 
@@ -116,8 +144,7 @@ impl Hub {
 
     /// The admin interface.
     pub async fn admin(&self) -> AdminServiceClient<Channel> {
-        let socket = self.dir.path().join("hub.sock");
-        AdminServiceClient::new(connect_unix(&socket, &Timeouts::default()).await.expect("the hub"))
+        AdminServiceClient::new(connect_unix(&self.socket(), &Timeouts::default()).await.expect("the hub"))
     }
 
     /// The latest revision.

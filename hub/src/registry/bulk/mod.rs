@@ -112,7 +112,7 @@ impl RunBuilder<'_> {
 
 impl BulkLoad {
     pub(super) fn start(store: &dyn Store) -> Result<BulkLoad, StoreError> {
-        if store.snapshot().head()?.1 > 0 {
+        if store.snapshot().head()?.citizens > 0 {
             return Err(StoreError::NotEmpty);
         }
         let dir = store.bulk_dir()?;

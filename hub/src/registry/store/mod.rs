@@ -75,12 +75,23 @@ pub enum Write {
     PolicyEvent(Revision),
     /// A contribution that is carried out.
     Contribution(Uuid, Revision),
-    /// The latest revision, and how many citizens there are.
-    Head(Revision, u64),
-    /// The founding load is entered at this revision.
-    Founded(Revision),
+    /// Where the registry stands.
+    Head(Head),
     /// A row of another owner: table and name within it.
     Row(&'static str, Vec<u8>, Vec<u8>),
+}
+
+/// Where the registry stands: one row, as every reader asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The latest revision.
+    pub revision: Revision,
+    /// How many citizens there are.
+    pub citizens: u64,
+    /// The latest revision that changed the sharing policy or the day.
+    pub policy: Revision,
+    /// The revision of the founding load, if there was one.
+    pub founded: Option<Revision>,
 }
 
 /// A row of another owner: its name and what it holds.
@@ -192,17 +203,11 @@ pub trait Snapshot {
     /// If the disk refuses; so for all below.
     fn registry_id(&self) -> Result<[u8; 16], StoreError>;
 
-    /// The latest revision, and how many citizens there are.
+    /// Where the registry stands.
     ///
     /// # Errors
     /// See above.
-    fn head(&self) -> Result<(Revision, u64), StoreError>;
-
-    /// The revision of the founding load, if there was one.
-    ///
-    /// # Errors
-    /// See above.
-    fn founded(&self) -> Result<Option<Revision>, StoreError>;
+    fn head(&self) -> Result<Head, StoreError>;
 
     /// A citizen's row.
     ///

@@ -3,7 +3,10 @@
 
 use dancu_proto::{Revision, v1::Date};
 
-use super::super::super::{CitizenKey, Partition, StoreError};
+use super::super::{
+    super::{CitizenKey, Partition, StoreError},
+    Head,
+};
 
 /// Bytes of a citizen's key: twelve digits are less than 2^40.
 const CITIZEN: usize = 5;
@@ -42,6 +45,31 @@ pub(super) fn revision(revision: Revision) -> [u8; 8] {
 pub(super) fn read_revision(bytes: &[u8]) -> Result<Revision, StoreError> {
     let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("a revision"))?;
     Ok(Revision(u64::from_be_bytes(bytes)))
+}
+
+/// The row that says where the registry stands: its four numbers.
+pub(super) fn head(head: &Head) -> [u8; 32] {
+    let mut row = [0; 32];
+    let founded = head.founded.unwrap_or(Revision::NONE);
+    for (cell, number) in
+        row.chunks_exact_mut(8).zip([head.revision.0, head.citizens, head.policy.0, founded.0])
+    {
+        cell.copy_from_slice(&number.to_be_bytes());
+    }
+    row
+}
+
+pub(super) fn read_head(row: &[u8]) -> Result<Head, StoreError> {
+    let mut numbers = [0; 4];
+    for (number, cell) in numbers.iter_mut().zip(row.chunks_exact(8)) {
+        *number = u64::from_be_bytes(cell.try_into().unwrap_or_default());
+    }
+    let [revision, citizens, policy, founded] = numbers;
+    let founded = (founded != 0).then_some(Revision(founded));
+    if row.len() != 32 {
+        return Err(StoreError::Corrupt("its latest revision"));
+    }
+    Ok(Head { revision: Revision(revision), citizens, policy: Revision(policy), founded })
 }
 
 pub(super) fn feed(of: Partition, at: Revision, key: CitizenKey) -> [u8; PARTITION + 8 + CITIZEN] {

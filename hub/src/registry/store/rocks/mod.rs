@@ -10,11 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dancu_proto::Revision;
 use rocksdb::{ColumnFamily, DBWithThreadMode, IteratorMode, SingleThreaded, WriteBatch, WriteOptions};
 use uuid::Uuid;
 
-use super::{BulkTable, BulkWriter, NamedRow, Snapshot, Store, StoreError, Write};
+use super::{BulkTable, BulkWriter, Head, NamedRow, Snapshot, Store, StoreError, Write};
 
 type Db = DBWithThreadMode<SingleThreaded>;
 
@@ -81,12 +80,11 @@ mod meta {
     pub(super) const REGISTRY_ID: &[u8] = b"registry_id";
     pub(super) const FORMAT: &[u8] = b"format";
     pub(super) const HEAD: &[u8] = b"head";
-    pub(super) const FOUNDED: &[u8] = b"founded";
     pub(super) const INGESTING: &[u8] = b"ingesting";
 }
 
 /// Version of the layout; a later one comes with a migration.
-const FORMAT: &[u8] = &[1];
+const FORMAT: &[u8] = &[2];
 
 /// A registry on RocksDB.
 pub struct RocksStore {
@@ -122,7 +120,7 @@ impl RocksStore {
         let meta = handle(&db, Table::Meta)?;
         batch.put_cf(meta, meta::REGISTRY_ID, Uuid::now_v7().into_bytes());
         batch.put_cf(meta, meta::FORMAT, FORMAT);
-        batch.put_cf(meta, meta::HEAD, head_row(Revision::NONE, 0));
+        batch.put_cf(meta, meta::HEAD, keys::head(&Head::default()));
         db.write_opt(batch, &synced())?;
         Ok(())
     }
@@ -199,12 +197,7 @@ impl RocksStore {
             Write::Contribution(id, at) => {
                 batch.put_cf(self.table(Table::Contributions)?, id.as_bytes(), keys::revision(*at));
             }
-            Write::Head(at, citizens) => {
-                batch.put_cf(self.table(Table::Meta)?, meta::HEAD, head_row(*at, *citizens));
-            }
-            Write::Founded(at) => {
-                batch.put_cf(self.table(Table::Meta)?, meta::FOUNDED, keys::revision(*at));
-            }
+            Write::Head(head) => batch.put_cf(self.table(Table::Meta)?, meta::HEAD, keys::head(head)),
             Write::Row(table, name, row) => batch.put_cf(self.other(table)?, name, row),
         }
         Ok(())
@@ -280,11 +273,4 @@ fn synced() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.set_sync(true);
     options
-}
-
-fn head_row(at: Revision, citizens: u64) -> [u8; 16] {
-    let mut row = [0; 16];
-    row[..8].copy_from_slice(&at.0.to_be_bytes());
-    row[8..].copy_from_slice(&citizens.to_be_bytes());
-    row
 }

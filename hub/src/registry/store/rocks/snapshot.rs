@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{CitizenKey, JournalEntry, Partition, StoredCitizen},
-        Rows, Snapshot, StoreError,
+        Head, Rows, Snapshot, StoreError,
     },
     Db, Table, handle, keys, meta,
 };
@@ -51,16 +51,8 @@ impl Snapshot for RocksSnapshot<'_> {
         id.and_then(|id| id.try_into().ok()).ok_or(StoreError::Corrupt("its identity"))
     }
 
-    fn head(&self) -> Result<(Revision, u64), StoreError> {
-        let row = self.get(Table::Meta, meta::HEAD)?.unwrap_or_default();
-        let (Some(at), Some(citizens)) = (row.first_chunk(), row.last_chunk()) else {
-            return Err(StoreError::Corrupt("its latest revision"));
-        };
-        Ok((Revision(u64::from_be_bytes(*at)), u64::from_be_bytes(*citizens)))
-    }
-
-    fn founded(&self) -> Result<Option<Revision>, StoreError> {
-        self.get(Table::Meta, meta::FOUNDED)?.map(|row| keys::read_revision(&row)).transpose()
+    fn head(&self) -> Result<Head, StoreError> {
+        keys::read_head(&self.get(Table::Meta, meta::HEAD)?.unwrap_or_default())
     }
 
     fn citizen(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {

@@ -1,0 +1,34 @@
+//! Whom a new day moves from one scope to another: those who reach an age that some agreement names.
+//! The commit of the day enters exactly those in the feed, at a cost that grows with them alone.
+
+use std::sync::Arc;
+
+use dancu_proto::Record;
+
+use super::{
+    Day, Ledger,
+    scope::{self, Facts},
+};
+use crate::registry::DayBegins;
+
+/// What the commit of a day after another moves.
+#[must_use]
+pub fn day_begins(ledger: &Ledger, yesterday: Day, today: Day) -> Option<DayBegins> {
+    let scopes = ledger.scopes_by_age();
+    let ages = scopes.iter().flat_map(|scope| [scope.conditions.age_from, scope.conditions.age_below]);
+    let mut births: Vec<_> = ages.flatten().flat_map(|age| today.births_turning(age)).collect();
+    births.sort_by_key(dancu_proto::v1::Date::as_number);
+    births.dedup();
+    let moves = move |record: &Record| {
+        let facts = Facts::of(record);
+        let covered = |scope, day| scope::covers(scope, &facts, day);
+        scopes.iter().any(|scope| covered(scope, yesterday) != covered(scope, today))
+    };
+    Some(DayBegins {
+        day: today.date()?,
+        agencies: ledger.turning(yesterday, today),
+        births,
+        moves: Arc::new(moves),
+        policy: ledger.latest(),
+    })
+}
