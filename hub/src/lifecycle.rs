@@ -118,6 +118,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         clock,
         heartbeat: config.sync.heartbeat,
         steps: Arc::new(Semaphore::new(STEPS)),
+        proofs: Arc::new(Semaphore::new(1)),
         tasks: tasks.clone(),
         cancel: cancel.clone(),
     };

@@ -163,11 +163,14 @@ pub struct Slice {
     pub cache_mb: usize,
     /// Memory for writes not yet on disk, MiB.
     pub write_buffer_mb: usize,
+    /// How often the slice is compared with what the hub says it should be.
+    #[serde(with = "humantime_serde")]
+    pub prove_every: Duration,
 }
 
 impl Default for Slice {
     fn default() -> Slice {
-        Slice { cache_mb: 16, write_buffer_mb: 8 }
+        Slice { cache_mb: 16, write_buffer_mb: 8, prove_every: Duration::from_secs(86_400) }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     serve::{self, Listeners, ServeError, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
-    sync::{self, ConnectFuture, Contact},
+    sync::{self, ConnectFuture, Contact, Prover, RepairDesk},
 };
 
 /// How long background work may take to end once calls are drained.
@@ -113,6 +113,31 @@ struct Running {
     tasks: TaskTracker,
     cancel: DropGuard,
     patience: Duration,
+    ended: EndMark,
+}
+
+/// A file that says the node was ended properly. A start that does not find it proves the slice.
+struct EndMark(PathBuf);
+
+impl EndMark {
+    fn of(config: &Config) -> EndMark {
+        EndMark(config.data_dir.join("ended"))
+    }
+
+    /// Whether it is there; not any more.
+    fn take(&self) -> io::Result<bool> {
+        match fs::remove_file(&self.0) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set(&self) {
+        if let Err(error) = fs::write(&self.0, []) {
+            tracing::warn!(%error, "the next start will prove the slice");
+        }
+    }
 }
 
 impl Running {
@@ -126,16 +151,21 @@ impl Running {
         let roster = Roster::load(&config.callers, CallersFile::of(&config.agency_dir()))?;
         let certificate = ServingCertificate::open(config, clock())?;
         let listeners = Listeners::bind(config, &certificate).await?;
+        let ended = EndMark::of(config);
+        let unclean = !ended.take().map_err(data_error)? && slice.state().citizens > 0;
+        let dial = dial(config, &identity);
+        let (prover, desk) = Prover::new(slice.clone(), dial.clone(), OffsetDateTime::now_utc);
         let node = Arc::new(Node {
             about: about(&identity),
             slice: slice.clone(),
             contact: contact.clone(),
+            prover: prover.clone(),
             clock: clock.clone(),
         });
-        let (routes, health) = serve::services(&node, &roster, owner)?;
-
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        keep_in_step(config, &identity, slice, contact, &tasks, &cancel);
+        let (routes, health) = serve::services(&node, &roster, owner, &tasks, &cancel)?;
+        keep_in_step(&identity, slice, contact, desk, dial, &tasks, &cancel);
+        tasks.spawn(prover.keep(config.slice.prove_every, unclean, cancel.clone()));
         tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
         tasks.spawn(Arc::clone(&certificate).keep(clock, cancel.clone()));
         tasks.spawn(health.follow(cancel.clone()));
@@ -148,13 +178,15 @@ impl Running {
         let serving = tasks.spawn(listeners.serve(routes, cancel.clone(), ready));
         tasks.close();
         let patience = config.limits.drain + WIND_DOWN;
-        Ok(Running { roster, certificate, serving, tasks, cancel: cancel.drop_guard(), patience })
+        Ok(Running { roster, certificate, serving, tasks, cancel: cancel.drop_guard(), patience, ended })
     }
 
     /// Lets calls under way be answered and everything else end.
     async fn stop(self) -> Result<(), LifecycleError> {
         self.cancel.disarm().cancel();
-        timeout(self.patience, self.tasks.wait()).await.map_err(|_| LifecycleError::NotEnded)
+        timeout(self.patience, self.tasks.wait()).await.map_err(|_| LifecycleError::NotEnded)?;
+        self.ended.set();
+        Ok(())
     }
 }
 
@@ -164,20 +196,26 @@ fn about(identity: &Arc<NodeIdentity>) -> About {
     About { name, agency, certificate_expires: Box::new(move || Some(identity.expires())) }
 }
 
+/// How the hub is reached.
+fn dial(
+    config: &Config,
+    identity: &Arc<NodeIdentity>,
+) -> impl Fn() -> ConnectFuture + Clone + Send + Sync + 'static + use<> {
+    let hub = config.hub.url.clone().unwrap_or_else(|| identity.hub_url().to_owned());
+    let identity = Arc::clone(identity);
+    move || -> ConnectFuture { Box::pin(to_hub(Arc::clone(&identity), hub.clone())) }
+}
+
 /// Starts what talks to the hub: the sync of the slice and the renewal of the certificate.
 fn keep_in_step(
-    config: &Config,
     identity: &Arc<NodeIdentity>,
     slice: Slice,
     contact: Contact,
+    desk: RepairDesk,
+    dial: impl Fn() -> ConnectFuture + Clone + Send + Sync + 'static,
     tasks: &TaskTracker,
     cancel: &CancellationToken,
 ) {
-    let hub = config.hub.url.clone().unwrap_or_else(|| identity.hub_url().to_owned());
-    let dial = {
-        let identity = Arc::clone(identity);
-        move || -> ConnectFuture { Box::pin(to_hub(Arc::clone(&identity), hub.clone())) }
-    };
     let renewed = {
         let identity = Arc::clone(identity);
         move || -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -189,14 +227,24 @@ fn keep_in_step(
         let (identity, dial, cancel) = (Arc::clone(identity), dial.clone(), cancel.clone());
         async move { renew_loop(&identity, dial, OffsetDateTime::now_utc, cancel).await }
     });
-    tasks.spawn(sync::run(slice, contact, dial, OffsetDateTime::now_utc, renewed, cancel.clone()));
+    tasks.spawn(sync::run(slice, contact, desk, dial, OffsetDateTime::now_utc, renewed, cancel.clone()));
 }
 
 fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
     let options =
         SliceOptions { cache_mb: config.slice.cache_mb, write_buffer_mb: config.slice.write_buffer_mb };
     let path = config.slice_dir();
-    Slice::open(&path, &options).map_err(|source| LifecycleError::Slice { path, source })
+    match Slice::open(&path, &options) {
+        // It is a copy: what is damaged is thrown away, and the hub sends it anew.
+        Err(SliceError::Corrupt(what)) => {
+            tracing::error!(what, "the slice cannot be read from the disk; it is loaded anew");
+            fs::remove_dir_all(&path)
+                .map_err(|source| LifecycleError::Data { path: path.clone(), source })?;
+            Slice::open(&path, &options)
+        }
+        opened => opened,
+    }
+    .map_err(|source| LifecycleError::Slice { path, source })
 }
 
 fn open_contact(config: &Config) -> Result<Contact, LifecycleError> {

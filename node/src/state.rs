@@ -5,14 +5,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use dancu_proto::{
     Reason,
-    node::v1::{AgreementStatus, GetStatusResponse, NodeState},
+    node::v1::{AgreementStatus, GetStatusResponse, NodeState, SliceProof},
 };
 use time::OffsetDateTime;
 
 use crate::{
     lookup::{self, Refusal},
     slice::{Grant, Phase, Slice, SliceState},
-    sync::Contact,
+    sync::{Contact, Prover},
 };
 
 /// Tells the time; tests tell their own.
@@ -42,6 +42,8 @@ pub struct Node {
     pub slice: Slice,
     /// Its line to the hub.
     pub contact: Contact,
+    /// Proves the slice.
+    pub prover: Prover,
     /// Its clock.
     pub clock: Clock,
 }
@@ -189,8 +191,16 @@ impl Node {
             certificate_expires: (self.about.certificate_expires)().map(lookup::timestamp),
             version: env!("CARGO_PKG_VERSION").into(),
             loading,
+            proof: self.prover.latest().map(without_numbers),
+            repaired: self.prover.repaired(),
         }
     }
+}
+
+/// A status is for callers too: whom a proof found is for the operator who asked for it.
+fn without_numbers(proof: SliceProof) -> SliceProof {
+    let (missing, different, foreign) = Default::default();
+    SliceProof { missing, different, foreign, ..proof }
 }
 
 fn agreement(grant: &Grant, slice: &SliceState) -> AgreementStatus {

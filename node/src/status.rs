@@ -5,7 +5,7 @@ use std::time::Duration;
 use dancu_proto::Reason;
 use tonic::Status;
 
-use crate::{callers::UnknownCaller, lookup::Refusal};
+use crate::{callers::UnknownCaller, lookup::Refusal, sync::ProofError};
 
 /// When to try again while a load goes on.
 const LOADING_RETRY: Duration = Duration::from_secs(5);
@@ -42,6 +42,19 @@ impl From<Refusal> for Status {
             }
         };
         reason.status(message)
+    }
+}
+
+impl From<ProofError> for Status {
+    fn from(error: ProofError) -> Status {
+        let message = error.to_string();
+        match error {
+            ProofError::NotSettled => Reason::SliceLoading.retry(message, LOADING_RETRY),
+            ProofError::Offline(_) => Reason::HubUnreachable.status(message),
+            ProofError::Refused(status) => *status,
+            ProofError::Slice(error) => Refusal::Slice(error).into(),
+            ProofError::Cancelled => Reason::ShuttingDown.status(message),
+        }
     }
 }
 

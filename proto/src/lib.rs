@@ -10,6 +10,7 @@ pub mod area;
 pub mod channel;
 pub mod codes;
 pub mod date;
+pub mod digest;
 pub mod field;
 pub mod frame;
 mod json;
@@ -20,6 +21,7 @@ pub mod record;
 pub mod revision;
 
 pub use area::{CommuneCode, ProvinceCode};
+pub use digest::Digest;
 pub use field::{Field, FieldSet};
 pub use personal_id::PersonalId;
 pub use reason::Reason;

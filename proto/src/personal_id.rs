@@ -38,12 +38,15 @@ pub enum PersonalIdError {
 }
 
 impl PersonalId {
+    /// No number is above this one.
+    pub const MAX: u64 = 999_999_999_999;
+
     /// The number with these twelve digits.
     ///
     /// # Errors
     /// If the value has more than twelve digits or its first three name no place.
     pub fn from_u64(value: u64) -> Result<PersonalId, PersonalIdError> {
-        if value >= 1_000_000_000_000 {
+        if value > PersonalId::MAX {
             return Err(PersonalIdError::Length(value.ilog10() as usize + 1));
         }
         let place = value / 1_000_000_000;

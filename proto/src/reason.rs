@@ -53,6 +53,8 @@ reasons! {
     SliceLoading = "SLICE_LOADING", Unavailable;
     /// The node is removing what it may no longer hold.
     SliceNarrowing = "SLICE_NARROWING", Unavailable;
+    /// What was asked for needs the hub, and the hub is out of reach.
+    HubUnreachable = "HUB_UNREACHABLE", Unavailable;
     /// The hub has been out of reach for longer than the agreement allows.
     OfflineLimitPassed = "OFFLINE_LIMIT_PASSED", FailedPrecondition;
     /// The node holds no agreement for anything.

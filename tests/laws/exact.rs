@@ -78,6 +78,7 @@ async fn exact(seed: u64) {
     run.settle().await;
     run.compare().await;
     run.sources().await;
+    run.past().await;
 }
 
 impl Run {
@@ -274,6 +275,40 @@ impl Run {
             }
             let status = node.status().await;
             assert_eq!(status["citizens"], covered.len(), "{agency} holds no one else");
+        }
+    }
+
+    /// What any node held of anyone at any revision can be asked for, and each slice proved.
+    async fn past(&mut self) {
+        let head = self.hub.head().await;
+        let mut ids = self.oracle.ids();
+        ids.retain(|id| self.oracle.latest(id).is_some_and(|one| !one.contains_key("former_personal_ids")));
+        for _ in 0..40 {
+            let (number, id) =
+                (self.rng.random_range(0..self.nodes.len()), ids.choose(&mut self.rng).unwrap());
+            let (agency, at) = (&self.nodes[number].0, self.rng.random_range(2..=head));
+            let mut expected: Option<Values> = None;
+            for purpose in ["p", "q"] {
+                if let Some((_, seen)) = self.oracle.sees(agency, purpose, id, at, at) {
+                    expected.get_or_insert_default().extend(seen);
+                }
+            }
+            let node = format!("node-{number}");
+            let args = ["slice", "show", "--node", &node, "--citizen", id, "--at", &at.to_string()];
+            let shown = self.hub.json(&args).await;
+            assert_eq!(shown["citizen"], expected.map_or(Value::Null, Value::Object), "{node} at {at}");
+        }
+        for (number, (_, node)) in self.nodes.iter().enumerate() {
+            let out = node.cli(&["verify-slice", "--json"]).await.unwrap();
+            let proof: Value = serde_json::from_str(&out).unwrap();
+            for list in ["missing", "different", "foreign"] {
+                assert_eq!(proof[list].as_array().unwrap().len(), 0, "{list}");
+            }
+            assert_eq!((&proof["index_entries"], &proof["unrepaired"]), (&0.into(), &0.into()));
+            let at = proof["cursor"].to_string();
+            let digest =
+                self.hub.json(&["slice", "digest", "--node", &format!("node-{number}"), "--at", &at]).await;
+            assert_eq!(digest["digest"], proof["digest"]);
         }
     }
 

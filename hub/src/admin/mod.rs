@@ -5,6 +5,7 @@ mod agreements;
 mod citizens;
 mod import;
 mod nodes;
+mod slices;
 
 use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
 
@@ -192,6 +193,25 @@ impl AdminService for Admin {
     ) -> Result<Response<WithdrawAgreementResponse>, Status> {
         let operator = self.operator(&request)?;
         self.withdraw(&operator, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_held_citizen(
+        &self,
+        request: Request<GetHeldCitizenRequest>,
+    ) -> Result<Response<GetHeldCitizenResponse>, Status> {
+        self.operator(&request)?;
+        self.held(&request.into_inner()).map(Response::new)
+    }
+
+    async fn get_slice_digest(
+        &self,
+        request: Request<GetSliceDigestRequest>,
+    ) -> Result<Response<GetSliceDigestResponse>, Status> {
+        self.operator(&request)?;
+        let (admin, request) = (self.clone(), request.into_inner());
+        // It reads the whole slice.
+        let folded = tokio::task::spawn_blocking(move || admin.slice_digest(&request)).await;
+        folded.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?.map(Response::new)
     }
 
     async fn add_operator(

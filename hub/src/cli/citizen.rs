@@ -134,7 +134,7 @@ pub(super) async fn run(global: &Global, command: CitizenCommand) -> anyhow::Res
 }
 
 /// A time of Vietnam; a day alone means its end.
-fn parse_time(text: &str) -> anyhow::Result<OffsetDateTime> {
+pub(super) fn parse_time(text: &str) -> anyhow::Result<OffsetDateTime> {
     let whole = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
     let text = if text.len() == 10 { format!("{text}T23:59:59") } else { text.to_owned() };
     Ok(PrimitiveDateTime::parse(&text, &whole)?.assume_offset(time::macros::offset!(+7)))
@@ -204,7 +204,7 @@ fn print_entry(entry: &HistoryEntry) -> anyhow::Result<()> {
 }
 
 /// A JSON value as a person reads it.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "–".into(),
         Value::String(text) => text.clone(),

@@ -7,6 +7,7 @@ mod import;
 mod node;
 mod operator;
 mod output;
+mod slice;
 
 use std::path::PathBuf;
 
@@ -70,6 +71,9 @@ enum Command {
     /// Sharing agreements: check, apply, list, show, withdraw
     #[command(subcommand)]
     Agreement(agreement::AgreementCommand),
+    /// What nodes held: of one citizen, or the digest of it all
+    #[command(subcommand)]
+    Slice(slice::SliceCommand),
     /// Operators on other machines
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
@@ -101,6 +105,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Citizen(command) => citizen::run(global, command).await,
         Command::Node(command) => node::run(global, command).await,
         Command::Agreement(command) => agreement::run(global, command).await,
+        Command::Slice(command) => slice::run(global, command).await,
         Command::Operator(command) => operator::run(global, command).await,
     }
 }

@@ -1,7 +1,7 @@
 //! What a node holds of one citizen, and the difference between two holdings.
 
 use dancu_proto::{
-    Field, FieldSet, PersonalId, Record, Revision,
+    Digest, Field, FieldSet, PersonalId, Record, Revision,
     hub::v1::{Change, GrantList, GrantMark},
 };
 
@@ -17,6 +17,25 @@ pub struct Held {
     marks: Vec<(u32, bool)>,
     /// The fields.
     record: Record,
+}
+
+impl Held {
+    /// Adds the citizen to a digest.
+    pub fn fold(&self, digest: &mut Digest) {
+        let handles: Vec<u32> = self.marks.iter().map(|(handle, _)| *handle).collect();
+        digest.add(self.id, &handles, &self.record);
+    }
+
+    /// The record as held.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Handles of the agreements that cover the citizen.
+    pub fn handles(&self) -> impl Iterator<Item = u32> {
+        self.marks.iter().map(|(handle, _)| *handle)
+    }
 }
 
 /// The record under a policy on a day. `readable` is what the node may already read: a mark beyond

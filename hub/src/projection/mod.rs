@@ -3,6 +3,8 @@
 //! - [`Ledger`]: the agreements as of any revision.
 //! - [`Policy`]: what the agreements in force at a revision give one node; the [`Policy::meet`] of
 //!   two is what both give.
+//! - [`SliceAt`]: a slice as of any revision, and its digests; [`RangeReader`]: who is held in a range
+//!   of numbers.
 //! - [`Day`]: the day as of a revision; [`day_begins`]: whom a new day moves.
 //! - [`hold`]: the citizen's record under a policy, or nothing; [`difference`]: what leads from one
 //!   holding to another.
@@ -11,6 +13,7 @@ mod day;
 mod holding;
 mod ledger;
 mod policy;
+mod range;
 mod scope;
 mod turning;
 
@@ -19,5 +22,6 @@ pub use self::{
     holding::{Held, difference, hold},
     ledger::{AgreementState, Ledger},
     policy::{Grant, Policy},
+    range::{RangeReader, SliceAt},
     turning::day_begins,
 };

@@ -36,7 +36,7 @@ pub use self::{
     journal::{CitizenChange, Content as JournalContent, JournalEntry},
     partition::{Partition, partitions_of, residence_areas},
     store::{Store, StoreError},
-    view::View,
+    view::{MERGED, View},
 };
 use self::{store::rocks::RocksStore, writer::Writer};
 use crate::router::Router;

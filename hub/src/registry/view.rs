@@ -10,6 +10,9 @@ use super::{
     store::{Head, Rows, Snapshot},
 };
 
+/// More partitions than this are read by a scan of everyone rather than by a merge of indexes.
+pub const MERGED: usize = 256;
+
 /// The registry as of its latest revision when the view was taken; as-of reads go further back.
 /// Hold it for a moment only: while it lives, the database keeps what it shows.
 pub struct View<'a> {
@@ -187,6 +190,26 @@ impl<'a> View<'a> {
         after: Option<CitizenKey>,
     ) -> Merge<'_, CitizenKey> {
         Merge::new(partitions.iter().map(|p| self.snapshot.members_after(*p, after)))
+    }
+
+    /// The members of some partitions after a key, with their rows, in the order of keys.
+    pub fn citizens_after(
+        &self,
+        partitions: &[Partition],
+        after: Option<CitizenKey>,
+    ) -> Rows<'_, (CitizenKey, StoredCitizen)> {
+        if partitions.contains(&Partition::Nation) || partitions.len() > MERGED {
+            return self.scan_after(after);
+        }
+        Box::new(self.members_after(partitions, after).filter_map(|key| match key {
+            Ok(key) => self.citizen(key).map(|citizen| citizen.map(|citizen| (key, citizen))).transpose(),
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    /// Numbers other than keys, after one and up to another, and whom they lead to.
+    pub fn aliases(&self, after: u64, up_to: u64) -> Rows<'_, (PersonalId, CitizenKey)> {
+        self.snapshot.aliases(after, up_to)
     }
 
     /// All citizens after a key.

@@ -6,8 +6,8 @@ use dancu_proto::{
     Reason, Revision,
     channel::Peer,
     hub::v1::{
-        Holding, SyncSliceRequest, SyncSliceResponse, sync_service_server::SyncService,
-        sync_slice_request::Body,
+        CompareDigestsRequest, CompareDigestsResponse, Holding, SyncSliceRequest, SyncSliceResponse,
+        sync_service_server::SyncService, sync_slice_request::Body,
     },
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{session::Session, stream::Stream};
+use super::{proof, session::Session, stream::Stream};
 use crate::{
     enrollment::{NodeHandle, NodeRoll},
     fleet::Fleet,
@@ -30,6 +30,8 @@ const PROTOCOL: u32 = 1;
 const OPENING: Duration = Duration::from_secs(15);
 /// Frames of a stream that wait for the network: what a slow reader makes the hub hold.
 const QUEUE: usize = 1;
+/// A proof waits and runs for at most this long.
+const PROOF: Duration = Duration::from_secs(60);
 /// A last word to a node may take this long.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
@@ -51,6 +53,8 @@ pub struct SyncServer {
     pub heartbeat: Duration,
     /// Steps that may read the registry at once, over all streams.
     pub steps: Arc<Semaphore>,
+    /// Proofs at once, over all nodes.
+    pub proofs: Arc<Semaphore>,
     /// Owns the streams.
     pub tasks: TaskTracker,
     /// Ends them.
@@ -97,9 +101,35 @@ impl SyncService for SyncServer {
         });
         Ok(Response::new(ReceiverStream::new(frames)))
     }
+
+    async fn compare_digests(
+        &self,
+        request: Request<CompareDigestsRequest>,
+    ) -> Result<Response<CompareDigestsResponse>, Status> {
+        let node = self.roll.authorise(&Peer::of(&request), (self.clock)())?;
+        match tokio::time::timeout(PROOF, self.proof(node, request.into_inner())).await {
+            Ok(answer) => answer.map(Response::new),
+            Err(_) => Err(Reason::Overloaded.status("the hub has no time for proofs now; try later")),
+        }
+    }
 }
 
 impl SyncServer {
+    async fn proof(
+        &self,
+        node: NodeHandle,
+        request: CompareDigestsRequest,
+    ) -> Result<CompareDigestsResponse, Status> {
+        let (registry, ledger) = (Arc::clone(&self.registry), Arc::clone(&self.ledger));
+        // Proofs come after everything else: one at a time, over all nodes.
+        let place = Arc::clone(&self.proofs).acquire_owned().await;
+        let compared = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            proof::compare(&registry, &ledger, node.name.as_ref(), node.agency.as_ref(), &request)
+        });
+        compared.await.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?
+    }
+
     async fn open(
         &self,
         node: &NodeHandle,

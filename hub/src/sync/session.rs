@@ -1,12 +1,13 @@
 //! One node's session: what the hub believes the node holds, and what it sends next. Steps are
 //! synchronous and pure over a view of the registry; `stream.rs` runs them.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use dancu_proto::{
-    Revision,
+    PersonalId, Revision,
     hub::v1::{
-        Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, SyncSliceResponse, sync_slice_response::Body,
+        Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, Range, Repair, SyncSliceResponse,
+        sync_slice_response::Body,
     },
 };
 use tonic::Status;
@@ -19,6 +20,9 @@ use crate::{
     projection::{Ledger, Policy},
     registry::{CitizenKey, Partition, Registry, StoreError, View},
 };
+
+/// Ranges that may wait to be repaired.
+const REPAIRS: usize = 1024;
 
 /// A session, between two steps.
 pub(super) struct Session {
@@ -35,6 +39,8 @@ pub(super) struct Session {
     /// What the node may read.
     readable: Policy,
     doing: Doing,
+    /// Ranges that the node asked to have repaired.
+    repairs: VecDeque<Range>,
     /// What a load has looked at and what it will.
     looked_at: u64,
     to_look_at: u64,
@@ -80,6 +86,7 @@ impl Session {
             revision: Revision::NONE,
             readable: Policy::default(),
             doing: Doing::Following,
+            repairs: VecDeque::new(),
             looked_at: 0,
             to_look_at: 0,
         };
@@ -214,6 +221,9 @@ impl Session {
                 if self.cursor < head {
                     return self.delta(&view, head, self.cursor);
                 }
+                if let Some(range) = self.repairs.pop_front() {
+                    return self.repair(&view, range);
+                }
                 if self.zones.settled() == Some(self.revision) { Ok(Step::Wait) } else { self.load(&view) }
             }
         }
@@ -299,6 +309,26 @@ impl Session {
             complete: part.last,
             cursor: self.cursor.0,
             remaining: if part.last { 0 } else { self.to_look_at.saturating_sub(self.looked_at) },
+        }))))
+    }
+
+    /// Takes on a range that the node found to differ; none if too many wait.
+    pub(super) fn ask_repair(&mut self, range: Range) {
+        if self.repairs.len() < REPAIRS && range.after < range.up_to && range.up_to <= PersonalId::MAX {
+            self.repairs.push_back(range);
+        }
+    }
+
+    fn repair(&mut self, view: &View<'_>, range: Range) -> Result<Step, StoreError> {
+        let partitions = self.partitions();
+        let part = steps::repair(view, self.stairs(), &partitions, self.moment(self.cursor), &range)?;
+        if part.up_to < range.up_to {
+            self.repairs.push_front(Range { after: part.up_to, up_to: range.up_to });
+        }
+        Ok(Step::Send(response(Body::Repair(Repair {
+            range: Some(Range { after: range.after, up_to: part.up_to }),
+            changes: Some(part.changes),
+            cursor: self.cursor.0,
         }))))
     }
 

@@ -3,21 +3,19 @@
 
 use dancu_proto::{
     Revision, frame,
-    hub::v1::{Change, ChangeFrame, ChangeList},
+    hub::v1::{Change, ChangeFrame, ChangeList, Range},
 };
 
 use super::zones::Zones;
 use crate::{
-    projection::{Day, Policy, difference, hold},
-    registry::{CitizenKey, Partition, StoreError, StoredCitizen, View},
+    projection::{Day, Policy, RangeReader, difference, hold},
+    registry::{CitizenKey, MERGED, Partition, StoreError, StoredCitizen, View},
 };
 
 /// Changes of a frame are about this many bytes before compression.
 const FRAME: usize = 1 << 20;
 /// Citizens that one step looks at, at the most.
 const LOOKED_AT: usize = 20_000;
-/// More partitions than this are read by a scan of everyone rather than by a merge of indexes.
-const MERGED: usize = 256;
 
 /// Changes on their way into a frame.
 #[derive(Default)]
@@ -163,7 +161,7 @@ pub(super) fn load(
     let mut part =
         LoadPart { changes: ChangeFrame::default(), up_to: None, empty: true, looked_at: 0, last: true };
     let mut last_number = None;
-    for row in candidates(view, &target.partitions(), after) {
+    for row in view.citizens_after(&target.partitions(), after) {
         if frame.full() || part.looked_at >= LOOKED_AT as u64 {
             part.last = false;
             break;
@@ -180,18 +178,6 @@ pub(super) fn load(
     part.empty = frame.is_empty();
     part.changes = frame.pack();
     Ok(part)
-}
-
-type Candidates<'v> = Box<dyn Iterator<Item = Result<(CitizenKey, StoredCitizen), StoreError>> + 'v>;
-
-fn candidates<'v>(view: &'v View<'_>, partitions: &[Partition], after: Option<CitizenKey>) -> Candidates<'v> {
-    if partitions.contains(&Partition::Nation) || partitions.len() > MERGED {
-        return view.scan_after(after);
-    }
-    Box::new(view.members_after(partitions, after).filter_map(|key| match key {
-        Ok(key) => view.citizen(key).map(|citizen| citizen.map(|citizen| (key, citizen))).transpose(),
-        Err(error) => Some(Err(error)),
-    }))
 }
 
 /// How many citizens a load will look at.
@@ -232,7 +218,7 @@ pub(super) fn removals(
         let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref(), cursor.day);
         Ok(difference(held.as_ref(), kept.as_ref(), new.loading))
     };
-    for (looked_at, row) in candidates(view, lost, after).enumerate() {
+    for (looked_at, row) in view.citizens_after(lost, after).enumerate() {
         if frame.full() || looked_at >= LOOKED_AT {
             part.last = false;
             break;
@@ -251,4 +237,37 @@ pub(super) fn removals(
     }
     part.changes = frame.pack();
     Ok(part)
+}
+
+/// Part of a repair.
+pub(super) struct RepairPart {
+    pub(super) changes: ChangeFrame,
+    /// The last number that this part covers.
+    pub(super) up_to: u64,
+}
+
+/// Everyone held in a range of numbers, whole, or in a part of it. As of the view's revision, at
+/// which the node's cursor must stand.
+pub(super) fn repair(
+    view: &View<'_>,
+    stairs: Stairs<'_>,
+    partitions: &[Partition],
+    moment: Moment,
+    range: &Range,
+) -> Result<RepairPart, StoreError> {
+    let holds =
+        |key, record: &_| hold(stairs.zones.policy_of(key), stairs.readable, Some(record), moment.day);
+    let reader = RangeReader { view, partitions, changed: &[], at: moment.at, holds: &holds };
+    let mut frame = Frame::default();
+    let mut up_to = range.up_to;
+    for held in reader.within(range.after, range.up_to)? {
+        let held = held?;
+        if frame.full() {
+            // This one and all after it are for the next part.
+            up_to = held.id.as_u64() - 1;
+            break;
+        }
+        frame.add(difference(None, Some(&held), stairs.loading));
+    }
+    Ok(RepairPart { changes: frame.pack(), up_to })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dancu_proto::{
     Reason, Revision,
-    hub::v1::{SyncSliceRequest, SyncSliceResponse, sync_slice_request::Body},
+    hub::v1::{Range, SyncSliceRequest, SyncSliceResponse, sync_slice_request::Body},
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -18,6 +18,9 @@ use crate::{fleet::Connection, registry::Clock, router::Place};
 
 /// A receiver that takes nothing for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Repairs that a node may ask for before it has to wait.
+const REPAIRS: usize = 64;
 
 pub(super) type Outbound = mpsc::Sender<Result<SyncSliceResponse, Status>>;
 
@@ -39,25 +42,30 @@ impl Stream {
         first: SyncSliceResponse,
         mut inbound: Streaming<SyncSliceRequest>,
     ) -> Status {
+        let (ask, asked) = mpsc::channel(REPAIRS);
         tokio::select! {
             biased;
             () = self.connection.replaced() => {
                 Reason::StreamReplaced.status("this node opened another stream")
             }
-            ended = self.listen(&mut inbound) => ended,
-            failed = self.send_all(place, session, first) => failed,
+            ended = self.listen(&mut inbound, ask) => ended,
+            failed = self.send_all(place, session, first, asked) => failed,
         }
     }
 
-    async fn listen(&self, inbound: &mut Streaming<SyncSliceRequest>) -> Status {
+    async fn listen(&self, inbound: &mut Streaming<SyncSliceRequest>, ask: mpsc::Sender<Range>) -> Status {
         loop {
             match inbound.message().await {
                 Ok(Some(SyncSliceRequest { body: Some(Body::Ack(ack)) })) => {
                     self.connection.acknowledge(Revision(ack.cursor), ack.citizens, (self.clock)());
                 }
+                Ok(Some(SyncSliceRequest { body: Some(Body::Repair(range)) })) => {
+                    // The stream that would take it has ended if this fails.
+                    let _ = ask.send(range).await;
+                }
                 Ok(Some(_)) => {
                     return Reason::InvalidRequest
-                        .field("body", "only acknowledgements follow the first message");
+                        .field("body", "only acknowledgements and repairs follow the first message");
                 }
                 Ok(None) => return Status::ok("the node closed the stream"),
                 Err(status) => return status,
@@ -65,7 +73,13 @@ impl Stream {
         }
     }
 
-    async fn send_all(&self, mut place: Place, mut session: Session, first: SyncSliceResponse) -> Status {
+    async fn send_all(
+        &self,
+        mut place: Place,
+        mut session: Session,
+        first: SyncSliceResponse,
+        mut asked: mpsc::Receiver<Range>,
+    ) -> Status {
         place.follow(session.partitions());
         match self.room().await {
             Ok(room) => room.send(Ok(first)),
@@ -105,6 +119,7 @@ impl Stream {
                     tokio::select! {
                         biased;
                         () = place.touched() => {}
+                        Some(range) = asked.recv() => session.ask_repair(range),
                         // A step comes first: it finds what no wake told of, and moves the cursor past
                         // what this node does not see.
                         _ = heartbeats.tick() => beat = true,

@@ -7,6 +7,7 @@ mod context;
 mod describe;
 mod failure;
 mod print;
+mod proof;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -55,6 +56,8 @@ enum Command {
     Find(ask::Find),
     /// Compare what you hold with the record; discloses nothing
     Verify(ask::Verify),
+    /// Compare the slice with what the hub says it should be, and repair what differs
+    VerifySlice(proof::VerifySlice),
     /// Manage the back-ends that may call this node
     #[command(subcommand)]
     Client(client::Client),
@@ -110,6 +113,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Get(get) => get.run(&config).await,
         Command::Find(find) => find.run(&config).await,
         Command::Verify(verify) => Box::pin(verify.run(&config)).await,
+        Command::VerifySlice(verify) => verify.run(&config).await,
         Command::Client(client) => client.run(&config),
     }
 }

@@ -178,6 +178,11 @@ pub(super) fn status_json(status: &GetStatusResponse) -> Value {
         "agreements": agreements,
         "certificate_expires": rfc3339(status.certificate_expires.as_ref()),
         "version": status.version,
+        "proved": status.proof.as_ref().map(|proof| json!({
+            "time": rfc3339(proof.time.as_ref()), "cursor": proof.cursor, "citizens": proof.citizens,
+            "unrepaired": proof.unrepaired, "reloading": proof.reloading,
+        })),
+        "repaired": status.repaired,
     })
 }
 
@@ -203,8 +208,12 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
         ],
         vec!["Citizens".into(), format!("{} ({})", status.citizens, size(status.bytes))],
         vec!["Certificate until".into(), or_dash(local(status.certificate_expires.as_ref()))],
+        vec!["Proved".into(), or_dash(status.proof.as_ref().and_then(|proof| local(proof.time.as_ref())))],
         vec!["Software".into(), status.version.clone()],
     ];
+    if status.repaired > 0 {
+        rows.push(vec!["Repaired".into(), format!("{} differences since the start", status.repaired)]);
+    }
     if status.loading > 0 {
         rows.push(vec!["Loading".into(), format!("{} citizens received", status.loading)]);
     }

@@ -13,7 +13,7 @@ use dancu_proto::{
 };
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{service::Routes, transport::Server};
 use tonic_health::server::health_reporter;
 
@@ -63,7 +63,13 @@ pub enum ServeError {
 ///
 /// # Errors
 /// The descriptors are damaged.
-pub fn services(node: &Arc<Node>, roster: &Arc<Roster>, owner: u32) -> Result<(Routes, Health), ServeError> {
+pub fn services(
+    node: &Arc<Node>,
+    roster: &Arc<Roster>,
+    owner: u32,
+    tasks: &TaskTracker,
+    cancel: &CancellationToken,
+) -> Result<(Routes, Health), ServeError> {
     let (reporter, health) = health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -74,7 +80,8 @@ pub fn services(node: &Arc<Node>, roster: &Arc<Roster>, owner: u32) -> Result<(R
             .with_service_name("grpc.health.v1.Health")
     };
     let lookup = Lookup::new(Arc::clone(node), Arc::clone(roster));
-    let status = StatusService::new(Arc::clone(node), Arc::clone(roster), owner);
+    let status =
+        StatusService::new(Arc::clone(node), Arc::clone(roster), owner, tasks.clone(), cancel.clone());
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)

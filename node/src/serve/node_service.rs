@@ -3,12 +3,22 @@
 use std::sync::Arc;
 
 use dancu_proto::{
+    Reason,
     channel::Peer,
-    node::v1::{GetStatusRequest, GetStatusResponse, node_service_server::NodeService},
+    node::v1::{
+        GetStatusRequest, GetStatusResponse, VerifySliceRequest, VerifySliceResponse,
+        node_service_server::NodeService,
+    },
 };
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
 use crate::{callers::Roster, state::Node};
+
+/// Messages of a proof's progress that wait; what does not fit is left out.
+const PROGRESS: usize = 8;
 
 /// Tells the node's state to its callers, and to its operator at the Unix socket.
 #[derive(Debug)]
@@ -16,13 +26,25 @@ pub struct StatusService {
     node: Arc<Node>,
     roster: Arc<Roster>,
     owner: u32,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
 }
 
 impl StatusService {
-    /// Over a node; `owner` is the user that the node runs as.
+    /// Over a node; `owner` is the user that the node runs as. Proofs run among `tasks`.
     #[must_use]
-    pub fn new(node: Arc<Node>, roster: Arc<Roster>, owner: u32) -> StatusService {
-        StatusService { node, roster, owner }
+    pub fn new(
+        node: Arc<Node>,
+        roster: Arc<Roster>,
+        owner: u32,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> StatusService {
+        StatusService { node, roster, owner, tasks, cancel }
+    }
+
+    fn is_operator(&self, peer: &Peer) -> bool {
+        peer.unix.is_some_and(|process| process.uid == 0 || process.uid == self.owner)
     }
 }
 
@@ -33,10 +55,39 @@ impl NodeService for StatusService {
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         let peer = Peer::of(&request);
-        let operator = peer.unix.is_some_and(|process| process.uid == 0 || process.uid == self.owner);
-        if !operator {
+        if !self.is_operator(&peer) {
             self.roster.identify(&peer, (self.node.clock)())?;
         }
         Ok(Response::new(self.node.status()))
+    }
+
+    type VerifySliceStream = ReceiverStream<Result<VerifySliceResponse, Status>>;
+
+    async fn verify_slice(
+        &self,
+        request: Request<VerifySliceRequest>,
+    ) -> Result<Response<Self::VerifySliceStream>, Status> {
+        if !self.is_operator(&Peer::of(&request)) {
+            let message = "only the node's operator may, at its Unix socket";
+            return Err(Reason::CallerNotAllowed.status(message));
+        }
+        let (messages, stream) = mpsc::channel(PROGRESS);
+        let (node, cancel) = (Arc::clone(&self.node), self.cancel.clone());
+        // It ends by itself when the node does, and goes on to its end if the operator leaves.
+        self.tasks.spawn(async move {
+            let progress = messages.clone();
+            let tell = move |compared, citizens| {
+                let _ = progress.try_send(Ok(VerifySliceResponse { compared, citizens, proof: None }));
+            };
+            let outcome = match node.prover.prove(tell, &cancel).await {
+                Ok(proof) => {
+                    let compared = proof.citizens;
+                    Ok(VerifySliceResponse { compared, citizens: compared, proof: Some(proof) })
+                }
+                Err(error) => Err(error.into()),
+            };
+            let _ = messages.send(outcome).await;
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 }

@@ -162,7 +162,7 @@ impl Slice {
     fn discard_pending(&self, state: &mut SliceState) -> Result<(), SliceError> {
         if state.pending.take().is_some() {
             let mut batch = Batch::new(&self.0.store);
-            batch.raw().delete_range_cf(self.0.store.incoming()?, &[][..], super::keys::END);
+            batch.raw().delete_range_cf(&self.0.store.incoming()?, &[][..], super::keys::END);
             self.store(batch, state.clone(), false)?;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Slice {
     fn keep_aside(&self, state: &mut SliceState, delta: &Delta, list: &ChangeList) -> Result<(), SliceError> {
         let mut batch = Batch::new(&self.0.store);
         let key = self.0.store.next_frame()?;
-        batch.raw().put_cf(self.0.store.incoming()?, key, list.encode_to_vec());
+        batch.raw().put_cf(&self.0.store.incoming()?, key, list.encode_to_vec());
         state.pending = Some(PendingDelta { target: delta.target, position: delta.position });
         state.applying = delta.last;
         if delta.last {
@@ -189,7 +189,7 @@ impl Slice {
             let list = ChangeList::decode(&*frame).map_err(|_| SliceError::Corrupt("a frame kept aside"))?;
             let mut batch = Batch::new(&self.0.store);
             batch.apply(&list)?;
-            batch.raw().delete_cf(self.0.store.incoming()?, key);
+            batch.raw().delete_cf(&self.0.store.incoming()?, key);
             batch.write(&mut state, false)?;
         }
         state.cursor = Revision(pending.target);
@@ -198,16 +198,16 @@ impl Slice {
         self.store(Batch::new(&self.0.store), state, true)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
         self.0.applying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close_gate(&self) {
+    pub(super) fn close_gate(&self) {
         self.0.shared.write().unwrap_or_else(PoisonError::into_inner).open = false;
     }
 
     /// Writes a batch with its state, and lets readers see both at once.
-    fn store(&self, batch: Batch<'_>, state: SliceState, sync: bool) -> Result<(), SliceError> {
+    pub(super) fn store(&self, batch: Batch<'_>, state: SliceState, sync: bool) -> Result<(), SliceError> {
         let mut state = state.with_phase();
         let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
         batch.write(&mut state, sync)?;
@@ -225,7 +225,7 @@ impl Slice {
     }
 }
 
-fn changes(frame: Option<&ChangeFrame>) -> Result<ChangeList, SliceError> {
+pub(super) fn changes(frame: Option<&ChangeFrame>) -> Result<ChangeList, SliceError> {
     match frame {
         Some(frame) => frame::unpack(frame).map_err(|_| SliceError::Corrupt("a frame from the hub")),
         None => Ok(ChangeList::default()),

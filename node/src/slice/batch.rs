@@ -49,6 +49,12 @@ impl<'a> Batch<'a> {
         self.after.insert(id, new);
     }
 
+    /// Adds a citizen who is not held.
+    pub(super) fn add(&mut self, id: PersonalId, new: Stored) {
+        self.before.insert(id, None);
+        self.after.insert(id, Some(new));
+    }
+
     fn current(&mut self, id: PersonalId) -> Result<Option<Stored>, SliceError> {
         if let Some(after) = self.after.get(&id) {
             return Ok(after.clone());
@@ -71,14 +77,14 @@ impl<'a> Batch<'a> {
             };
             let (entries_before, entries_after) = (entries(&old), entries(new));
             for entry in entries_before.iter().filter(|entry| !entries_after.contains(entry)) {
-                self.batch.delete_cf(slice, entry);
+                self.batch.delete_cf(&slice, entry);
             }
             for entry in entries_after.iter().filter(|entry| !entries_before.contains(entry)) {
-                self.batch.put_cf(slice, entry, []);
+                self.batch.put_cf(&slice, entry, []);
             }
             match new {
-                Some(stored) => self.batch.put_cf(slice, keys::record(*id), stored.encode()),
-                None if old.is_some() => self.batch.delete_cf(slice, keys::record(*id)),
+                Some(stored) => self.batch.put_cf(&slice, keys::record(*id), stored.encode()),
+                None if old.is_some() => self.batch.delete_cf(&slice, keys::record(*id)),
                 None => {}
             }
             match (old.is_some(), new.is_some()) {
@@ -87,7 +93,7 @@ impl<'a> Batch<'a> {
                 _ => {}
             }
         }
-        self.batch.put_cf(slice, keys::STATE, state.encode());
+        self.batch.put_cf(&slice, keys::STATE, state.encode());
         self.store.write(self.batch, sync)
     }
 }

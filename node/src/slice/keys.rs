@@ -26,6 +26,12 @@ pub(super) fn record(id: PersonalId) -> Vec<u8> {
     [&[RECORD][..], &id_bytes(id)].concat()
 }
 
+/// Where the records after a number begin; also after the highest one.
+pub(super) fn record_after(number: u64) -> Vec<u8> {
+    let [_, _, _, bytes @ ..] = (number + 1).to_be_bytes();
+    [&[RECORD][..], &bytes].concat()
+}
+
 /// Where records begin, and where they end.
 pub(super) fn records() -> ([u8; 1], [u8; 1]) {
     ([RECORD], [RECORD + 1])

@@ -5,9 +5,11 @@
 //!   are found. `batch`: changes on their way into one atomic write.
 //! - [`SliceState`]: where the slice stands. [`SliceReader`]: reading it, state and records
 //!   consistent. `apply`, `purge`: what the hub sends takes effect.
+//! - [`Examination`]: digests of the slice at one moment, and the repair of what differs.
 
 mod apply;
 mod batch;
+mod examine;
 mod index;
 mod keys;
 mod options;
@@ -29,6 +31,7 @@ use tokio::sync::watch;
 
 use self::store::Store;
 pub use self::{
+    examine::{Examination, Findings, RangeOfSlice},
     options::SliceOptions,
     read::{Held, SliceReader},
     state::{Grant, Phase, SliceState},
@@ -60,6 +63,9 @@ impl From<rocksdb::Error> for SliceError {
         let text = error.to_string();
         if text.contains("No space left") {
             SliceError::Full
+        } else if error.kind() == rocksdb::ErrorKind::Corruption {
+            tracing::error!(error = text, "the slice's database is damaged");
+            SliceError::Corrupt("a file of its database")
         } else if text.contains("lock") && error.kind() == rocksdb::ErrorKind::IOError {
             SliceError::Locked
         } else {

@@ -49,8 +49,8 @@ fn stripped(stored: &Stored, fields: &HashMap<u32, FieldSet>) -> Option<Stored> 
 pub(super) fn erase(store: &Store, state: &mut SliceState) -> Result<(), SliceError> {
     let mut batch = Batch::new(store);
     let (slice, incoming) = (store.slice()?, store.incoming()?);
-    batch.raw().delete_range_cf(slice, keys::AFTER_STATE, keys::END);
-    batch.raw().delete_range_cf(incoming, &[][..], keys::END);
+    batch.raw().delete_range_cf(&slice, keys::AFTER_STATE, keys::END);
+    batch.raw().delete_range_cf(&incoming, &[][..], keys::END);
     state.citizens = 0;
     batch.write(state, true)
 }

@@ -1,16 +1,27 @@
 //! The slice's database: its tables and the state row.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use dancu_proto::PersonalId;
 use rocksdb::{
-    BottommostLevelCompaction, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DBWithThreadMode,
-    Direction, IteratorMode, ReadOptions, SingleThreaded, WriteBatch,
+    BottommostLevelCompaction, BoundColumnFamily, Cache, ColumnFamilyDescriptor, CompactOptions,
+    DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
+    WriteBatch,
 };
 
 use super::{SliceError, SliceOptions, SliceState, keys, options, value::Stored};
 
-type Db = DBWithThreadMode<SingleThreaded>;
+/// Tables can be dropped and made anew while it is open.
+type Db = DBWithThreadMode<MultiThreaded>;
+
+/// A table of the database.
+pub(super) type Table<'a> = Arc<BoundColumnFamily<'a>>;
+
+/// The database at one moment.
+pub(super) type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
+
+/// A record as it is stored.
+pub(super) type StoredRow = (PersonalId, Box<[u8]>);
 
 /// A key and its value.
 type Row = (Box<[u8]>, Box<[u8]>);
@@ -22,6 +33,8 @@ const INCOMING: &str = "incoming";
 
 pub(super) struct Store {
     db: Db,
+    options: SliceOptions,
+    cache: Cache,
 }
 
 impl Store {
@@ -29,32 +42,53 @@ impl Store {
         let cache = options::cache(of);
         let tables =
             [SLICE, INCOMING].map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
-        Ok(Store { db: Db::open_cf_descriptors(&options::database(of), dir, tables)? })
+        let db = Db::open_cf_descriptors(&options::database(of), dir, tables)?;
+        Ok(Store { db, options: *of, cache })
     }
 
-    pub(super) fn state(&self) -> Result<SliceState, SliceError> {
-        match self.db.get_cf(self.slice()?, keys::STATE)? {
+    /// Drops the tables with their files, read or not, and makes them anew.
+    pub(super) fn recreate(&self) -> Result<(), SliceError> {
+        for name in [SLICE, INCOMING] {
+            self.db.drop_cf(name)?;
+            self.db.create_cf(name, &options::table(&self.options, &self.cache))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
+        self.db.snapshot()
+    }
+
+    pub(super) fn state_in(&self, snapshot: &Snapshot<'_>) -> Result<SliceState, SliceError> {
+        match snapshot.get_cf(&self.slice()?, keys::STATE)? {
             Some(row) => SliceState::decode(&row),
             None => Ok(SliceState::empty()),
         }
     }
 
-    pub(super) fn slice(&self) -> Result<&ColumnFamily, SliceError> {
+    pub(super) fn state(&self) -> Result<SliceState, SliceError> {
+        match self.db.get_cf(&self.slice()?, keys::STATE)? {
+            Some(row) => SliceState::decode(&row),
+            None => Ok(SliceState::empty()),
+        }
+    }
+
+    pub(super) fn slice(&self) -> Result<Table<'_>, SliceError> {
         self.db.cf_handle(SLICE).ok_or(SliceError::Corrupt("the list of tables"))
     }
 
-    pub(super) fn incoming(&self) -> Result<&ColumnFamily, SliceError> {
+    pub(super) fn incoming(&self) -> Result<Table<'_>, SliceError> {
         self.db.cf_handle(INCOMING).ok_or(SliceError::Corrupt("the list of tables"))
     }
 
     pub(super) fn record(&self, id: PersonalId) -> Result<Option<Stored>, SliceError> {
-        let row = self.db.get_pinned_cf(self.slice()?, keys::record(id))?;
+        let row = self.db.get_pinned_cf(&self.slice()?, keys::record(id))?;
         row.map(|row| Stored::decode(&row)).transpose()
     }
 
     /// The people that index entries with a prefix lead to.
     pub(super) fn people(&self, prefix: &[u8], limit: usize) -> Result<Vec<PersonalId>, SliceError> {
-        let rows = self.range(self.slice()?, prefix, keys::end_of(prefix)).take(limit);
+        let rows = self.range(&self.slice()?, prefix, keys::end_of(prefix)).take(limit);
         rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("an index"))).collect()
     }
 
@@ -64,31 +98,82 @@ impl Store {
         from: &[u8],
     ) -> Result<impl Iterator<Item = Result<(PersonalId, Stored), SliceError>>, SliceError> {
         let (_, end) = keys::records();
-        Ok(self.range(self.slice()?, from, end.to_vec()).map(|row| {
+        Ok(self.range(&self.slice()?, from, end.to_vec()).map(|row| {
             let (key, value) = row?;
             let id = keys::person(&key).ok_or(SliceError::Corrupt("a key"))?;
             Ok((id, Stored::decode(&value)?))
         }))
     }
 
+    /// The numbers of the records after one and up to another.
+    pub(super) fn keys_between(
+        &self,
+        after: u64,
+        up_to: u64,
+    ) -> Result<impl Iterator<Item = Result<PersonalId, SliceError>>, SliceError> {
+        let rows = self.range(&self.slice()?, &keys::record_after(after), keys::record_after(up_to));
+        Ok(rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("a key"))))
+    }
+
+    /// The records after a number and up to another at one moment, as they are stored.
+    pub(super) fn rows_between<'a>(
+        &self,
+        snapshot: &'a Snapshot<'_>,
+        after: u64,
+        up_to: u64,
+    ) -> Result<impl Iterator<Item = Result<StoredRow, SliceError>> + use<'a>, SliceError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(keys::record_after(up_to));
+        // A proof reads everything once: it would push out of the cache what callers ask for.
+        options.fill_cache(false);
+        let from = keys::record_after(after);
+        let mode = IteratorMode::From(&from, Direction::Forward);
+        Ok(snapshot.iterator_cf_opt(&self.slice()?, options, mode).map(|row| {
+            let (key, value) = row?;
+            Ok((keys::person(&key).ok_or(SliceError::Corrupt("a key"))?, value))
+        }))
+    }
+
+    /// The keys of all index entries, now or at one moment.
+    pub(super) fn index_keys<'a>(
+        &'a self,
+        snapshot: Option<&'a Snapshot<'_>>,
+    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, SliceError>> + use<'a>, SliceError> {
+        let (_, from) = keys::records();
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let mode = IteratorMode::From(&from, Direction::Forward);
+        let table = self.slice()?;
+        let rows = match snapshot {
+            Some(snapshot) => snapshot.iterator_cf_opt(&table, options, mode),
+            None => self.db.iterator_cf_opt(&table, options, mode),
+        };
+        Ok(rows.map(|row| Ok(row?.0)))
+    }
+
+    /// Whether there is such a key.
+    pub(super) fn has(&self, key: &[u8]) -> Result<bool, SliceError> {
+        Ok(self.db.get_pinned_cf(&self.slice()?, key)?.is_some())
+    }
+
     /// The frames kept aside, in order.
     pub(super) fn frames(&self) -> Result<impl Iterator<Item = Result<Row, SliceError>>, SliceError> {
-        Ok(self.range(self.incoming()?, &[], keys::END.to_vec()))
+        Ok(self.range(&self.incoming()?, &[], keys::END.to_vec()))
     }
 
     /// The key under which the next frame is kept aside: frames come back in the order they came.
     pub(super) fn next_frame(&self) -> Result<[u8; 8], SliceError> {
-        let last = self.db.iterator_cf(self.incoming()?, IteratorMode::End).next().transpose()?;
+        let last = self.db.iterator_cf(&self.incoming()?, IteratorMode::End).next().transpose()?;
         let number = last.and_then(|(key, _)| key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)));
         Ok(number.map_or(0, |number| number + 1).to_be_bytes())
     }
 
-    fn range(
-        &self,
-        table: &ColumnFamily,
+    fn range<'a>(
+        &'a self,
+        table: &Table<'_>,
         from: &[u8],
         until: Vec<u8>,
-    ) -> impl Iterator<Item = Result<Row, SliceError>> {
+    ) -> impl Iterator<Item = Result<Row, SliceError>> + use<'a> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(until);
         let rows = self.db.iterator_cf_opt(table, options, IteratorMode::From(from, Direction::Forward));
@@ -110,17 +195,17 @@ impl Store {
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         for table in [self.slice()?, self.incoming()?] {
             // Flushed first, so that the log of writes goes too.
-            self.db.flush_cf(table)?;
-            self.db.compact_range_cf_opt(table, None::<&[u8]>, None::<&[u8]>, &options);
+            self.db.flush_cf(&table)?;
+            self.db.compact_range_cf_opt(&table, None::<&[u8]>, None::<&[u8]>, &options);
         }
         Ok(())
     }
 
     pub(super) fn size_on_disk(&self) -> u64 {
-        let size = |table| {
-            let files = self.db.property_int_value_cf(table, "rocksdb.total-sst-files-size").ok().flatten();
+        let size = |table: Table<'_>| {
+            let files = self.db.property_int_value_cf(&table, "rocksdb.total-sst-files-size").ok().flatten();
             let memory =
-                self.db.property_int_value_cf(table, "rocksdb.cur-size-all-mem-tables").ok().flatten();
+                self.db.property_int_value_cf(&table, "rocksdb.cur-size-all-mem-tables").ok().flatten();
             files.unwrap_or(0) + memory.unwrap_or(0)
         };
         self.slice().map_or(0, size) + self.incoming().map_or(0, size)

@@ -1,6 +1,9 @@
 //! A record as stored: the agreements that cover the citizen, and the projected record.
 
-use dancu_proto::{Record, Revision, hub::v1::GrantList};
+use dancu_proto::{
+    Delta, FieldSet, PersonalId, Record, Revision,
+    hub::v1::{Change, GrantList},
+};
 use prost::Message;
 
 use super::SliceError;
@@ -15,7 +18,7 @@ pub struct Mark {
 }
 
 /// A citizen as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) marks: Vec<Mark>,
     pub(super) record: Record,
@@ -30,6 +33,22 @@ struct Row {
 }
 
 impl Stored {
+    /// A citizen as a change tells them whole.
+    pub(super) fn whole(change: &Change) -> Result<(PersonalId, Stored), SliceError> {
+        let corrupt = || SliceError::Corrupt("what the hub sent");
+        let id = PersonalId::from_u64(change.personal_id).map_err(|_| corrupt())?;
+        let grants = change.grants.as_ref().filter(|_| !change.drop).ok_or_else(corrupt)?;
+        let delta = Delta { set: change.set.clone(), cleared: FieldSet::EMPTY };
+        let record = Record::default().apply(&delta).map_err(|_| corrupt())?;
+        Ok((id, Stored { marks: marks(grants), record }))
+    }
+
+    /// Whether both say the same of the citizen; since when a mark is readable does not count.
+    pub(super) fn is_like(&self, other: &Stored) -> bool {
+        let handles = |stored: &Stored| stored.marks.iter().map(|mark| mark.handle).collect::<Vec<_>>();
+        self.record == other.record && handles(self) == handles(other)
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let marks = self.marks.iter().flat_map(|mark| [u64::from(mark.handle), mark.pending.0]).collect();
         Row { marks, record: self.record.as_bytes().to_vec() }.encode_to_vec()

@@ -17,8 +17,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::contact::{Contact, Refusal};
-use crate::slice::{Phase, Slice, SliceError};
+use super::{
+    contact::{Contact, Refusal},
+    proof::RepairDesk,
+};
+use crate::slice::{Findings, Phase, Slice, SliceError};
 
 /// The version of the protocol that this node speaks.
 const PROTOCOL: u32 = 1;
@@ -52,6 +55,7 @@ enum Ended {
 pub async fn run(
     slice: Slice,
     contact: Contact,
+    mut desk: RepairDesk,
     connect: impl Fn() -> ConnectFuture,
     clock: impl Fn() -> OffsetDateTime,
     mut renewed: impl FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -64,7 +68,8 @@ pub async fn run(
             biased;
             () = cancel.cancelled() => Ended::Cancelled,
             () = renewed() => Ended::Broken("the node's certificate is renewed".into()),
-            ended = stream(&slice, &contact, &connect, &clock) => ended,
+            () = desk.restart.clone().notified_owned() => Ended::Broken("the slice is loaded anew".into()),
+            ended = stream(&slice, &contact, &mut desk, &connect, &clock) => ended,
         };
         let wait = match ended {
             Ended::Cancelled => {
@@ -116,7 +121,7 @@ pub async fn run(
 }
 
 /// Nodes that lost the hub together do not come back together.
-fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     let mut random = [0; 2];
     // Without randomness the wait is just not spread.
     let _ = aws_lc_rs::rand::fill(&mut random);
@@ -126,6 +131,7 @@ fn jittered(wait: Duration) -> Duration {
 async fn stream(
     slice: &Slice,
     contact: &Contact,
+    desk: &mut RepairDesk,
     connect: &impl Fn() -> ConnectFuture,
     clock: &impl Fn() -> OffsetDateTime,
 ) -> Ended {
@@ -149,9 +155,18 @@ async fn stream(
     tracing::info!(cursor = slice.state().cursor.0, "the line to the hub stands");
     let mut silence = FIRST_SILENCE;
     loop {
-        let frame = match next(&mut inbound, silence).await {
-            Ok(frame) => frame,
-            Err(ended) => return ended,
+        let frame = tokio::select! {
+            frame = next(&mut inbound, silence) => match frame {
+                Ok(frame) => frame,
+                Err(ended) => return ended,
+            },
+            Some(range) = desk.asked.recv() => {
+                let ask = SyncSliceRequest { body: Some(sync_slice_request::Body::Repair(range)) };
+                if outbound.send(ask).await.is_err() {
+                    return Ended::Broken("the hub closed the stream".into());
+                }
+                continue;
+            }
         };
         let mut head = None;
         if let Some(Body::Heartbeat(heartbeat)) = &frame.body {
@@ -161,8 +176,11 @@ async fn stream(
         }
         // A stream that opens with a refusal is not yet a line that stands.
         contact.heard(clock(), head);
-        if let Err(error) = apply(slice.clone(), frame).await {
-            return Ended::Slice(error);
+        match apply(slice.clone(), frame).await {
+            // A proof that no longer waits for them finds what is left the next time.
+            Ok(Some(findings)) => _ = desk.found.try_send(findings),
+            Ok(None) => {}
+            Err(error) => return Ended::Slice(error),
         }
         acknowledge(slice, &outbound);
     }
@@ -198,21 +216,28 @@ fn refused(status: &Status) -> Ended {
     }
 }
 
-async fn apply(slice: Slice, frame: SyncSliceResponse) -> Result<(), SliceError> {
-    let applied = tokio::task::spawn_blocking(move || match frame.body {
-        Some(Body::Policy(policy)) => slice.apply_policy(policy),
-        Some(Body::Delta(delta)) => slice.apply_delta(&delta),
-        Some(Body::Load(load)) => {
-            slice.apply_load(&load)?;
-            if let Phase::Loading { received, remaining } = slice.state().phase {
-                tracing::info!(received, remaining, "loading");
-            } else {
-                tracing::info!(citizens = slice.state().citizens, "the slice is loaded");
-            }
-            Ok(())
+/// Stores a frame; of a repair, what it found.
+async fn apply(slice: Slice, frame: SyncSliceResponse) -> Result<Option<Findings>, SliceError> {
+    let applied = tokio::task::spawn_blocking(move || {
+        if let Some(Body::Repair(repair)) = &frame.body {
+            return slice.apply_repair(repair).map(Some);
         }
-        Some(Body::Heartbeat(heartbeat)) => slice.apply_heartbeat(&heartbeat),
-        None => Ok(()),
+        match frame.body {
+            Some(Body::Policy(policy)) => slice.apply_policy(policy),
+            Some(Body::Delta(delta)) => slice.apply_delta(&delta),
+            Some(Body::Load(load)) => {
+                slice.apply_load(&load)?;
+                if let Phase::Loading { received, remaining } = slice.state().phase {
+                    tracing::info!(received, remaining, "loading");
+                } else {
+                    tracing::info!(citizens = slice.state().citizens, "the slice is loaded");
+                }
+                Ok(())
+            }
+            Some(Body::Heartbeat(heartbeat)) => slice.apply_heartbeat(&heartbeat),
+            Some(Body::Repair(_)) | None => Ok(()),
+        }
+        .map(|()| None)
     });
     applied.await.unwrap_or(Err(SliceError::Corrupt("a frame from the hub")))
 }

@@ -221,6 +221,9 @@ pub trait Snapshot {
     /// See above.
     fn alias(&self, number: PersonalId) -> Result<Option<CitizenKey>, StoreError>;
 
+    /// Numbers other than keys, after one and up to another, and whom they lead to.
+    fn aliases(&self, after: u64, up_to: u64) -> Rows<'_, (PersonalId, CitizenKey)>;
+
     /// The revisions that changed a citizen, after one, latest first.
     ///
     /// # Errors

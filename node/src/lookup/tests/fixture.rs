@@ -13,7 +13,7 @@ use dancu_proto::{
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Channel;
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     serve::{self, Listeners, ServingCertificate},
     slice::{Slice, SliceOptions},
     state::{About, Node},
-    sync::Contact,
+    sync::{Contact, Prover},
 };
 
 /// The time at the node.
@@ -125,7 +125,8 @@ pub(crate) fn node(slice: Slice, contact: Contact) -> Arc<Node> {
         agency: "ubnd-ha-giang".into(),
         certificate_expires: Box::new(|| None),
     };
-    Arc::new(Node { about, slice, contact, clock: Arc::new(|| NOW) })
+    let (prover, _) = Prover::new(slice.clone(), || Box::pin(async { Err("no hub".into()) }), || NOW);
+    Arc::new(Node { about, slice, contact, prover, clock: Arc::new(|| NOW) })
 }
 
 /// Why a test calls.
@@ -162,10 +163,10 @@ impl Served {
         let roster = Roster::load(&[entry], CallersFile::of(&config.agency_dir())).unwrap();
         let node = node(slice.clone(), contact(directory.path(), refusal));
         let certificate = ServingCertificate::open(&config, OffsetDateTime::now_utc()).unwrap();
-        let (routes, health) = serve::services(&node, &roster, uid).unwrap();
+        let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (routes, health) = serve::services(&node, &roster, uid, &TaskTracker::new(), &cancel).unwrap();
         let listeners = Listeners::bind(&config, &certificate).await.unwrap();
         let url = format!("https://{}", listeners.address().unwrap());
-        let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let serving = listeners.serve(routes, cancel.clone(), move || ready.send(()).unwrap());
         tasks.spawn(async move { serving.await.unwrap() });

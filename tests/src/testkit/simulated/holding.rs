@@ -88,6 +88,7 @@ impl Holding {
             Body::Policy(policy) => self.policy(policy).map(|()| 0),
             Body::Delta(delta) => self.delta(&delta),
             Body::Load(load) => self.load(&load),
+            Body::Repair(_) => bail!("a repair that was not asked for"),
             Body::Heartbeat(heartbeat) => {
                 self.heartbeat(&heartbeat);
                 Ok(0)

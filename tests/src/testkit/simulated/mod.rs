@@ -265,6 +265,7 @@ impl Shared {
             Body::Delta(_) => "delta",
             Body::Load(_) => "load",
             Body::Heartbeat(_) => "heartbeat",
+            Body::Repair(_) => "repair",
         };
         if matches!(body, Body::Heartbeat(_)) {
             self.traffic.heartbeats += 1;

@@ -65,6 +65,16 @@ impl Snapshot for RocksSnapshot<'_> {
         row.map(|row| keys::read_citizen(&row)).transpose()
     }
 
+    fn aliases(&self, after: u64, up_to: u64) -> Rows<'_, (PersonalId, CitizenKey)> {
+        let from = keys::citizen(CitizenKey(after + 1));
+        let rows = self.range(Table::Numbers, &from, keys::citizen(CitizenKey(up_to + 1)).to_vec());
+        Box::new(rows.map(|row| {
+            let (number, key) = row?;
+            let number = PersonalId::from_u64(keys::read_citizen(&number)?.0);
+            Ok((number.map_err(|_| StoreError::Corrupt("a number"))?, keys::read_citizen(&key)?))
+        }))
+    }
+
     fn history(&self, key: CitizenKey, after: Revision) -> Result<Vec<Revision>, StoreError> {
         let prefix = keys::citizen(key);
         let rows = self.range(Table::History, &keys::history(key, after.next()), keys::end_of(&prefix));

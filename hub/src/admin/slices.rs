@@ -1,0 +1,90 @@
+//! Operators and slices: what a node held, exactly, as of any revision.
+
+use dancu_proto::{
+    Digest, PersonalId, Reason, Revision,
+    hub::v1::{
+        GetHeldCitizenRequest, GetHeldCitizenResponse, GetSliceDigestRequest, GetSliceDigestResponse,
+        HeldUnder, PointInTime, point_in_time::Point,
+    },
+};
+use time::OffsetDateTime;
+use tonic::Status;
+
+use super::Admin;
+use crate::{
+    enrollment::NodeEntry,
+    projection::{Policy, SliceAt},
+    registry::{StoreError, View},
+};
+
+impl Admin {
+    pub(super) fn held(&self, request: &GetHeldCitizenRequest) -> Result<GetHeldCitizenResponse, Status> {
+        let entry = self.roll.get(&request.node)?;
+        let number: PersonalId = request
+            .personal_id
+            .parse()
+            .map_err(|error| Reason::InvalidRequest.field("personal_id", format!("{error}")))?;
+        let view = self.registry.view();
+        let (at, turn, policy) = self.policy_at(&view, &entry, request.at.as_ref())?;
+        let found = view.resolve(number)?;
+        let (key, citizen) =
+            found.ok_or_else(|| Reason::CitizenNotFound.status("no citizen has this number"))?;
+        let held = SliceAt::open_for_one(&view, &self.ledger, &policy, at).held(key, &citizen)?;
+        let under = |handle| policy.grants().iter().find(|grant| grant.handle == handle);
+        let agreements = held.iter().flat_map(|held| held.handles().collect::<Vec<_>>()).filter_map(under);
+        let agreements = agreements.map(|grant| HeldUnder {
+            agreement: grant.agreement.id.to_string(),
+            version: grant.agreement.version,
+            fields: grant.fields.iter().map(|field| field.name().to_owned()).collect(),
+        });
+        let record = held.as_ref().map(|held| held.record().decode()).transpose();
+        Ok(GetHeldCitizenResponse {
+            revision: at.0,
+            policy: turn.0,
+            day: self.ledger.day(at).to_string(),
+            citizen: record.map_err(|_| StoreError::Corrupt("a citizen's record"))?,
+            agreements: agreements.collect(),
+        })
+    }
+
+    pub(super) fn slice_digest(
+        &self,
+        request: &GetSliceDigestRequest,
+    ) -> Result<GetSliceDigestResponse, Status> {
+        let entry = self.roll.get(&request.node)?;
+        let view = self.registry.view();
+        let (at, turn, policy) = self.policy_at(&view, &entry, request.at.as_ref())?;
+        let slice = SliceAt::open(&view, &self.ledger, &policy, at)?;
+        let digest: Digest = slice.digest(0, PersonalId::MAX, u64::MAX)?;
+        Ok(GetSliceDigestResponse {
+            revision: at.0,
+            policy: turn.0,
+            citizens: digest.citizens,
+            digest: digest.to_bytes().to_vec(),
+        })
+    }
+
+    fn policy_at(
+        &self,
+        view: &View<'_>,
+        entry: &NodeEntry,
+        at: Option<&PointInTime>,
+    ) -> Result<(Revision, Revision, Policy), Status> {
+        self.ledger.catch_up(view)?;
+        let head = view.revision()?;
+        let at = match at.and_then(|at| at.point.as_ref()) {
+            None => head,
+            Some(Point::Revision(at)) if *at <= head.0 => Revision(*at),
+            Some(Point::Revision(_)) => {
+                return Err(Reason::InvalidRequest.field("at", format!("the latest revision is {head}")));
+            }
+            Some(Point::Time(time)) => {
+                let time = OffsetDateTime::from_unix_timestamp(time.seconds)
+                    .map_err(|_| Reason::InvalidRequest.field("at", "is not a time"))?;
+                view.revision_at(time)?
+            }
+        };
+        let policy = self.ledger.policy(&entry.name, &entry.agency, at);
+        Ok((at, self.ledger.last_turn(&entry.agency, at), policy))
+    }
+}

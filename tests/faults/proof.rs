@@ -1,0 +1,155 @@
+//! A slice that is damaged behind the node's back is found out, named, and repaired.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use dancu_proto::v1::Citizen;
+use dancu_tests::testkit::{Agreement, Hub, Node, eventually, people};
+use rocksdb::{DBWithThreadMode, IteratorMode, MultiThreaded, Options};
+use serde_json::Value;
+
+const CITIZENS: u32 = 6_000;
+
+async fn start() -> (Hub, Node, Vec<Citizen>) {
+    let hub = Hub::start().await;
+    let mut people = people(51, CITIZENS);
+    people.sort_by(|a, b| a.personal_id.cmp(&b.personal_id));
+    hub.import(&people).await;
+    let fields = ["full_name", "date_of_birth", "sex", "old_id_number", "permanent_residence"];
+    hub.apply(&Agreement {
+        id: "everyone".into(),
+        version: 1,
+        agency: "agency".into(),
+        purpose: "p".into(),
+        fields: fields.map(str::to_owned).into(),
+        provinces: Vec::new(),
+        communes: Vec::new(),
+        offline_limit: "1d".into(),
+    })
+    .await;
+    // Some people with another number and another place in the order of numbers.
+    for (count, citizen) in people.iter().step_by(900).enumerate() {
+        let number = format!("0{:02}199{:06}", [1, 48, 79][count % 3], 900_000 + count);
+        hub.change(&citizen.personal_id, &[&format!("personal_id={number}")]).await.unwrap();
+    }
+    let node = hub.enroll("node", "agency").await;
+    node.reaches(hub.head().await).await;
+    (hub, node, people)
+}
+
+async fn proof(node: &Node) -> Value {
+    serde_json::from_str(&node.cli(&["verify-slice", "--json"]).await.unwrap()).unwrap()
+}
+
+/// Opens the database of a node that is down, as someone with the disk in hand would.
+fn tamper(node: &Node, with: impl FnOnce(&DBWithThreadMode<MultiThreaded>)) {
+    let path = node.data().join("slice");
+    let options = Options::default();
+    let database =
+        DBWithThreadMode::<MultiThreaded>::open_cf(&options, path, ["default", "slice", "incoming"]);
+    with(&database.unwrap());
+}
+
+fn key(id: &str) -> Vec<u8> {
+    let number: u64 = id.parse().unwrap();
+    [&[1], &number.to_be_bytes()[3..]].concat()
+}
+
+fn names(list: &Value) -> BTreeSet<String> {
+    list.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_altered_on_the_disk_is_named_and_repaired() {
+    let (hub, mut node, people) = start().await;
+    let whole = proof(&node).await;
+    assert_eq!((&whole["citizens"], &whole["unrepaired"]), (&CITIZENS.into(), &0.into()));
+    for list in ["missing", "different", "foreign"] {
+        assert_eq!(whole[list].as_array().unwrap().len(), 0, "{list}");
+    }
+    let digest = hub.json(&["slice", "digest", "--node", "node"]).await;
+    assert_eq!(digest["digest"], whole["digest"], "the hub and the node fold the same");
+
+    let id = |at: usize| people[at].personal_id.clone();
+    let (gone, altered, foreign) = ([id(11), id(5_001)], id(2_501), "079199123456".to_owned());
+    node.stop();
+    tamper(&node, |database| {
+        let slice = database.cf_handle("slice").unwrap();
+        gone.iter().for_each(|id| database.delete_cf(&slice, key(id)).unwrap());
+        let mut record = database.get_cf(&slice, key(&altered)).unwrap().unwrap();
+        let last = record.len() - 1;
+        record[last] ^= 1;
+        database.put_cf(&slice, key(&altered), &record).unwrap();
+        database.put_cf(&slice, key(&foreign), &record).unwrap();
+        // The first entry of an index, which lies above the records.
+        let (entry, _) = database
+            .iterator_cf(&slice, IteratorMode::From(&[2], rocksdb::Direction::Forward))
+            .next()
+            .unwrap()
+            .unwrap();
+        database.delete_cf(&slice, entry).unwrap();
+    });
+    node.start().await;
+    node.reaches(hub.head().await).await;
+    let found = proof(&node).await;
+    assert_eq!(names(&found["missing"]), gone.clone().into());
+    assert_eq!(names(&found["different"]), [altered.clone()].into());
+    assert_eq!(names(&found["foreign"]), [foreign].into());
+    assert!(found["index_entries"].as_u64() >= Some(1), "{found}");
+    assert_eq!(found["unrepaired"], 0);
+    let again = proof(&node).await;
+    assert_eq!((&again["digest"], &again["index_entries"]), (&whole["digest"], &0.into()));
+    assert_eq!(names(&again["missing"]).len() + names(&again["different"]).len(), 0);
+    let status = node.status().await;
+    assert_eq!(status["citizens"], CITIZENS);
+    assert!(status["repaired"].as_u64() >= Some(5));
+    let answers = node.batch("p", &[gone.to_vec(), vec![altered]].concat()).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.citizen.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_killed_proves_its_slice_by_itself() {
+    let (hub, mut node, people) = start().await;
+    node.kill();
+    tamper(&node, |database| {
+        let slice = database.cf_handle("slice").unwrap();
+        people[100..1_100].iter().for_each(|one| database.delete_cf(&slice, key(&one.personal_id)).unwrap());
+    });
+    node.start().await;
+    node.reaches(hub.head().await).await;
+    let repaired = || async { node.status().await["repaired"].as_u64() >= Some(990) };
+    eventually("the proof after an unclean start", repaired).await;
+    assert_eq!(node.status().await["citizens"], CITIZENS);
+    assert_eq!(proof(&node).await["missing"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_be_read_is_thrown_away_and_the_slice_loaded_anew() {
+    let (hub, mut node, _) = start().await;
+    // So that the records are in files, and not in the log of writes alone.
+    node.stop();
+    tamper(&node, |database| {
+        let slice = database.cf_handle("slice").unwrap();
+        database.flush_cf(&slice).unwrap();
+        database.compact_range_cf(&slice, None::<&[u8]>, None::<&[u8]>);
+    });
+    let file = largest(&node.data().join("slice"));
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte = !*byte);
+    fs::write(&file, bytes).unwrap();
+    node.start().await;
+    node.reaches(hub.head().await).await;
+    assert_eq!(proof(&node).await["reloading"], true);
+    let whole = || async {
+        let out = node.cli(&["verify-slice", "--json"]).await.unwrap_or_default();
+        let proof: Value = serde_json::from_str(&out).unwrap_or_default();
+        proof["reloading"] == false && proof["citizens"] == CITIZENS
+    };
+    eventually("the slice to be whole again", whole).await;
+}
+
+fn largest(dir: &Path) -> std::path::PathBuf {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let tables = files.filter(|path| path.extension().is_some_and(|kind| kind == "sst"));
+    tables.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
+}
