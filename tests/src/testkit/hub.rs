@@ -208,6 +208,24 @@ impl Hub {
     pub async fn line(&self) -> Line {
         Line::to(self.port).await
     }
+
+    /// A line with nothing in between, for nodes by the thousand.
+    #[must_use]
+    pub fn straight_line(&self) -> Line {
+        Line::straight(self.port)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
 }
 
 fn command(dir: &TempDir, port: u16, settings: &[(&str, &str)], args: &[&str]) -> Command {

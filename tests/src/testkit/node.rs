@@ -146,6 +146,12 @@ impl Node {
         self.dir.path().join("data")
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Memory in use, KiB.
     #[must_use]
     pub fn memory(&self) -> u64 {
