@@ -17,16 +17,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// Values of numbers that follow each other look like any others: a row of them would compress as
+/// no real ones do. A factor and its inverse modulo all numbers of eight digits.
+const SPREAD: (u64, u64) = (61_803_399, 82_636_599);
+const VALUES: u64 = 100_000_000;
+
 /// A value that no change had before: a mobile number.
 #[must_use]
 pub fn value_of(number: u64) -> String {
-    format!("09{number:08}")
+    format!("09{:08}", number * SPREAD.0 % VALUES)
 }
 
 /// The number in a value.
 #[must_use]
 pub fn number_in(value: &str) -> Option<u64> {
-    value.strip_prefix("09")?.parse().ok()
+    let digits: u64 = value.strip_prefix("09")?.parse().ok()?;
+    Some(digits * SPREAD.1 % VALUES)
 }
 
 /// A number for a value that is new.
@@ -83,23 +89,8 @@ where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     sightings.take();
-    let mut tasks = JoinSet::new();
-    let mut sent: HashMap<u64, Instant> = HashMap::with_capacity(changes);
     let started = Instant::now();
-    for turn in 0..changes {
-        let due = started + Duration::from_secs_f64(turn as f64 / f64::from(rate));
-        tokio::time::sleep_until(due.into()).await;
-        let number = next();
-        let change = write(turn, value_of(number));
-        sent.insert(number, Instant::now());
-        tasks.spawn(change);
-        while let Some(done) = tasks.try_join_next() {
-            done??;
-        }
-    }
-    while let Some(done) = tasks.join_next().await {
-        done??;
-    }
+    let sent = pace(rate, changes, write).await?;
     let (mut seen, mut moved) = (0, Instant::now());
     while seen < changes && moved.elapsed() < patience(seen) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -118,7 +109,81 @@ where
     Ok(Window { changes, elapsed: last - started, overtaken: changes - latencies.len(), latencies })
 }
 
+/// Hands in changes at an even pace; when each was.
+///
+/// # Errors
+/// If a change fails.
+pub async fn pace<F>(
+    rate: u32,
+    changes: usize,
+    write: impl Fn(usize, String) -> F,
+) -> anyhow::Result<HashMap<u64, Instant>>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let mut sent: HashMap<u64, Instant> = HashMap::with_capacity(changes);
+    let started = Instant::now();
+    for turn in 0..changes {
+        let due = started + Duration::from_secs_f64(turn as f64 / f64::from(rate));
+        tokio::time::sleep_until(due.into()).await;
+        let number = next();
+        let change = write(turn, value_of(number));
+        sent.insert(number, Instant::now());
+        tasks.spawn(change);
+        while let Some(done) = tasks.try_join_next() {
+            done??;
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(sent)
+}
+
+/// Makes changes as fast as they are taken, so many under way at a time.
+///
+/// # Errors
+/// If a change fails.
+pub async fn rush<F>(
+    changes: usize,
+    at_once: usize,
+    write: impl Fn(usize, String) -> F,
+    mut progress: impl FnMut(),
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for turn in 0..changes {
+        if tasks.len() >= at_once
+            && let Some(done) = tasks.join_next().await
+        {
+            done??;
+        }
+        tasks.spawn(write(turn, value_of(next())));
+        progress();
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
 /// What was overtaken is never seen, so that once something was, a short silence is enough.
 fn patience(seen: usize) -> Duration {
     if seen == 0 { PATIENCE } else { PATIENCE / 10 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_leads_back_to_its_number() {
+        for number in [1, 2, 3, 12_345_678, VALUES - 1] {
+            assert_eq!(number_in(&value_of(number)), Some(number));
+        }
+        assert_ne!(value_of(1)[..6], value_of(2)[..6]);
+    }
 }

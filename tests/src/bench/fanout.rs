@@ -59,7 +59,7 @@ fn connected(count: usize) -> String {
 }
 
 async fn hub(bench: &mut Bench, outcome: &mut Outcome, stages: &[usize], most: usize) -> anyhow::Result<()> {
-    let (window, repeats) = (bench.window(), bench.repeats());
+    let (window, repeats, quick) = (bench.window(), bench.repeats(), bench.quick);
     let fleet = bench.fleet().await?;
     for &count in stages {
         fleet.connect(count).await?;
@@ -67,7 +67,7 @@ async fn hub(bench: &mut Bench, outcome: &mut Outcome, stages: &[usize], most: u
         let cpu = || super::cpu::of_process(server);
         let everyone = (connected(count), fleet.seen_once());
         let mut all = vec![everyone];
-        if count == most {
+        if count == most && !quick {
             all.push((format!("{count} connected, all changes at one"), fleet.seen_by_one()));
         }
         for (setting, people) in all {
@@ -91,7 +91,7 @@ async fn postgres(bench: &Bench, outcome: &mut Outcome) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let sightings = Sightings::default();
     let mut subscribers = Vec::new();
-    for count in [1, 16, 64] {
+    for &count in bench.scale(&[1, 16, 64][..], &[1, 64]) {
         while subscribers.len() < count {
             let (name, commune) =
                 (format!("office_{}", subscribers.len()), &communes[subscribers.len()].code);
@@ -121,10 +121,9 @@ async fn postgres(bench: &Bench, outcome: &mut Outcome) -> anyhow::Result<()> {
 /// If PostgreSQL fails.
 pub fn filled(citizens: u32) -> anyhow::Result<Cluster> {
     let cluster = Cluster::start()?;
-    let fields = rows::all_fields();
-    cluster.sql(&rows::table(&fields))?;
-    rows::copy(&cluster, &fields, Population::new(SEED, citizens).iter(), || {})?;
-    cluster.sql(&rows::indexes(true))?;
+    cluster.sql(&rows::table())?;
+    rows::copy(&cluster, Population::new(SEED, citizens).iter(), || {})?;
+    cluster.sql(rows::INDEXES)?;
     subscriber::prepare(&cluster)?;
     Ok(cluster)
 }
@@ -164,7 +163,7 @@ where
     (costs.changes, costs.seen) = (warm.changes, warm.latencies.len() as u64);
     for _ in 0..repeats {
         let at = (cpu(), std::time::Instant::now());
-        tokio::time::sleep(window / 2).await;
+        tokio::time::sleep(window).await;
         let idle = (cpu() - at.0).as_secs_f64() / at.1.elapsed().as_secs_f64();
         let at = (cpu(), std::time::Instant::now());
         let done = drive::window(sightings, RATE, changes, &write).await?;

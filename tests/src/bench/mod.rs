@@ -3,7 +3,7 @@
 //! fair.
 //!
 //! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`]: what is measured.
-//! - [`fleet`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
+//! - [`fleet`], [`slice`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
 //!   seen; [`cpu`]: what they cost.
 //! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
 
@@ -33,6 +33,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use fleet::Fleet;
 use machine::Machine;
 use outcome::Outcome;
+use slice::Pair;
 
 #[derive(Debug, Parser)]
 #[command(name = "dancu-bench", version, about = "Dancu measured beside PostgreSQL's logical replication")]
@@ -77,6 +78,8 @@ pub struct Bench {
     pub quick: bool,
     /// Hub and nodes, once a measure has needed them.
     fleet: Option<Fleet>,
+    /// A large slice, and a subscriber with the same, once a measure has needed them.
+    pair: Option<Pair>,
 }
 
 impl Bench {
@@ -97,6 +100,18 @@ impl Bench {
         Ok(self.fleet.insert(fleet))
     }
 
+    /// A hub and a publisher that are about to give away a large slice; filled at first need.
+    ///
+    /// # Errors
+    /// If either cannot be filled.
+    pub async fn pair(&mut self) -> anyhow::Result<&mut Pair> {
+        let pair = match self.pair.take() {
+            Some(pair) => pair,
+            None => Pair::start(self.scale(1_000_000, 100_000)).await?,
+        };
+        Ok(self.pair.insert(pair))
+    }
+
     /// How many people the measures of a stream of changes have.
     #[must_use]
     pub fn citizens(&self) -> u32 {
@@ -106,7 +121,7 @@ impl Bench {
     /// Seconds a window of changes lasts.
     #[must_use]
     pub fn window(&self) -> Duration {
-        Duration::from_secs(self.scale(8, 4))
+        Duration::from_secs(self.scale(8, 2))
     }
 
     /// How often a window is repeated.
@@ -157,18 +172,21 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let machine = Machine::describe()?;
     println!("{machine}");
     let chosen = if cli.measures.is_empty() { Measure::value_variants() } else { &cli.measures };
-    let mut bench = Bench { quick: cli.quick, fleet: None };
+    let mut bench = Bench { quick: cli.quick, fleet: None, pair: None };
     for measure in chosen {
-        // Only the measures of streams go on with the fleet of the one before.
+        // Some go on with what the one before has set up.
         if !matches!(measure, Measure::Fanout | Measure::Latency) {
             bench.fleet = None;
+        }
+        if !matches!(measure, Measure::Bootstrap | Measure::Catchup) {
+            bench.pair = None;
         }
         let outcome: Outcome = match measure {
             Measure::Fanout => fanout::run(&mut bench).await,
             Measure::Latency => latency::run(&mut bench).await,
             Measure::Wire => wire::run(&bench).await,
-            Measure::Bootstrap => bootstrap::run(&bench).await,
-            Measure::Catchup => catchup::run(&bench).await,
+            Measure::Bootstrap => bootstrap::run(&mut bench).await,
+            Measure::Catchup => catchup::run(&mut bench).await,
             Measure::Import => import::run(&bench).await,
         }
         .with_context(|| measure.name())?;

@@ -1,6 +1,6 @@
 //! The table that a person reads.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_BORDERS_ONLY};
 use console::style;
 
 use super::outcome::{Outcome, System};
@@ -9,7 +9,7 @@ use super::outcome::{Outcome, System};
 pub fn print(outcome: &Outcome) {
     println!("\n{} — {}", style(outcome.measure).bold().cyan(), outcome.title);
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     let header = ["", "", "Dancu", "PostgreSQL", "Dancu : PostgreSQL"];
     table.set_header(header.map(|name| style(name).bold().to_string()));
     let mut rows: Vec<(&str, &str, &str)> = Vec::new();
@@ -19,6 +19,12 @@ pub fn print(outcome: &Outcome) {
             rows.push(row);
         }
     }
+    // What belongs together stands together: by what is counted, then by how many.
+    let names: Vec<&str> = rows.iter().map(|(name, ..)| *name).collect();
+    rows.sort_by_key(|(name, setting, _)| {
+        let how_many = setting.split(' ').next().and_then(|word| word.replace(',', "").parse::<u64>().ok());
+        (names.iter().position(|other| other == name), how_many)
+    });
     for (name, setting, unit) in rows {
         let of = |system| outcome.value(system, name, setting);
         let shown =

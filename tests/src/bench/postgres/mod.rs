@@ -166,6 +166,47 @@ impl Cluster {
         cpu::of_children_named(self.postmaster, "walsender")
     }
 
+    /// Looks citizens up by number, one after the other: how long each took, in µs.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn look_ups(&self, numbers: &[String]) -> anyhow::Result<Vec<f64>> {
+        let list = numbers.join("),(");
+        let table = format!(
+            "CREATE TABLE asked (at serial PRIMARY KEY, personal_id bigint NOT NULL);\
+             INSERT INTO asked (personal_id) VALUES ({list}); ANALYZE asked"
+        );
+        let dir = tempfile::tempdir()?;
+        let (file, script) = (dir.path().join("asked.sql"), dir.path().join("look-up.sql"));
+        fs::write(&file, table)?;
+        done({
+            let mut psql = self.psql()?;
+            psql.arg("-f").arg(&file);
+            psql
+        })?;
+        let count = numbers.len();
+        fs::write(
+            &script,
+            format!(
+                "\\set at random(1, {count})\n\
+                 SELECT c.* FROM asked a JOIN citizens c USING (personal_id) WHERE a.at = :at;\n"
+            ),
+        )?;
+        let mut bench = Command::new(program("pgbench")?);
+        bench.args(["-n", "-M", "prepared", "-c", "1", "-t", &count.to_string(), "-f"]).arg(&script);
+        bench.arg("--log").arg("--log-prefix").arg(dir.path().join("times")).arg(self.local());
+        done(bench)?;
+        let mut times = Vec::with_capacity(count);
+        for entry in fs::read_dir(dir.path())? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("times")) {
+                let text = fs::read_to_string(path)?;
+                times.extend(text.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<f64>().ok()));
+            }
+        }
+        Ok(times)
+    }
+
     /// Its size on disk, without the log of changes: bytes.
     ///
     /// # Errors
@@ -212,7 +253,7 @@ fn settings_for(port: u16, dir: &Path) -> String {
          fsync = on\nsynchronous_commit = on\n\
          shared_buffers = {shared}MB\neffective_cache_size = {}MB\nmaintenance_work_mem = 512MB\n\
          max_wal_size = 8GB\ncheckpoint_timeout = 15min\nwal_buffers = 16MB\nrandom_page_cost = 1.1\n\
-         max_logical_replication_workers = 8\n",
+         max_logical_replication_workers = 8\nwal_retrieve_retry_interval = 100ms\n",
         dir.display(),
         kib / 2 / 1024,
     )

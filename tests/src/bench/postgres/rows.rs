@@ -16,36 +16,35 @@ use dancu_proto::{
 
 use super::Cluster;
 
-/// The columns that are not fields: the commune that row filters go by, and the name as it is
-/// searched.
-const MORE: [&str; 2] = ["commune", "name_folded"];
-
-/// Statements that make the table of citizens, with the fields given (and the number).
+/// The statement that makes the table of a registry: all fields, and what filters and look-ups need.
 #[must_use]
-pub fn table(fields: &[Field]) -> String {
+pub fn table() -> String {
+    let columns = definitions(Field::ALL);
+    format!("CREATE TABLE citizens ({columns}, commune text NOT NULL, name_folded text)")
+}
+
+/// The statement that makes the table of a subscriber who is given some fields.
+#[must_use]
+pub fn table_of(fields: &[Field]) -> String {
+    format!("CREATE TABLE citizens ({}, PRIMARY KEY (personal_id))", definitions(fields))
+}
+
+fn definitions(fields: &[Field]) -> String {
     let column = |field: &Field| format!("{} {}", field.spec().name, kind(*field));
-    let columns: Vec<String> = fields.iter().map(column).collect();
-    format!("CREATE TABLE citizens ({}, commune text NOT NULL, name_folded text)", columns.join(", "))
+    fields.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
-/// Statements that make the indexes that hub and node have too: by number, by old number, by name
-/// and date of birth; with `by_commune`, by commune.
-#[must_use]
-pub fn indexes(by_commune: bool) -> String {
-    let commune = if by_commune { "CREATE INDEX ON citizens (commune);" } else { "" };
-    format!(
-        "ALTER TABLE citizens ADD PRIMARY KEY (personal_id);\
-         CREATE INDEX ON citizens (old_id_number) WHERE old_id_number IS NOT NULL;\
-         CREATE INDEX ON citizens (name_folded, date_of_birth);\
-         CREATE INDEX ON citizens (date_of_birth); {commune}"
-    )
-}
+/// The indexes of a registry: by number, old number, commune, date of birth, and name with date of
+/// birth.
+pub const INDEXES: &str = "ALTER TABLE citizens ADD PRIMARY KEY (personal_id);\
+     CREATE INDEX ON citizens (old_id_number) WHERE old_id_number IS NOT NULL;\
+     CREATE INDEX ON citizens (commune); CREATE INDEX ON citizens (date_of_birth);\
+     CREATE INDEX ON citizens (name_folded, date_of_birth)";
 
-/// Every field of the catalogue.
-#[must_use]
-pub fn all_fields() -> Vec<Field> {
-    Field::ALL.to_vec()
-}
+/// The indexes of a subscriber, beside the number's: what a node can be asked by. How a name is
+/// searched is a subscriber's own to make; lower case is less work than what a node does.
+pub const SUBSCRIBER_INDEXES: &str = "CREATE INDEX ON citizens (old_id_number) \
+     WHERE old_id_number IS NOT NULL; CREATE INDEX ON citizens (lower(full_name), date_of_birth)";
 
 /// The fields of these names, and the number.
 #[must_use]
@@ -54,11 +53,10 @@ pub fn fields_of(names: &[&str]) -> Vec<Field> {
     Field::ALL.iter().copied().filter(given).collect()
 }
 
-/// The columns of some fields, as a publication lists them: with what its filter needs.
+/// The columns of some fields, as a publication lists them.
 #[must_use]
 pub fn columns(fields: &[Field]) -> String {
-    let names = fields.iter().map(|field| field.spec().name).chain(MORE);
-    names.collect::<Vec<_>>().join(", ")
+    fields.iter().map(|field| field.spec().name).collect::<Vec<_>>().join(", ")
 }
 
 fn kind(field: Field) -> &'static str {
@@ -72,22 +70,20 @@ fn kind(field: Field) -> &'static str {
     }
 }
 
-/// Fills the table.
+/// Fills the table of a registry.
 ///
 /// # Errors
 /// If a row is refused.
 pub fn copy(
     cluster: &Cluster,
-    fields: &[Field],
     citizens: impl Iterator<Item = Citizen>,
     mut progress: impl FnMut(),
 ) -> anyhow::Result<()> {
-    let statement = format!("COPY citizens ({}) FROM STDIN", columns(fields));
     let mut psql = cluster.psql()?;
-    let mut child = psql.args(["-c", &statement]).stdin(Stdio::piped()).spawn()?;
+    let mut child = psql.args(["-c", COPY]).stdin(Stdio::piped()).spawn()?;
     let mut out = BufWriter::with_capacity(1 << 20, child.stdin.take().context("a pipe")?);
     for citizen in citizens {
-        out.write_all(line(fields, &citizen)?.as_bytes())?;
+        out.write_all(line(&citizen)?.as_bytes())?;
         progress();
     }
     out.flush()?;
@@ -96,14 +92,27 @@ pub fn copy(
     Ok(())
 }
 
+/// Fills the table of a registry from a file of such lines.
+///
+/// # Errors
+/// If a row is refused.
+pub fn copy_file(cluster: &Cluster, file: std::fs::File) -> anyhow::Result<()> {
+    let status = cluster.psql()?.args(["-c", COPY]).stdin(file).status()?;
+    ensure!(status.success(), "the rows could not be copied");
+    Ok(())
+}
+
+/// The lines have the table's columns in its order.
+const COPY: &str = "COPY citizens FROM STDIN";
+
 /// A citizen as a line of COPY's text format.
 ///
 /// # Errors
 /// If the citizen cannot be told as JSON.
-pub fn line(fields: &[Field], citizen: &Citizen) -> anyhow::Result<String> {
+pub fn line(citizen: &Citizen) -> anyhow::Result<String> {
     let json = serde_json::to_value(citizen)?;
     let mut line = String::with_capacity(2048);
-    for field in fields {
+    for field in Field::ALL {
         let text = match (field.spec().format, json.get(field.spec().name)) {
             (_, None) => None,
             // A name and a date are text there too, but not always one text.
@@ -151,10 +160,9 @@ mod tests {
 
     #[test]
     fn every_citizen_is_a_row_of_all_columns() {
-        let fields = all_fields();
         for citizen in Population::new(1, 300).iter() {
-            let line = line(&fields, &citizen).unwrap();
-            assert_eq!(line.matches('\t').count(), fields.len() + MORE.len() - 1);
+            let line = line(&citizen).unwrap();
+            assert_eq!(line.matches('\t').count(), Field::ALL.len() + 1);
             assert_eq!(line.matches('\n').count(), 1);
         }
     }

@@ -9,12 +9,15 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{super::drive::Sightings, Cluster, program, rows};
+use super::{
+    super::drive::{Sightings, number_in},
+    Cluster, program, rows,
+};
 use crate::bench::people::OFFICE_FIELDS;
 
-/// A mobile number as `pgoutput` has it in a tuple: a text of ten bytes that begins with 09.
-const MARK: &[u8] = b"t\0\0\0\x0a09";
-const DIGITS: usize = 8;
+/// How `pgoutput` begins a text of ten bytes in a tuple; a mobile number is one that begins with 09.
+const MARK: &[u8] = b"t\0\0\0\x0a";
+const LENGTH: usize = 10;
 
 /// A subscriber; it ends when dropped.
 pub struct Subscriber {
@@ -47,10 +50,9 @@ impl Subscriber {
         sightings: Sightings,
     ) -> anyhow::Result<Subscriber> {
         // The searched name is no field: a subscriber makes its own.
-        let columns: Vec<&str> = rows::fields_of(&OFFICE_FIELDS).iter().map(|f| f.spec().name).collect();
+        let columns = rows::columns(&rows::fields_of(&OFFICE_FIELDS));
         cluster.sql(&format!(
-            "CREATE PUBLICATION {name} FOR TABLE citizens ({}, commune) WHERE (commune = '{commune}')",
-            columns.join(", ")
+            "CREATE PUBLICATION {name} FOR TABLE citizens ({columns}, commune) WHERE (commune = '{commune}')"
         ))?;
         cluster.sql(&format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')"))?;
         let mut command = Command::new(program("pg_recvlogical")?);
@@ -73,12 +75,11 @@ async fn read(mut output: impl AsyncRead + Unpin, sightings: Sightings) {
 
 /// Finds the numbers in a stream; how much of it need not be looked at again.
 fn look(bytes: &[u8], mut found: impl FnMut(u64)) -> usize {
-    let whole = MARK.len() + DIGITS;
+    let whole = MARK.len() + LENGTH;
     let mut at = 0;
     while at + whole <= bytes.len() {
-        let digits =
-            bytes[at..].strip_prefix(MARK).and_then(|rest| std::str::from_utf8(&rest[..DIGITS]).ok());
-        match digits.and_then(|digits| digits.parse().ok()) {
+        let text = bytes[at..].strip_prefix(MARK).and_then(|rest| std::str::from_utf8(&rest[..LENGTH]).ok());
+        match text.and_then(number_in) {
             Some(number) => {
                 found(number);
                 at += whole;
@@ -91,11 +92,13 @@ fn look(bytes: &[u8], mut found: impl FnMut(u64)) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::look;
+    use super::*;
+    use crate::bench::drive::value_of;
 
     #[test]
     fn numbers_are_found_across_reads() {
-        let stream = b"U..N..t\0\0\0\x0a0900000012\nt\0\0\0\x0a0900000013";
+        let stream = format!("U..N..t\0\0\0\x0a{}\nt\0\0\0\x0a{}", value_of(12), value_of(13));
+        let stream = stream.as_bytes();
         let mut numbers = Vec::new();
         let used = look(&stream[..30], |number| numbers.push(number));
         look(&stream[used..], |number| numbers.push(number));
