@@ -29,6 +29,8 @@ use crate::{
 /// The hub as it is in service: heartbeats as by default, not as often as tests want them.
 pub const AS_IN_SERVICE: &[(&str, &str)] = &[("DANCU_HUB__SYNC__HEARTBEAT", "10s")];
 
+/// What offices look people up for.
+pub const PURPOSE: &str = "1.010041";
 /// Calls to the hub that are under way together while nodes are made.
 const AT_ONCE: usize = 16;
 /// Nodes that connect together.
@@ -60,12 +62,6 @@ impl Fleet {
         let communes = communes(&population);
         bar.finish_and_clear();
         Ok(Fleet { hub, sightings: Sightings::default(), communes, nodes: Vec::new() })
-    }
-
-    /// The communes in the order that nodes are given them.
-    #[must_use]
-    pub fn communes(&self) -> &[Commune] {
-        &self.communes
     }
 
     /// Connects so many nodes, all of them settled.
@@ -137,6 +133,13 @@ impl Fleet {
         self.communes[doubled].people.clone()
     }
 
+    /// A commune whose people no change of [`Fleet::seen_once`] touches, if there is one left.
+    #[must_use]
+    pub fn spare(&self) -> Option<&Commune> {
+        let (nodes, communes) = (self.nodes.len(), self.communes.len());
+        if nodes > communes { self.communes.first() } else { self.communes.get(nodes) }
+    }
+
     /// Changes that came to all nodes so far.
     #[must_use]
     pub fn changes_received(&self) -> u64 {
@@ -176,20 +179,26 @@ async fn office(
     commune: String,
 ) -> anyhow::Result<Simulated> {
     let name = format!("office-{number:04}");
-    let agreement = Agreement {
-        id: name.clone(),
-        version: 1,
-        agency: name.clone(),
-        purpose: "1.010041".into(),
-        fields: OFFICE_FIELDS.map(str::to_owned).to_vec(),
-        provinces: Vec::new(),
-        communes: vec![commune],
-        offline_limit: "30d".into(),
-    };
-    admin.apply_agreement(ApplyAgreementRequest { document: agreement.document() }).await?;
+    let document = agreement(&name, &commune).document();
+    admin.apply_agreement(ApplyAgreementRequest { document }).await?;
     let request = AddNodeRequest { name: name.clone(), agency: name, ..AddNodeRequest::default() };
     let token = admin.add_node(request).await?.into_inner().token;
     Simulated::join(&token, line).await
+}
+
+/// The agreement of a commune's office, which is an agency of that name.
+#[must_use]
+pub fn agreement(office: &str, commune: &str) -> Agreement {
+    Agreement {
+        id: office.into(),
+        version: 1,
+        agency: office.into(),
+        purpose: PURPOSE.into(),
+        fields: OFFICE_FIELDS.map(str::to_owned).to_vec(),
+        provinces: Vec::new(),
+        communes: vec![commune.to_owned()],
+        offline_limit: "30d".into(),
+    }
 }
 
 fn mobile_number_in(set: &[u8]) -> Option<u64> {

@@ -3,25 +3,38 @@
 //! Fairness. Changes are handed in at an even 500 a second whether or not those before are done, so
 //! that a system that cannot keep up is seen to fall behind (no coordinated omission). The clock
 //! starts before the commit. With the hub it stops when a simulated node has applied the change in
-//! memory; with PostgreSQL when `pg_recvlogical` has written it out, which applies nothing. All of it
+//! memory, and at one real node, among the others, when a caller that asks again and again reads the
+//! new value there; with PostgreSQL when `pg_recvlogical` has written it out, which applies nothing. All of it
 //! runs on one machine, the readers too, and they take CPU from the servers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use dancu_proto::{
+    node::v1::{GetCitizenRequest, citizen_service_client::CitizenServiceClient},
+    v1::AccessContext,
+};
+use tonic::transport::Channel;
 
 use super::{
     Bench,
     drive::{self, Sightings, Window},
-    fanout, fleet,
-    fleet::dealt,
+    fanout,
+    fleet::{self, Fleet, dealt},
     outcome::{Outcome, System, quantile},
     people::{self, SEED},
     postgres::{session::Sessions, subscriber::Subscriber},
-    progress, spinner,
+    progress, slice, spinner,
 };
 use crate::population::Population;
 
 /// Changes a second.
 const RATE: u32 = 500;
+/// Changes a second that are waited for at a real node.
+const PROBES: f64 = 10.0;
 /// PostgreSQL's subscribers.
 const SUBSCRIBERS: usize = 64;
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)];
@@ -40,7 +53,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Outcome> {
     fleet.connect(most).await?;
     let admin = fleet.hub.admin().await;
     let write = fleet::change(&admin, &Arc::new(fleet.seen_once()));
-    windows(&mut outcome, System::Dancu, &setting, window, repeats, &fleet.sightings, write).await?;
+    windows(&mut outcome, System::Dancu, &setting, window, repeats, &fleet.sightings, &write).await?;
+    real_node(&mut outcome, fleet, &format!("{setting}, a real node"), window, write).await?;
     anyhow::ensure!(fleet.faults().is_empty(), "{:?}", fleet.faults());
 
     let bar = spinner("a cluster with the same citizens");
@@ -64,6 +78,67 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Outcome> {
         outcome.goal(format!("{name} with {most} connected, ms"), value, limit);
     }
     Ok(outcome)
+}
+
+/// At a real node of one commune, while changes of all others go on at their pace.
+async fn real_node<F>(
+    outcome: &mut Outcome,
+    fleet: &Fleet,
+    setting: &str,
+    window: Duration,
+    write: impl Fn(usize, String) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let commune = fleet.spare().context("a commune")?;
+    fleet.hub.apply(&fleet::agreement("real", &commune.code)).await;
+    let node = fleet.hub.enroll("real", "real").await;
+    slice::serves(&node, fleet.hub.head().await).await?;
+    let (admin, people) = (fleet.hub.admin().await, Arc::new(commune.people.clone()));
+    let change = fleet::change(&admin, &people);
+    let mut reader = node.client().await?;
+    let mut times = Vec::new();
+    let bar = spinner("a real node");
+    let load = drive::pace(RATE, (window.as_secs_f64() * f64::from(RATE)) as usize, write);
+    let probe = async {
+        for turn in 0..(window.as_secs_f64() * PROBES) as usize {
+            let value = drive::value_of(drive::next());
+            let started = Instant::now();
+            let changed = tokio::spawn(change(turn, value.clone()));
+            while mobile_number(&mut reader, &people[turn % people.len()]).await? != value {
+                ensure!(
+                    started.elapsed() < Duration::from_secs(30),
+                    "a change does not come to the real node"
+                );
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+            changed.await??;
+            tokio::time::sleep(Duration::from_secs_f64(1.0 / PROBES)).await;
+        }
+        anyhow::Ok(())
+    };
+    let (load, probe) = tokio::join!(load, probe);
+    load?;
+    probe?;
+    bar.finish_and_clear();
+    for (name, share) in QUANTILES {
+        outcome.add(System::Dancu, name, setting, "ms", quantile(&times, share).into_iter().collect());
+    }
+    Ok(())
+}
+
+async fn mobile_number(reader: &mut CitizenServiceClient<Channel>, person: &str) -> anyhow::Result<String> {
+    let context = AccessContext {
+        purpose: fleet::PURPOSE.into(),
+        case_number: "B-1".into(),
+        officer: "benchmark".into(),
+    };
+    let request =
+        GetCitizenRequest { context: Some(context), personal_id: person.to_owned(), fields: Vec::new() };
+    let citizen = reader.get_citizen(request).await?.into_inner().citizen;
+    Ok(citizen.unwrap_or_default().mobile_number)
 }
 
 async fn windows<F>(

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{machine::Machine, plot};
 
 /// One of the two that are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum System {
     /// Hub and nodes.
@@ -90,6 +90,26 @@ impl Outcome {
         let found =
             |figure: &&Figure| figure.system == system && figure.name == name && figure.setting == setting;
         self.figures.iter().find(found).map(|figure| figure.median)
+    }
+
+    /// The figures in an order for readers: by what is counted, then by how many, then by system.
+    #[must_use]
+    pub fn arranged(&self) -> Vec<&Figure> {
+        let mut names: Vec<&str> = Vec::new();
+        for figure in &self.figures {
+            if !names.contains(&figure.name) {
+                names.push(figure.name);
+            }
+        }
+        let how_many = |figure: &Figure| {
+            figure.setting.split(' ').next().and_then(|word| word.replace(',', "").parse::<u64>().ok())
+        };
+        let place = |figure: &Figure| names.iter().position(|name| *name == figure.name);
+        let mut figures: Vec<&Figure> = self.figures.iter().collect();
+        figures.sort_by(|a, b| {
+            (place(a), how_many(a), &a.setting, a.system).cmp(&(place(b), how_many(b), &b.setting, b.system))
+        });
+        figures
     }
 
     /// Adds a goal, if what it is about was measured.

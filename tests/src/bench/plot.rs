@@ -18,13 +18,14 @@ const ROW: f64 = 22.0;
 pub fn svg(outcome: &Outcome, machine: &Machine, quick: bool) -> String {
     let (mut body, mut y) = (String::new(), 64.0);
     let mut names: Vec<(&str, &str)> = Vec::new();
-    for figure in &outcome.figures {
+    let arranged = outcome.arranged();
+    for figure in &arranged {
         if !names.contains(&(figure.name, figure.unit)) {
             names.push((figure.name, figure.unit));
         }
     }
     for (name, unit) in names {
-        let figures: Vec<&Figure> = outcome.figures.iter().filter(|figure| figure.name == name).collect();
+        let figures: Vec<&Figure> = arranged.iter().copied().filter(|figure| figure.name == name).collect();
         panel(&mut body, &mut y, name, unit, &figures);
     }
     let height = y + 34.0;

@@ -13,18 +13,12 @@ pub fn print(outcome: &Outcome) {
     let header = ["", "", "Dancu", "PostgreSQL", "Dancu : PostgreSQL"];
     table.set_header(header.map(|name| style(name).bold().to_string()));
     let mut rows: Vec<(&str, &str, &str)> = Vec::new();
-    for figure in &outcome.figures {
+    for figure in outcome.arranged() {
         let row = (figure.name, figure.setting.as_str(), figure.unit);
         if !rows.contains(&row) {
             rows.push(row);
         }
     }
-    // What belongs together stands together: by what is counted, then by how many.
-    let names: Vec<&str> = rows.iter().map(|(name, ..)| *name).collect();
-    rows.sort_by_key(|(name, setting, _)| {
-        let how_many = setting.split(' ').next().and_then(|word| word.replace(',', "").parse::<u64>().ok());
-        (names.iter().position(|other| other == name), how_many)
-    });
     for (name, setting, unit) in rows {
         let of = |system| outcome.value(system, name, setting);
         let shown =

@@ -16,13 +16,13 @@ use super::{
     fanout,
     fleet::{self, AS_IN_SERVICE},
     outcome::{Outcome, System},
-    people::{self, Commune, OFFICE_FIELDS, SEED},
+    people::{self, SEED},
     postgres::{session::Sessions, subscriber::Subscriber},
     progress, slice, spinner,
 };
 use crate::{
     population::Population,
-    testkit::{Agreement, Hub, Line, Node},
+    testkit::{Hub, Line},
 };
 
 /// Changes a second at the busy reader and at the quiet one.
@@ -41,7 +41,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     let communes = people::communes(&population);
     let hub = Hub::start_with(AS_IN_SERVICE).await;
     fleet::import(&hub, &population).await?;
-    let node = office(&hub, &communes[0]).await;
+    hub.apply(&fleet::agreement("office", &communes[0].code)).await;
+    let node = hub.enroll("office", "office").await;
     slice::serves(&node, hub.head().await).await?;
     let cluster = fanout::filled(bench.citizens())?;
     let sightings = Sightings::default();
@@ -92,20 +93,4 @@ fn carried(line: &Line) -> [i64; 2] {
 /// Bytes for each change.
 fn each(before: [i64; 2], after: [i64; 2], changes: usize) -> [f64; 2] {
     [0, 1].map(|at| (after[at] - before[at]) as f64 / changes as f64)
-}
-
-/// The office of a commune, as a real node.
-async fn office(hub: &Hub, commune: &Commune) -> Node {
-    let agreement = Agreement {
-        id: "office".into(),
-        version: 1,
-        agency: "office".into(),
-        purpose: "1.010041".into(),
-        fields: OFFICE_FIELDS.map(str::to_owned).to_vec(),
-        provinces: Vec::new(),
-        communes: vec![commune.code.clone()],
-        offline_limit: "30d".into(),
-    };
-    hub.apply(&agreement).await;
-    hub.enroll("office", "office").await
 }

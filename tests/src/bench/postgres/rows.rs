@@ -34,12 +34,13 @@ fn definitions(fields: &[Field]) -> String {
     fields.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
-/// The indexes of a registry: by number, old number, commune, date of birth, and name with date of
-/// birth.
+/// The indexes that the hub has too: by number, commune and date of birth.
 pub const INDEXES: &str = "ALTER TABLE citizens ADD PRIMARY KEY (personal_id);\
-     CREATE INDEX ON citizens (old_id_number) WHERE old_id_number IS NOT NULL;\
-     CREATE INDEX ON citizens (commune); CREATE INDEX ON citizens (date_of_birth);\
-     CREATE INDEX ON citizens (name_folded, date_of_birth)";
+     CREATE INDEX ON citizens (commune); CREATE INDEX ON citizens (date_of_birth)";
+
+/// The indexes that a node has and the hub has not: by old number, and by name with date of birth.
+pub const SEARCH_INDEXES: &str = "CREATE INDEX ON citizens (old_id_number) \
+     WHERE old_id_number IS NOT NULL; CREATE INDEX ON citizens (name_folded, date_of_birth)";
 
 /// The indexes of a subscriber, beside the number's: what a node can be asked by. How a name is
 /// searched is a subscriber's own to make; lower case is less work than what a node does.
