@@ -14,7 +14,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Bench,
+    Bench, REPEATS,
     drive::{self, Sightings},
     fleet::{self, dealt},
     outcome::{Outcome, System},
@@ -59,7 +59,7 @@ fn connected(count: usize) -> String {
 }
 
 async fn hub(bench: &mut Bench, outcome: &mut Outcome, stages: &[usize], most: usize) -> anyhow::Result<()> {
-    let (window, repeats, quick) = (bench.window(), bench.repeats(), bench.quick);
+    let (window, repeats, quick) = (bench.window(), REPEATS, bench.quick);
     let fleet = bench.fleet().await?;
     for &count in stages {
         fleet.connect(count).await?;
@@ -104,8 +104,7 @@ async fn postgres(bench: &Bench, outcome: &mut Outcome) -> anyhow::Result<()> {
         let before = cluster.cpu_of_senders();
         let setting = connected(count);
         let write = sessions.change(&people);
-        let costs =
-            costs(&setting, bench.window(), bench.repeats(), &sightings, || cluster.cpu(), write).await?;
+        let costs = costs(&setting, bench.window(), REPEATS, &sightings, || cluster.cpu(), write).await?;
         let senders = cluster.cpu_of_senders().saturating_sub(before).as_secs_f64() * 1e6;
         let changes = costs.changes as f64;
         costs.add_to(outcome, System::PostgreSql, &setting);

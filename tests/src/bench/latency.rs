@@ -20,7 +20,7 @@ use dancu_proto::{
 use tonic::transport::Channel;
 
 use super::{
-    Bench,
+    Bench, REPEATS,
     drive::{self, Sightings, Window},
     fanout,
     fleet::{self, Fleet, dealt},
@@ -48,7 +48,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Outcome> {
         Outcome::new("latency", "From handing in a change until its reader has it, 500 a second");
     let most = bench.scale(3_400, 500);
     let setting = format!("{most} connected");
-    let (window, repeats) = (bench.window() * 2, bench.repeats());
+    let (window, repeats) = (bench.window() * 2, REPEATS);
     let fleet = bench.fleet().await?;
     fleet.connect(most).await?;
     let admin = fleet.hub.admin().await;

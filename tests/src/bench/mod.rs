@@ -72,6 +72,9 @@ impl Measure {
     }
 }
 
+/// How often a window of changes is repeated.
+pub const REPEATS: usize = 3;
+
 /// What a run has in common.
 pub struct Bench {
     /// Less of everything.
@@ -122,12 +125,6 @@ impl Bench {
     #[must_use]
     pub fn window(&self) -> Duration {
         Duration::from_secs(self.scale(8, 2))
-    }
-
-    /// How often a window is repeated.
-    #[must_use]
-    pub fn repeats(&self) -> usize {
-        self.scale(5, 3)
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     let admin = hub.admin().await;
     for (setting, rate) in RATES {
         // Long enough that heartbeats and reports weigh as they do in service.
-        let seconds = if rate == 1 { bench.scale(60, 20) } else { bench.scale(20, 5) };
+        let seconds = if rate == 1 { bench.scale(30, 20) } else { bench.scale(20, 5) };
         let changes = (rate * seconds) as usize;
         let repeats = bench.scale(3, 1);
         let bar = progress(setting, repeats);
