@@ -73,14 +73,17 @@ async fn hub(bench: &mut Bench, outcome: &mut Outcome, stages: &[usize], most: u
         for (setting, people) in all {
             let admin = fleet.hub.admin().await;
             let write = fleet::change(&admin, &Arc::new(people));
-            let before = fleet.changes_received();
+            let (before, streams) = (fleet.changes_received(), fleet.streams());
             let costs = costs(&setting, window, repeats, &fleet.sightings, cpu, write).await?;
             let received = fleet.changes_received() - before;
             anyhow::ensure!(received == costs.seen, "{received} changes came for {} seen", costs.seen);
             anyhow::ensure!(fleet.faults().is_empty(), "{:?}", fleet.faults());
             costs.add_to(outcome, System::Dancu, &setting);
+            outcome.note_lost(&setting, fleet.streams() - streams);
         }
     }
+    // What PostgreSQL is measured with next is not to share the machine with.
+    fleet.disconnect().await;
     Ok(())
 }
 

@@ -47,6 +47,7 @@ pub struct Fleet {
     pub sightings: Sightings,
     communes: Vec<Commune>,
     nodes: Vec<Simulated>,
+    connected: usize,
 }
 
 impl Fleet {
@@ -61,7 +62,7 @@ impl Fleet {
         import(&hub, &population).await?;
         let communes = communes(&population);
         bar.finish_and_clear();
-        Ok(Fleet { hub, sightings: Sightings::default(), communes, nodes: Vec::new() })
+        Ok(Fleet { hub, sightings: Sightings::default(), communes, nodes: Vec::new(), connected: 0 })
     }
 
     /// Connects so many nodes, all of them settled.
@@ -69,22 +70,23 @@ impl Fleet {
     /// # Errors
     /// If one cannot join.
     pub async fn connect(&mut self, count: usize) -> anyhow::Result<()> {
-        if self.nodes.len() == count {
+        if self.connected == count {
             return Ok(());
         }
         // An agreement wakes every stream, and a hub does not get thousands of them in a minute: so
         // nobody is connected meanwhile.
-        for node in &mut self.nodes {
-            node.kill().await;
-        }
+        self.disconnect().await;
         self.enroll(count).await?;
         let bar = progress("connecting", count as u64);
         for at in (0..count).step_by(CONNECTING) {
             let some = at..count.min(at + CONNECTING);
+            let before: Vec<u64> =
+                self.nodes[some.clone()].iter().map(|node| node.traffic().streams).collect();
             self.nodes[some.clone()].iter_mut().for_each(Simulated::start);
-            settled(&self.nodes[some.clone()]).await?;
+            settled(&self.nodes[some.clone()], &before).await?;
             bar.inc(some.len() as u64);
         }
+        self.connected = count;
         bar.finish_and_clear();
         Ok(())
     }
@@ -146,6 +148,20 @@ impl Fleet {
         self.nodes.iter().map(|node| node.traffic().changes).sum()
     }
 
+    /// Disconnects all nodes; they keep what they hold.
+    pub async fn disconnect(&mut self) {
+        for node in &mut self.nodes {
+            node.kill().await;
+        }
+        self.connected = 0;
+    }
+
+    /// Streams that nodes have opened so far: more than before are connections lost meanwhile.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.nodes.iter().map(|node| node.traffic().streams).sum()
+    }
+
     /// What went wrong at any node.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
@@ -161,9 +177,12 @@ pub fn dealt(communes: &[Commune]) -> Vec<String> {
     (0..rounds).flat_map(round).collect()
 }
 
-async fn settled(nodes: &[Simulated]) -> anyhow::Result<()> {
+/// Waits until each has opened a stream since, and everything is loaded.
+async fn settled(nodes: &[Simulated], streams: &[u64]) -> anyhow::Result<()> {
+    let follows =
+        |(node, streams): (&Simulated, &u64)| node.traffic().streams > *streams && node.holding().settled();
     for _ in 0..1200 {
-        if nodes.iter().all(|node| node.holding().settled()) {
+        if nodes.iter().zip(streams).all(follows) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

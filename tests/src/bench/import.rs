@@ -87,7 +87,7 @@ async fn hub(
     at_rest(|| Ok(cpu::of_process(hub.process_id()))).await?;
     outcome.add(System::Dancu, "import", setting, "s", vec![seconds]);
     outcome.add(System::Dancu, "CPU of the server", setting, "s", vec![used]);
-    outcome.add(System::Dancu, "on disk", setting, "MB", vec![size(&hub.data())? as f64 / 1e6]);
+    outcome.add(System::Dancu, "on disk", setting, "MB", vec![size(&hub.data_dir())? as f64 / 1e6]);
     let mut admin = hub.admin().await;
     let mut times = Vec::with_capacity(asked.len());
     let bar = progress("look-ups", asked.len() as u64);

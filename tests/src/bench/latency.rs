@@ -53,9 +53,12 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Outcome> {
     fleet.connect(most).await?;
     let admin = fleet.hub.admin().await;
     let write = fleet::change(&admin, &Arc::new(fleet.seen_once()));
+    let streams = fleet.streams();
     windows(&mut outcome, System::Dancu, &setting, window, repeats, &fleet.sightings, &write).await?;
     real_node(&mut outcome, fleet, &format!("{setting}, a real node"), window, write).await?;
-    anyhow::ensure!(fleet.faults().is_empty(), "{:?}", fleet.faults());
+    outcome.note_lost(&setting, fleet.streams() - streams);
+    ensure!(fleet.faults().is_empty(), "{:?}", fleet.faults());
+    fleet.disconnect().await;
 
     let bar = spinner("a cluster with the same citizens");
     let cluster = fanout::filled(bench.citizens())?;

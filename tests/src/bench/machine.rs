@@ -21,6 +21,8 @@ pub struct Machine {
     pub system: String,
     /// Version of Dancu.
     pub dancu: &'static str,
+    /// The commit it was built from, where the benchmarks run in its repository.
+    pub commit: String,
     /// Version of PostgreSQL.
     pub postgresql: String,
     /// The compiler.
@@ -43,8 +45,10 @@ impl Machine {
         let memory = of("/proc/meminfo", "MemTotal").unwrap_or_default();
         let kib: f64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let rust = Command::new("rustc").arg("--version").output();
-        let rust = rust.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let said = |program: &str, args: &[&str]| {
+            let output = Command::new(program).args(args).output();
+            output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+        };
         Ok(Machine {
             cpu: of("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, Into::into),
@@ -52,8 +56,9 @@ impl Machine {
             kernel: kernel.trim().to_owned(),
             system: of("/etc/os-release", "PRETTY_NAME").unwrap_or_default(),
             dancu: env!("CARGO_PKG_VERSION"),
+            commit: said("git", &["describe", "--always", "--dirty", "--exclude=*"]),
             postgresql: postgres::version()?,
-            rust: rust.unwrap_or_default(),
+            rust: said("rustc", &["--version"]),
             day: time::OffsetDateTime::now_utc().date().to_string(),
         })
     }
@@ -63,8 +68,15 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}, {} cores, {} GiB, {}, Linux {}; Dancu {}, {}",
-            self.cpu, self.cores, self.memory_gib, self.system, self.kernel, self.dancu, self.postgresql
+            "{}, {} cores, {} GiB, {}, Linux {}; Dancu {} ({}), {}",
+            self.cpu,
+            self.cores,
+            self.memory_gib,
+            self.system,
+            self.kernel,
+            self.dancu,
+            self.commit,
+            self.postgresql
         )
     }
 }

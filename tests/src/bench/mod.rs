@@ -154,7 +154,13 @@ pub fn spinner(what: &str) -> ProgressBar {
 
 /// The whole program.
 pub async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    let cli = Cli::parse();
+    // Ended by a signal, everything that was started is still ended with it.
+    let done = tokio::select! {
+        done = run(cli) => done,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; what was measured so far is written")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dancu-bench: {error:#}");

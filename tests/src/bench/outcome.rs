@@ -119,6 +119,13 @@ impl Outcome {
         }
     }
 
+    /// Notes connections that broke while something was measured, which their making anew is a part of.
+    pub fn note_lost(&mut self, setting: &str, connections: u64) {
+        if connections > 0 {
+            self.note(format!("{setting}: {connections} connections were lost and made again meanwhile"));
+        }
+    }
+
     /// Adds a note.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());

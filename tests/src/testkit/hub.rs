@@ -216,15 +216,12 @@ impl Hub {
     }
 
     /// Its process.
+    ///
+    /// # Panics
+    /// If the test runs it itself.
     #[must_use]
     pub fn process_id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// Where it keeps its data.
-    #[must_use]
-    pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.process.as_ref().expect("a process").id()
     }
 }
 
