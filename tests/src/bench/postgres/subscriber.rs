@@ -56,7 +56,7 @@ impl Subscriber {
         ))?;
         cluster.sql(&format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')"))?;
         let mut command = Command::new(program("pg_recvlogical")?);
-        command.arg("-d").arg(cluster.remote(port)).args(["--slot", name, "--start", "-f", "-"]);
+        command.arg("-d").arg(cluster.remote(port)).args(["--slot", name, "--start", "--no-loop", "-f", "-"]);
         command.args(["-o", "proto_version=1", "-o", &format!("publication_names={name}")]);
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let output = process.stdout.take().context("a pipe")?;
