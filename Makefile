@@ -41,10 +41,10 @@ test: build ## Run all tests
 test-slow: build ## Run the tests that take long (those marked `ignored`)
 	$(CARGO) test $(CARGO_FLAGS) --release --workspace -- --ignored
 
-# A bench is the binary `dancu-bench` of the tests crate.
-bench: build ## Run the benchmarks
-	@if [ -x "$(DANCU_BIN)/dancu-bench" ]; then exec "$(DANCU_BIN)/dancu-bench"; \
-	else echo "bench: there are no benchmarks yet; nothing was measured"; fi
+# Side by side with PostgreSQL, on a machine that does nothing else; BENCH="--quick fanout" for less.
+bench: build ## Run the benchmarks; results go to docs/bench
+	@deploy/install-bench-deps.sh
+	@"$(DANCU_BIN)/dancu-bench" $(BENCH)
 
 check: fmt-check clippy lint-proto licences ## Format, lints, proto style, licences
 

@@ -208,6 +208,21 @@ impl Hub {
     pub async fn line(&self) -> Line {
         Line::to(self.port).await
     }
+
+    /// A line with nothing in between, for nodes by the thousand.
+    #[must_use]
+    pub fn straight_line(&self) -> Line {
+        Line::straight(self.port)
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// If the test runs it itself.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("a process").id()
+    }
 }
 
 fn command(dir: &TempDir, port: u16, settings: &[(&str, &str)], args: &[&str]) -> Command {

@@ -19,35 +19,61 @@ pub struct Line {
     /// Bytes that still pass towards the node before the line breaks; below 0 for any number.
     budget: Arc<AtomicI64>,
     passed: Arc<AtomicI64>,
-    task: JoinHandle<()>,
+    returned: Arc<AtomicI64>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Line {
-    pub(super) async fn to(hub: u16) -> Line {
+    /// A line to a port of this machine.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn to(hub: u16) -> Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().map(|address| address.port()).expect("a port");
         let up = watch::Sender::new(true);
         let (budget, passed) = (Arc::new(AtomicI64::new(-1)), Arc::new(AtomicI64::new(0)));
-        let state = (up.subscribe(), Arc::clone(&budget), Arc::clone(&passed));
+        let returned = Arc::new(AtomicI64::new(0));
+        let state = (up.subscribe(), Arc::clone(&budget), Arc::clone(&passed), Arc::clone(&returned));
         let task = tokio::spawn(async move {
             while let Ok((node, _)) = listener.accept().await {
-                let (mut up, budget, passed) = state.clone();
+                let (mut up, budget, passed, returned) = state.clone();
                 if !*up.borrow_and_update() {
                     continue;
                 }
                 tokio::spawn(async move {
                     let Ok(hub) = TcpStream::connect(("127.0.0.1", hub)).await else { return };
+                    // As nodes and hub have it: the line adds no waiting of its own.
+                    let _ = (node.set_nodelay(true), hub.set_nodelay(true));
                     let (mut node_in, mut node_out) = node.into_split();
                     let (mut hub_in, mut hub_out) = hub.into_split();
                     tokio::select! {
-                        _ = tokio::io::copy(&mut node_in, &mut hub_out) => {}
+                        () = pass(&mut node_in, &mut hub_out, &UNBROKEN, &returned) => {}
                         () = pass(&mut hub_in, &mut node_out, &budget, &passed) => {}
                         _ = up.wait_for(|up| !up) => {}
                     }
                 });
             }
         });
-        Line { port, up, budget, passed, task }
+        Line { port, up, budget, passed, returned, task: Some(task) }
+    }
+
+    /// The hub itself: nothing in between that could be cut or that counts. For thousands of nodes.
+    pub(super) fn straight(hub: u16) -> Line {
+        Line {
+            port: hub,
+            up: watch::Sender::new(true),
+            budget: Arc::default(),
+            passed: Arc::default(),
+            returned: Arc::default(),
+            task: None,
+        }
+    }
+
+    /// The port at the node's end.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where the node finds the hub.
@@ -77,14 +103,25 @@ impl Line {
     pub fn bytes(&self) -> i64 {
         self.passed.load(Ordering::SeqCst)
     }
+
+    /// Bytes that have passed towards the hub.
+    #[must_use]
+    pub fn bytes_to_hub(&self) -> i64 {
+        self.returned.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         self.cut();
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
+
+/// Of a direction that is never broken in the middle.
+static UNBROKEN: AtomicI64 = AtomicI64::new(-1);
 
 async fn pass(
     from: &mut (impl AsyncReadExt + Unpin),

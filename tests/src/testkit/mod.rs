@@ -15,7 +15,8 @@ pub use self::{
     hub::{Agreement, Hub},
     line::Line,
     node::Node,
-    simulated::{Held, Holding, Observation, Simulated, Traffic},
+    process::free_port,
+    simulated::{Held, Holding, Observation, Simulated, Traffic, Watcher},
 };
 
 use std::{future::Future, time::Duration};

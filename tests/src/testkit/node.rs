@@ -5,7 +5,8 @@ use std::{os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 use dancu_proto::{
     channel::{Timeouts, connect_unix},
     node::v1::{
-        BatchGetCitizensRequest, BatchGetCitizensResponse, citizen_service_client::CitizenServiceClient,
+        BatchGetCitizensRequest, BatchGetCitizensResponse, GetStatusRequest, GetStatusResponse,
+        citizen_service_client::CitizenServiceClient, node_service_client::NodeServiceClient,
     },
     v1::AccessContext,
 };
@@ -131,19 +132,38 @@ impl Node {
         Ok(list)
     }
 
+    /// Its state, by gRPC: cheaper than [`Node::status`], for who asks often.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn state(&self) -> Result<GetStatusResponse, Status> {
+        let mut client = NodeServiceClient::new(self.channel().await?);
+        Ok(client.get_status(GetStatusRequest {}).await?.into_inner())
+    }
+
     /// A client over the Unix socket.
     ///
     /// # Errors
     /// If the node does not answer.
     pub async fn client(&self) -> Result<CitizenServiceClient<Channel>, Status> {
+        Ok(CitizenServiceClient::new(self.channel().await?))
+    }
+
+    async fn channel(&self) -> Result<Channel, Status> {
         let channel = connect_unix(&self.dir.path().join("node.sock"), &Timeouts::default()).await;
-        Ok(CitizenServiceClient::new(channel.map_err(|error| Status::unavailable(error.to_string()))?))
+        channel.map_err(|error| Status::unavailable(error.to_string()))
     }
 
     /// Where it keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Memory in use, KiB.

@@ -69,7 +69,11 @@ pub(super) async fn run(command: Command) -> (bool, String, String) {
 }
 
 /// A port that is free now.
-pub(super) fn free_port() -> u16 {
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().map(|address| address.port()).expect("a port")
 }

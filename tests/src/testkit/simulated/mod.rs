@@ -15,8 +15,9 @@ use dancu_proto::{
         Fingerprint, HUB_SERVER_NAME, PinnedAuthority, SigningRequest, SwappableIdentity, Timeouts, Token,
         client_config, connect, identity::roots, pinned_client_config,
     },
+    frame,
     hub::v1::{
-        Ack, EnrollRequest, SyncSliceRequest, enrollment_service_client::EnrollmentServiceClient,
+        Ack, Change, EnrollRequest, SyncSliceRequest, enrollment_service_client::EnrollmentServiceClient,
         sync_service_client::SyncServiceClient, sync_slice_request, sync_slice_response::Body,
     },
 };
@@ -32,8 +33,9 @@ use super::{Line, eventually};
 const PROTOCOL: u32 = 1;
 /// Between two tries to connect.
 const RETRY: Duration = Duration::from_millis(30);
-/// Between two frames and a heartbeat, at the most; then the line is taken for dead.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Between two frames and a heartbeat, at the most; then the line is taken for dead. More than two
+/// heartbeats as a hub sends them by default.
+const SILENCE: Duration = Duration::from_secs(25);
 
 /// What came over the stream, in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +72,9 @@ pub struct Simulated {
     running: Option<JoinHandle<()>>,
 }
 
+/// Hears of each change as soon as it is applied.
+pub type Watcher = Box<dyn Fn(&Change) + Send>;
+
 #[derive(Default)]
 struct Shared {
     holding: Holding,
@@ -77,6 +82,7 @@ struct Shared {
     refusal: Option<(Reason, String)>,
     observes: bool,
     observations: Vec<Observation>,
+    watcher: Option<Watcher>,
     faults: Vec<String>,
     /// Time that a frame takes to be stored.
     slowness: Duration,
@@ -118,6 +124,11 @@ impl Simulated {
     /// Keeps what is held after every frame from now on, for a test to check.
     pub fn observe(&self) {
         self.shared().observes = true;
+    }
+
+    /// Has somebody told of every change of a delta from now on, once it is applied.
+    pub fn watch(&self, watcher: Watcher) {
+        self.shared().watcher = Some(watcher);
     }
 
     /// Makes every frame take a while to be stored.
@@ -273,6 +284,10 @@ impl Shared {
             self.traffic.frames += 1;
             self.traffic.bytes += size;
         }
+        let watched = match (&self.watcher, &body) {
+            (Some(_), Body::Delta(delta)) => delta.changes.as_ref().map(frame::unpack).transpose()?,
+            _ => None,
+        };
         let changes = match self.holding.apply(body) {
             Ok(changes) => changes,
             Err(error) => {
@@ -281,6 +296,9 @@ impl Shared {
             }
         };
         self.traffic.changes += changes;
+        if let (Some(watcher), Some(list)) = (&self.watcher, watched) {
+            list.changes.iter().for_each(watcher);
+        }
         if self.observes {
             self.observations.push(Observation { after, holding: self.holding.clone() });
         }

@@ -1,0 +1,201 @@
+//! Benchmarks: the hub and its nodes beside PostgreSQL and its logical replication, on the same
+//! machine, with the same people, in one run. Each measure says in its own page what it takes for
+//! fair.
+//!
+//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`]: what is measured.
+//! - [`fleet`], [`slice`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
+//!   seen; [`cpu`]: what they cost.
+//! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
+
+pub mod bootstrap;
+pub mod catchup;
+pub mod cpu;
+pub mod drive;
+pub mod fanout;
+pub mod fleet;
+pub mod import;
+pub mod latency;
+pub mod machine;
+pub mod outcome;
+pub mod people;
+pub mod plot;
+pub mod postgres;
+pub mod slice;
+pub mod table;
+pub mod wire;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use fleet::Fleet;
+use machine::Machine;
+use outcome::Outcome;
+use slice::Pair;
+
+#[derive(Debug, Parser)]
+#[command(name = "dancu-bench", version, about = "Dancu measured beside PostgreSQL's logical replication")]
+struct Cli {
+    /// Less of everything: the whole in about five minutes
+    #[arg(long)]
+    quick: bool,
+    /// Where results and plots are written
+    #[arg(long, default_value = "docs/bench", value_name = "DIR")]
+    out: PathBuf,
+    /// What to measure [default: everything]
+    #[arg(value_enum, value_name = "MEASURE")]
+    measures: Vec<Measure>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// CPU for a change that one node sees, while many are connected
+    Fanout,
+    /// From a commit at the hub to the change at the node
+    Latency,
+    /// Bytes on the line for a change of one field
+    Wire,
+    /// A node takes its slice for the first time
+    Bootstrap,
+    /// A node comes back
+    Catchup,
+    /// A registry is founded, and asked
+    Import,
+}
+
+impl Measure {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// How often a window of changes is repeated.
+pub const REPEATS: usize = 3;
+
+/// What a run has in common.
+pub struct Bench {
+    /// Less of everything.
+    pub quick: bool,
+    /// Hub and nodes, once a measure has needed them.
+    fleet: Option<Fleet>,
+    /// A large slice, and a subscriber with the same, once a measure has needed them.
+    pair: Option<Pair>,
+}
+
+impl Bench {
+    /// One of two, by how much is to be measured.
+    pub fn scale<T>(&self, whole: T, quick: T) -> T {
+        if self.quick { quick } else { whole }
+    }
+
+    /// A hub with simulated nodes; made at first need, because it is long in the making.
+    ///
+    /// # Errors
+    /// If the hub cannot be filled.
+    pub async fn fleet(&mut self) -> anyhow::Result<&mut Fleet> {
+        let fleet = match self.fleet.take() {
+            Some(fleet) => fleet,
+            None => Fleet::start(self.citizens()).await?,
+        };
+        Ok(self.fleet.insert(fleet))
+    }
+
+    /// A hub and a publisher that are about to give away a large slice; filled at first need.
+    ///
+    /// # Errors
+    /// If either cannot be filled.
+    pub async fn pair(&mut self) -> anyhow::Result<&mut Pair> {
+        let pair = match self.pair.take() {
+            Some(pair) => pair,
+            None => Pair::start(self.scale(1_000_000, 100_000)).await?,
+        };
+        Ok(self.pair.insert(pair))
+    }
+
+    /// How many people the measures of a stream of changes have.
+    #[must_use]
+    pub fn citizens(&self) -> u32 {
+        self.scale(200_000, 50_000)
+    }
+
+    /// Seconds a window of changes lasts.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        Duration::from_secs(self.scale(8, 2))
+    }
+}
+
+/// Shown where standard error is a terminal, and nowhere else.
+#[must_use]
+pub fn progress(what: &str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    let template = "{msg:<44} {bar:30.green} {human_pos}/{human_len} {elapsed}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar
+}
+
+/// For work of which the length is not known.
+#[must_use]
+pub fn spinner(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner:.green} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// The whole program.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Ended by a signal, everything that was started is still ended with it.
+    let done = tokio::select! {
+        done = run(cli) => done,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; what was measured so far is written")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dancu-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    // A connection of each of thousands of nodes, here and in the hub, which inherits the limit.
+    rlimit::increase_nofile_limit(1 << 16).context("the limit of open files")?;
+    let machine = Machine::describe()?;
+    println!("{machine}");
+    let chosen = if cli.measures.is_empty() { Measure::value_variants() } else { &cli.measures };
+    let mut bench = Bench { quick: cli.quick, fleet: None, pair: None };
+    for measure in chosen {
+        // Some go on with what the one before has set up.
+        if !matches!(measure, Measure::Fanout | Measure::Latency) {
+            bench.fleet = None;
+        }
+        if !matches!(measure, Measure::Bootstrap | Measure::Catchup) {
+            bench.pair = None;
+        }
+        let outcome: Outcome = match measure {
+            Measure::Fanout => fanout::run(&mut bench).await,
+            Measure::Latency => latency::run(&mut bench).await,
+            Measure::Wire => wire::run(&bench).await,
+            Measure::Bootstrap => bootstrap::run(&mut bench).await,
+            Measure::Catchup => catchup::run(&mut bench).await,
+            Measure::Import => import::run(&bench).await,
+        }
+        .with_context(|| measure.name())?;
+        table::print(&outcome);
+        outcome.write(&cli.out, &machine, cli.quick)?;
+    }
+    println!("\nwritten to {}", cli.out.display());
+    Ok(())
+}
