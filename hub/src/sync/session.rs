@@ -24,6 +24,10 @@ use crate::{
 /// Ranges that may wait to be repaired.
 const REPAIRS: usize = 1024;
 
+/// Revisions, and citizens that changed, up to which a step is a small one.
+const NEAR: u64 = 64;
+const FEW: usize = 32;
+
 /// A session, between two steps.
 pub(super) struct Session {
     registry: Arc<Registry>,
@@ -227,6 +231,20 @@ impl Session {
                 if self.zones.settled() == Some(self.revision) { Ok(Step::Wait) } else { self.load(&view) }
             }
         }
+    }
+
+    /// Whether there is so little to look at that it is in memory, where it was written a moment ago.
+    pub(super) fn is_nearly_there(&self) -> bool {
+        let head = self.registry.head();
+        let settled = self.zones.settled() == Some(self.revision);
+        if !matches!(self.doing, Doing::Following) || !settled || !self.repairs.is_empty() {
+            return false;
+        }
+        if head.0.saturating_sub(self.cursor.0) > NEAR {
+            return false;
+        }
+        let view = self.registry.view();
+        view.feed_after(&self.partitions(), self.cursor).take(FEW + 1).count() <= FEW
     }
 
     fn policy_changed(&self, head: Revision) -> bool {

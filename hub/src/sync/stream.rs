@@ -138,8 +138,13 @@ impl Stream {
         }
     }
 
-    /// A step, where it may read the disk.
+    /// A step. A small one is made here and now: to hand it to another thread would cost more than
+    /// the step. What may read much from the disk goes where that holds up no one.
     async fn step(&self, mut session: Session) -> Result<(Session, Step), Status> {
+        if session.is_nearly_there() {
+            let step = session.step()?;
+            return Ok((session, step));
+        }
         // A closed semaphore would mean that the process ends; the step is then cut anyhow.
         let _place = self.steps.acquire().await;
         let stepped = tokio::task::spawn_blocking(move || {

@@ -12,7 +12,10 @@ use dancu_proto::{
     },
 };
 use time::OffsetDateTime;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
@@ -29,6 +32,8 @@ const PROTOCOL: u32 = 1;
 const LARGEST_FRAME: usize = 16 << 20;
 /// Waiting before the first attempt after a break, and the most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Between two acknowledgements.
+const ACK_EVERY: Duration = Duration::from_secs(1);
 /// A suspended node asks this often whether it may come back.
 const SUSPENDED: Duration = Duration::from_secs(5);
 /// The hub is silent for at most this long before its first heartbeat says how often it beats.
@@ -154,8 +159,15 @@ async fn stream(
     };
     tracing::info!(cursor = slice.state().cursor.0, "the line to the hub stands");
     let mut silence = FIRST_SILENCE;
+    // When the next acknowledgement may go, if one is owed.
+    let (mut next_ack, mut owed) = (Instant::now(), false);
     loop {
         let frame = tokio::select! {
+            () = sleep_until(next_ack), if owed => {
+                acknowledge(slice, &outbound);
+                (next_ack, owed) = (Instant::now() + ACK_EVERY, false);
+                continue;
+            }
             frame = next(&mut inbound, silence) => match frame {
                 Ok(frame) => frame,
                 Err(ended) => return ended,
@@ -182,7 +194,7 @@ async fn stream(
             Ok(None) => {}
             Err(error) => return Ended::Slice(error),
         }
-        acknowledge(slice, &outbound);
+        owed = true;
     }
 }
 
