@@ -66,17 +66,11 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let commit = if self.commit.is_empty() { String::new() } else { format!(" ({})", self.commit) };
         write!(
             f,
-            "{}, {} cores, {} GiB, {}, Linux {}; Dancu {} ({}), {}",
-            self.cpu,
-            self.cores,
-            self.memory_gib,
-            self.system,
-            self.kernel,
-            self.dancu,
-            self.commit,
-            self.postgresql
+            "{}, {} cores, {} GiB, {}, Linux {}; Dancu {}{commit}, {}",
+            self.cpu, self.cores, self.memory_gib, self.system, self.kernel, self.dancu, self.postgresql
         )
     }
 }

@@ -29,6 +29,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 
 use fleet::Fleet;
 use machine::Machine;
@@ -158,7 +159,7 @@ pub async fn main() -> ExitCode {
     // Ended by a signal, everything that was started is still ended with it.
     let done = tokio::select! {
         done = run(cli) => done,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; what was measured so far is written")),
+        () = ended() => Err(anyhow::anyhow!("ended by a signal; what was measured so far is written")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -166,6 +167,18 @@ pub async fn main() -> ExitCode {
             eprintln!("dancu-bench: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn ended() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 
