@@ -20,6 +20,7 @@ use crate::{
     callers::{CallersFile, Roster, RosterError},
     config::{Config, LogFormat},
     identity::{NodeIdentity, NodeIdentityError, renew::renew_loop},
+    interest::{Interests, InterestsError, tell},
     serve::{self, Listeners, ServeError, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
@@ -51,6 +52,9 @@ pub enum LifecycleError {
         /// Why.
         source: SliceError,
     },
+    /// Whom it named.
+    #[error(transparent)]
+    Interests(#[from] InterestsError),
     /// Who may call.
     #[error(transparent)]
     Callers(#[from] RosterError),
@@ -153,6 +157,7 @@ impl Running {
         let listeners = Listeners::bind(config, &certificate).await?;
         let ended = EndMark::of(config);
         let unclean = !ended.take().map_err(data_error)? && slice.state().citizens > 0;
+        let interests = Interests::open(&config.data_dir.join("interests"))?;
         let dial = dial(config, &identity);
         let (prover, desk) = Prover::new(slice.clone(), dial.clone(), OffsetDateTime::now_utc);
         let node = Arc::new(Node {
@@ -163,8 +168,10 @@ impl Running {
             clock: clock.clone(),
         });
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let (routes, health) = serve::services(&node, &roster, owner, &tasks, &cancel)?;
+        let (routes, health) = serve::services(&node, &roster, owner, &interests, &tasks, &cancel)?;
+        let told_by = dial.clone();
         keep_in_step(&identity, slice, contact, desk, dial, &tasks, &cancel);
+        tasks.spawn(tell(interests, told_by, cancel.clone()));
         tasks.spawn(prover.keep(config.slice.prove_every, unclean, cancel.clone()));
         tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
         tasks.spawn(Arc::clone(&certificate).keep(clock, cancel.clone()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dancu_proto::Reason;
 use tonic::Status;
 
-use crate::{callers::UnknownCaller, lookup::Refusal, sync::ProofError};
+use crate::{callers::UnknownCaller, interest::InterestsError, lookup::Refusal, sync::ProofError};
 
 /// When to try again while a load goes on.
 const LOADING_RETRY: Duration = Duration::from_secs(5);
@@ -42,6 +42,13 @@ impl From<Refusal> for Status {
             }
         };
         reason.status(message)
+    }
+}
+
+impl From<InterestsError> for Status {
+    fn from(error: InterestsError) -> Status {
+        tracing::error!(%error, "the interest lists cannot be used");
+        Reason::Storage.status("the interest lists cannot be read or written; the node's log has the rest")
     }
 }
 

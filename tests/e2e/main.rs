@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod enrolment;
+mod interests;
 mod numbers;
 mod python_client;

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
 use dancu_proto::{CommuneCode, FieldSet, ProvinceCode, v1::Date};
 
+use crate::registry::ListId;
+
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -145,6 +147,11 @@ pub enum AreaScope {
         provinces: BTreeSet<ProvinceCode>,
         /// Single communes.
         communes: BTreeSet<CommuneCode>,
+    },
+    /// Those whom the agency names: an interest list, which each of its nodes has for itself.
+    Interest {
+        /// The list; none in a document, and as long as no one was named.
+        list: Option<ListId>,
     },
 }
 

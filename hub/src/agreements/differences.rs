@@ -66,6 +66,7 @@ pub fn scope_in_words(scope: &Scope) -> String {
     let areas = Areas::in_force();
     let mut words = match &scope.areas {
         AreaScope::Nation => "the nation".to_owned(),
+        AreaScope::Interest { .. } => "those whom the agency names".to_owned(),
         AreaScope::Listed { provinces, communes } => {
             let provinces = provinces.iter().map(|code| areas.province(*code).unwrap_or("?").to_owned());
             let communes = communes

@@ -69,6 +69,7 @@ struct PurposeRow {
 #[serde(deny_unknown_fields)]
 struct ScopeTable {
     nation: Option<Spanned<bool>>,
+    interest: Option<Spanned<bool>>,
     #[serde(default)]
     provinces: Vec<Spanned<String>>,
     #[serde(default)]
@@ -274,24 +275,26 @@ impl Check<'_> {
             }
         }
         let listed = !scope.provinces.is_empty() || !scope.communes.is_empty();
-        let areas = match &scope.nation {
-            Some(nation) if *nation.get_ref() => {
-                if listed {
-                    self.problem(
-                        nation.span(),
-                        "the nation has all areas already; leave out one or the other",
-                    );
-                }
-                AreaScope::Nation
-            }
-            _ => {
+        let said = |key: &Option<Spanned<bool>>| key.as_ref().is_some_and(|key| *key.get_ref());
+        let areas = match (said(&scope.nation), said(&scope.interest)) {
+            (false, false) => {
                 if !listed {
                     self.problem(
                         table.span(),
-                        "the scope is empty: say `nation = true`, or list provinces or communes",
+                        "the scope is empty: say `nation = true` or `interest = true`, or list provinces or communes",
                     );
                 }
                 AreaScope::Listed { provinces, communes }
+            }
+            (nation, interest) => {
+                let at = scope.nation.as_ref().filter(|_| nation).or(scope.interest.as_ref());
+                let at = at.map_or(table.span(), Spanned::span);
+                if listed && nation {
+                    self.problem(at, "the nation has all areas already; leave out one or the other");
+                } else if (listed || nation) && interest {
+                    self.problem(at, "an interest list has those whom the agency names, wherever they live; leave out one or the other");
+                }
+                if interest { AreaScope::Interest { list: None } } else { AreaScope::Nation }
             }
         };
         Scope { areas, residence: self.residence(scope), conditions: self.conditions(scope) }

@@ -6,6 +6,7 @@ use dancu_proto::{
 };
 
 use super::{Day, Policy, scope::Facts};
+use crate::registry::Subject;
 
 /// What a node holds of one citizen: the agreements that cover them, and the record projected on
 /// the union of those agreements' fields.
@@ -41,12 +42,13 @@ impl Held {
 /// The record under a policy on a day. `readable` is what the node may already read: a mark beyond
 /// it is pending until the load is complete.
 #[must_use]
-pub fn hold(policy: &Policy, readable: &Policy, record: Option<&Record>, day: Day) -> Option<Held> {
-    let record = record?;
+pub fn hold(policy: &Policy, readable: &Policy, citizen: Option<Subject<'_>>, day: Day) -> Option<Held> {
+    let citizen = citizen?;
+    let record = citizen.record;
     if policy.is_empty() {
         return None;
     }
-    let facts = Facts::of(record);
+    let facts = Facts::of(citizen);
     let mut fields: FieldSet = [Field::PersonalId].into_iter().collect();
     let mut marks = Vec::new();
     for grant in policy.covering(&facts, day) {

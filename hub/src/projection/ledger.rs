@@ -11,7 +11,7 @@ use dancu_proto::Revision;
 use super::{Day, Grant, Policy};
 use crate::{
     agreements::{self, Agreement, Scope},
-    registry::{JournalContent, JournalEntry, StoreError, View},
+    registry::{JournalContent, JournalEntry, ListId, StoreError, View},
 };
 
 /// All that ever happened to the sharing policy.
@@ -30,6 +30,8 @@ struct Events {
     /// The revisions at which an agency's policy changed, ascending.
     turns: HashMap<String, Vec<Revision>>,
     days: Vec<(Revision, Day)>,
+    /// The interest list of an agreement and a node, and since when there is one.
+    lists: HashMap<(String, String), (Revision, ListId)>,
     /// Scopes that depend on the day, of all versions there ever were: a node may still hold
     /// someone under an old one.
     by_age: Vec<Scope>,
@@ -112,7 +114,9 @@ impl Ledger {
             let agreement = &state.agreement;
             let named = agreement.nodes.is_empty() || agreement.nodes.iter().any(|name| name == node);
             let applies = state.in_force && named;
-            applies.then(|| Grant::new(history.handle, Arc::clone(agreement), state.applied))
+            let list = events.lists.get(&(id.clone(), node.to_owned()));
+            let list = list.filter(|(since, _)| *since <= at).map(|(_, list)| *list);
+            applies.then(|| Grant::new(history.handle, Arc::clone(agreement), state.applied, list))
         });
         Policy::new(grants.collect())
     }
@@ -181,6 +185,12 @@ impl Events {
                     self.turn(Some(agency), at);
                 }
                 self.days.push((at, day));
+            }
+            Some(JournalContent::Interest(change)) => {
+                let agency = self.agreements.get(&change.agreement).and_then(History::agency);
+                let of = (change.agreement.clone(), change.node.clone());
+                self.lists.insert(of, (at, ListId(change.list)));
+                self.turn(agency, at);
             }
             // The founding load changes no agreement.
             _ => {}

@@ -9,8 +9,8 @@ use super::{
     scope::{self, Facts},
 };
 use crate::{
-    agreements::{Agreement, Scope},
-    registry::Partition,
+    agreements::{Agreement, AreaScope, Scope},
+    registry::{ListId, Partition},
 };
 
 /// What the agreements in force give one node, by handle.
@@ -42,8 +42,18 @@ impl PartialEq for Grant {
 }
 
 impl Grant {
-    pub(super) fn new(handle: u32, agreement: Arc<Agreement>, applied: Revision) -> Grant {
-        let (fields, scopes) = (agreement.fields, vec![agreement.scope.clone()]);
+    /// `list` is the node's interest list, which is the scope of an agreement that asks for one.
+    pub(super) fn new(
+        handle: u32,
+        agreement: Arc<Agreement>,
+        applied: Revision,
+        list: Option<ListId>,
+    ) -> Grant {
+        let mut scope = agreement.scope.clone();
+        if let AreaScope::Interest { list: of_node } = &mut scope.areas {
+            *of_node = list;
+        }
+        let (fields, scopes) = (agreement.fields, vec![scope]);
         Grant { handle, agreement, fields, scopes, applied }
     }
 
@@ -168,6 +178,7 @@ impl Policy {
                 operations: agreement.operations.iter().map(|operation| operation.to_string()).collect(),
                 fields: grant.fields.bits(),
                 offline_limit: prost_types::Duration::try_from(agreement.offline_limit).ok(),
+                interest: matches!(agreement.scope.areas, AreaScope::Interest { .. }),
             }
         };
         self.grants.iter().map(grant).collect()

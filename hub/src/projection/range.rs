@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use dancu_proto::{Digest, Record, Revision};
+use dancu_proto::{Digest, Revision};
 
 use super::{Day, Held, Ledger, Policy, hold};
-use crate::registry::{CitizenKey, Partition, StoreError, StoredCitizen, View};
+use crate::registry::{CitizenKey, Partition, StoreError, StoredCitizen, Subject, View};
 
 /// Reads ranges of a slice.
 pub struct RangeReader<'a> {
@@ -20,7 +20,7 @@ pub struct RangeReader<'a> {
     /// The revision.
     pub at: Revision,
     /// What is held of a citizen.
-    pub holds: &'a dyn Fn(CitizenKey, &Record) -> Option<Held>,
+    pub holds: &'a dyn Fn(CitizenKey, Subject<'_>) -> Option<Held>,
 }
 
 /// A slice as of a revision, all of it under one policy.
@@ -68,7 +68,7 @@ impl<'a> SliceAt<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn digest(&self, after: u64, up_to: u64, enough: u64) -> Result<Digest, StoreError> {
-        let holds = |_, record: &Record| self.hold(record);
+        let holds = |_, citizen: Subject<'_>| self.hold(citizen);
         let (view, partitions, changed) = (self.view, &self.partitions, &self.changed);
         let reader = RangeReader { view, partitions, changed, at: self.at, holds: &holds };
         let mut digest = Digest::default();
@@ -86,12 +86,12 @@ impl<'a> SliceAt<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn held(&self, key: CitizenKey, citizen: &StoredCitizen) -> Result<Option<Held>, StoreError> {
-        let record = self.view.record_at(key, citizen, self.at)?;
-        Ok(record.and_then(|record| self.hold(&record)))
+        let citizen = self.view.citizen_at(key, citizen, self.at)?;
+        Ok(citizen.and_then(|citizen| self.hold(citizen.subject())))
     }
 
-    fn hold(&self, record: &Record) -> Option<Held> {
-        hold(self.policy, self.policy, Some(record), self.day)
+    fn hold(&self, citizen: Subject<'_>) -> Option<Held> {
+        hold(self.policy, self.policy, Some(citizen), self.day)
     }
 }
 
@@ -158,7 +158,7 @@ impl<'a> RangeReader<'a> {
     }
 
     fn held(&self, key: CitizenKey, citizen: &StoredCitizen) -> Result<Option<Held>, StoreError> {
-        let record = self.view.record_at(key, citizen, self.at)?;
-        Ok(record.and_then(|record| (self.holds)(key, &record)))
+        let citizen = self.view.citizen_at(key, citizen, self.at)?;
+        Ok(citizen.and_then(|citizen| (self.holds)(key, citizen.subject())))
     }
 }

@@ -1,17 +1,18 @@
 //! Whether an agreement's scope covers a citizen, decided on the record's bytes.
 
-use dancu_proto::{CommuneCode, Field, ProvinceCode, Record, area::Areas};
+use dancu_proto::{CommuneCode, Field, ProvinceCode, area::Areas};
 
 use super::Day;
 use crate::{
     agreements::{AreaScope, Conditions, ResidenceKinds, Scope},
-    registry::{Partition, birth_of, residence_areas},
+    registry::{ListId, Partition, Subject, birth_of, residence_areas},
 };
 
 /// What scopes ask about a citizen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     residences: Vec<(Field, Option<ProvinceCode>, Option<CommuneCode>)>,
+    lists: Vec<ListId>,
     living: bool,
     /// Birth date as yyyymmdd, an unknown part counting as the first of its kind; 0 where there is no
     /// date.
@@ -19,9 +20,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of(record: &Record) -> Facts {
+    pub(super) fn of(citizen: Subject<'_>) -> Facts {
+        let record = citizen.record;
         Facts {
             residences: residence_areas(record),
+            lists: citizen.lists.to_vec(),
             living: record.value(Field::DateOfDeath).is_none(),
             born: birth_of(record)
                 .map_or(0, |date| date.year * 10_000 + date.month.max(1) * 100 + date.day.max(1)),
@@ -50,7 +53,11 @@ fn is_of_age(conditions: &Conditions, facts: &Facts, day: Day) -> bool {
 }
 
 fn lives_in(scope: &Scope, facts: &Facts) -> bool {
-    let AreaScope::Listed { provinces, communes } = &scope.areas else { return true };
+    let (provinces, communes) = match &scope.areas {
+        AreaScope::Nation => return true,
+        AreaScope::Interest { list } => return list.is_some_and(|list| facts.lists.contains(&list)),
+        AreaScope::Listed { provinces, communes } => (provinces, communes),
+    };
     facts.residences.iter().any(|(field, province, commune)| {
         counts(scope.residence, *field)
             && (province.is_some_and(|code| provinces.contains(&code))
@@ -70,6 +77,7 @@ fn counts(kinds: ResidenceKinds, field: Field) -> bool {
 pub(super) fn partitions(scope: &Scope) -> Vec<Partition> {
     match &scope.areas {
         AreaScope::Nation => vec![Partition::Nation],
+        AreaScope::Interest { list } => list.iter().map(|list| Partition::List(*list)).collect(),
         AreaScope::Listed { provinces, communes } => {
             let provinces = provinces.iter().map(|code| Partition::Province(*code));
             provinces.chain(communes.iter().map(|code| Partition::Commune(*code))).collect()
@@ -81,7 +89,11 @@ pub(super) fn partitions(scope: &Scope) -> Vec<Partition> {
 pub(super) fn contains(wide: &Scope, narrow: &Scope) -> bool {
     let areas = match (&wide.areas, &narrow.areas) {
         (AreaScope::Nation, _) => true,
-        (AreaScope::Listed { .. }, AreaScope::Nation) => false,
+        (AreaScope::Interest { list: wide }, AreaScope::Interest { list: narrow }) => {
+            narrow.is_none() || wide == narrow
+        }
+        (AreaScope::Listed { .. }, AreaScope::Nation | AreaScope::Interest { .. })
+        | (AreaScope::Interest { .. }, _) => false,
         (AreaScope::Listed { provinces, communes }, AreaScope::Listed { provinces: p, communes: c }) => {
             p.is_subset(provinces)
                 && c.iter().all(|code| {

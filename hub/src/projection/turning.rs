@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use dancu_proto::Record;
-
 use super::{
     Day, Ledger,
     scope::{self, Facts},
 };
-use crate::registry::DayBegins;
+use crate::registry::{DayBegins, Subject};
 
 /// What the commit of a day after another moves.
 #[must_use]
@@ -19,8 +17,8 @@ pub fn day_begins(ledger: &Ledger, yesterday: Day, today: Day) -> Option<DayBegi
     let mut births: Vec<_> = ages.flatten().flat_map(|age| today.births_turning(age)).collect();
     births.sort_by_key(dancu_proto::v1::Date::as_number);
     births.dedup();
-    let moves = move |record: &Record| {
-        let facts = Facts::of(record);
+    let moves = move |citizen: Subject<'_>| {
+        let facts = Facts::of(citizen);
         let covered = |scope, day| scope::covers(scope, &facts, day);
         scopes.iter().any(|scope| covered(scope, yesterday) != covered(scope, today))
     };

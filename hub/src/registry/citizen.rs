@@ -11,7 +11,7 @@ use prost::{
     encoding::{WireType, encode_key, encode_varint},
 };
 
-use super::{Partition, StoreError};
+use super::{ListId, Partition, StoreError};
 
 /// The key of a person for ever: the first number under which they entered the registry. Numbers
 /// can be cancelled and replaced (Decree 70/2024); this does not change.
@@ -51,13 +51,83 @@ pub struct StoredCitizen {
     pub sources: Vec<SourceGroup>,
     /// The latest feed entry of this citizen in each partition that has one.
     pub feed: Vec<(Partition, Revision)>,
+    /// The interest lists that name or named this citizen.
+    pub interests: Vec<Interest>,
+}
+
+/// From when until when an interest list names a citizen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// The list.
+    pub list: ListId,
+    /// From this revision on.
+    pub since: Revision,
+    /// No longer from this one on.
+    pub until: Option<Revision>,
+}
+
+/// A citizen as of a revision, as far as scopes ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CitizenAt {
+    /// The record.
+    pub record: Record,
+    /// The interest lists that name the citizen.
+    pub lists: Vec<ListId>,
+}
+
+/// The same, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The record.
+    pub record: &'a Record,
+    /// The interest lists that name the citizen.
+    pub lists: &'a [ListId],
+}
+
+impl CitizenAt {
+    /// Borrowed.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { record: &self.record, lists: &self.lists }
+    }
 }
 
 impl StoredCitizen {
     /// A citizen as the founding load writes them.
     #[must_use]
     pub fn founding(record: Record) -> StoredCitizen {
-        StoredCitizen { record, entered: None, sources: Vec::new(), feed: Vec::new() }
+        StoredCitizen { record, entered: None, sources: Vec::new(), feed: Vec::new(), interests: Vec::new() }
+    }
+
+    /// The interest lists that name the citizen now.
+    #[must_use]
+    pub fn lists(&self) -> Vec<ListId> {
+        self.lists_at(Revision(u64::MAX))
+    }
+
+    /// The interest lists that named the citizen as of a revision.
+    #[must_use]
+    pub fn lists_at(&self, at: Revision) -> Vec<ListId> {
+        let then = |one: &&Interest| one.since <= at && one.until.is_none_or(|until| until > at);
+        self.interests.iter().filter(then).map(|one| one.list).collect()
+    }
+
+    /// Enters the citizen on a list; false if they are on it.
+    pub(super) fn join(&mut self, list: ListId, at: Revision) -> bool {
+        let new = !self.lists().contains(&list);
+        if new {
+            self.interests.push(Interest { list, since: at, until: None });
+        }
+        new
+    }
+
+    /// Takes the citizen off a list; false if they are not on it.
+    pub(super) fn leave(&mut self, list: ListId, at: Revision) -> bool {
+        let current = self.interests.iter_mut().find(|one| one.list == list && one.until.is_none());
+        current.is_some_and(|one| {
+            one.until = Some(at);
+            true
+        })
     }
 
     /// The revision that brought the value of a field; none for the founding load.
@@ -85,6 +155,11 @@ impl StoredCitizen {
             entered: self.entered.map_or(0, |revision| revision.0),
             sources: self.sources.iter().flat_map(|g| [g.fields.bits(), g.revision.0]).collect(),
             feed: self.feed.iter().flat_map(|(p, r)| [p.as_number(), r.0]).collect(),
+            interests: self
+                .interests
+                .iter()
+                .flat_map(|one| [u64::from(one.list.0), one.since.0, one.until.map_or(0, |at| at.0)])
+                .collect(),
         };
         let record = self.record.as_bytes();
         let mut row = Vec::with_capacity(record.len() + 8 + rest.encoded_len());
@@ -120,6 +195,15 @@ impl StoredCitizen {
                         .ok_or(StoreError::Corrupt("a citizen's feed positions"))
                 })
                 .collect::<Result<_, _>>()?,
+            interests: row
+                .interests
+                .chunks_exact(3)
+                .map(|one| Interest {
+                    list: ListId(one[0] as u32),
+                    since: Revision(one[1]),
+                    until: (one[2] != 0).then_some(Revision(one[2])),
+                })
+                .collect(),
         })
     }
 }
@@ -161,6 +245,8 @@ struct Row {
     sources: Vec<u64>,
     #[prost(uint64, repeated, tag = "4")]
     feed: Vec<u64>,
+    #[prost(uint64, repeated, tag = "5")]
+    interests: Vec<u64>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use dancu_proto::{FieldSet, PersonalId, Record, Revision, v1::Date};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, Subject};
 
 /// On whose word something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,25 @@ pub enum Content {
     Citizens(Vec<CitizenUpdate>),
     /// The sharing policy.
     Agreement(AgreementEvent),
+    /// Who is on an interest list.
+    Interest(InterestUpdate),
     /// A day begins: what depends on the date moves with this commit.
     Day(DayBegins),
+}
+
+/// People come onto an interest list or leave it.
+#[derive(Clone, Debug)]
+pub struct InterestUpdate {
+    /// Id of the agreement whose scope the list is.
+    pub agreement: String,
+    /// The agency that it is with.
+    pub agency: String,
+    /// The node whose list it is.
+    pub node: String,
+    /// Numbers to add. Whoever gets a number that no one has yet is on the list from then on.
+    pub add: Vec<PersonalId>,
+    /// Numbers to withdraw.
+    pub withdraw: Vec<PersonalId>,
 }
 
 /// A day begins, Asia/Ho_Chi_Minh.
@@ -53,7 +70,7 @@ pub struct DayBegins {
     /// Birth dates of those who may move from one scope to another by their age.
     pub births: Vec<Date>,
     /// Whether someone does: the commit enters those in the feed, and no one else.
-    pub moves: Arc<dyn Fn(&Record) -> bool + Send + Sync>,
+    pub moves: Arc<dyn Fn(Subject<'_>) -> bool + Send + Sync>,
     /// The sharing policy that this was found by. Another one since makes the commit stale.
     pub policy: Revision,
 }

@@ -4,10 +4,11 @@
 use dancu_proto::{Delta, Field, FieldSet, PersonalId, Record, Revision};
 
 use super::{
-    CitizenKey, CitizenUpdate, CommitError, Person, Store, StoreError, StoredCitizen,
+    CitizenKey, CitizenUpdate, CommitError, ListId, Partition, Person, Store, StoreError, StoredCitizen,
     citizen::{former_numbers, with_former_numbers},
     group::Group,
     journal::{CitizenChange, CitizenChanges},
+    store::Write,
 };
 
 pub(super) struct Draft {
@@ -25,6 +26,8 @@ struct Staged {
     claimed: Vec<PersonalId>,
     /// Numbers that no longer do.
     released: Vec<PersonalId>,
+    /// Lists that awaited one of the numbers.
+    joined: Vec<(PersonalId, ListId)>,
 }
 
 impl Draft {
@@ -55,7 +58,11 @@ impl Draft {
 
     /// Enters the changes in the group.
     pub(super) fn enter(self, group: &mut Group) -> CitizenChanges {
-        for Staged { key, old, new, claimed, released } in self.staged {
+        for Staged { key, old, new, claimed, released, joined } in self.staged {
+            for (number, list) in joined {
+                group.writes.push(Write::Unawait(number, list));
+                group.writes.push(Write::Join(Partition::List(list), key));
+            }
             group.citizen(key, old.as_ref(), new, self.at);
             claimed.into_iter().for_each(|number| group.number(number, Some(key)));
             released.into_iter().for_each(|number| group.number(number, None));
@@ -107,12 +114,34 @@ impl Draft {
             entered: old.as_ref().map_or(Some(self.at), |citizen| citizen.entered),
             sources: old.as_ref().map(|citizen| citizen.sources.clone()).unwrap_or_default(),
             feed: old.as_ref().map(|citizen| citizen.feed.clone()).unwrap_or_default(),
+            interests: old.as_ref().map(|citizen| citizen.interests.clone()).unwrap_or_default(),
         };
+        let joined = self.awaited(before, old.is_none().then_some(number), &claimed, &mut new)?;
         if old.is_some() {
             new.set_source(touched, self.at);
         }
-        self.staged.push(Staged { key, old, new, claimed, released });
+        self.staged.push(Staged { key, old, new, claimed, released, joined });
         Ok(())
+    }
+
+    /// Lists that awaited someone with one of these numbers have found them.
+    fn awaited(
+        &self,
+        before: &Before<'_>,
+        entered: Option<PersonalId>,
+        claimed: &[PersonalId],
+        new: &mut StoredCitizen,
+    ) -> Result<Vec<(PersonalId, ListId)>, StoreError> {
+        let snapshot = before.store.snapshot();
+        let mut joined = Vec::new();
+        for number in entered.iter().chain(claimed) {
+            for list in snapshot.awaited(*number) {
+                let list = list?;
+                new.join(list, self.at);
+                joined.push((*number, list));
+            }
+        }
+        Ok(joined)
     }
 
     /// Which numbers a change claims and which it releases. Numbers are never reused (DOMAIN): one
@@ -154,13 +183,13 @@ fn all_numbers(record: &Record) -> Vec<PersonalId> {
 }
 
 /// The registry as the earlier commits of the group leave it.
-struct Before<'a> {
-    store: &'a dyn Store,
-    group: &'a Group,
+pub(super) struct Before<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) group: &'a Group,
 }
 
 impl Before<'_> {
-    fn find(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
+    pub(super) fn find(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
         let snapshot = self.store.snapshot();
         let at = |key: CitizenKey| match self.group.changed.get(&key) {
             Some(citizen) => Ok(Some((key, citizen.clone()))),

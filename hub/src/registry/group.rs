@@ -7,7 +7,7 @@ use dancu_proto::{PersonalId, Revision};
 use uuid::Uuid;
 
 use super::{
-    CitizenKey, Partition, StoredCitizen,
+    CitizenKey, ListId, Partition, StoredCitizen,
     citizen::birth_of,
     partition::partitions_of,
     store::{Head, Write},
@@ -77,7 +77,8 @@ impl Group {
             self.writes.extend(born_before.map(|date| Write::Unbirth(date, key)));
             self.writes.extend(born_after.map(|date| Write::Birth(date, key)));
         }
-        let mut partitions = [before, after, vec![Partition::Nation]].concat();
+        let lists = new.lists().into_iter().map(Partition::List).collect();
+        let mut partitions = [before, after, lists, vec![Partition::Nation]].concat();
         partitions.sort_unstable();
         partitions.dedup();
         for partition in partitions {
@@ -85,6 +86,18 @@ impl Group {
         }
         self.writes.push(Write::History(key, at));
         self.changed.insert(key, new);
+    }
+
+    /// A citizen came onto a list, or left it: only those who follow the list are told.
+    pub(super) fn listed(&mut self, list: ListId, key: CitizenKey, mut citizen: StoredCitizen, at: Revision) {
+        let partition = Partition::List(list);
+        self.writes.push(if citizen.lists().contains(&list) {
+            Write::Join(partition, key)
+        } else {
+            Write::Leave(partition, key)
+        });
+        self.feed(partition, key, &mut citizen, at);
+        self.changed.insert(key, citizen);
     }
 
     /// The sharing policy or the day is another from a revision on.
@@ -97,6 +110,7 @@ impl Group {
     pub(super) fn moves(&mut self, key: CitizenKey, mut citizen: StoredCitizen, at: Revision) {
         let mut partitions = partitions_of(&citizen.record);
         partitions.push(Partition::Nation);
+        partitions.extend(citizen.lists().into_iter().map(Partition::List));
         for partition in partitions {
             self.feed(partition, key, &mut citizen, at);
         }

@@ -29,7 +29,7 @@ pub struct JournalEntry {
     #[prost(uint32, tag = "6")]
     pub effective_date: u32,
     /// What changed.
-    #[prost(oneof = "Content", tags = "7, 8, 9, 10, 11")]
+    #[prost(oneof = "Content", tags = "7, 8, 9, 10, 11, 12")]
     pub content: Option<Content>,
 }
 
@@ -52,6 +52,38 @@ pub enum Content {
     /// A day begins: yyyymmdd.
     #[prost(uint32, tag = "11")]
     Day(u32),
+    /// People came onto an interest list or left it.
+    #[prost(message, tag = "12")]
+    Interest(InterestChange),
+}
+
+/// A change of an interest list.
+#[derive(Clone, PartialEq, Message)]
+pub struct InterestChange {
+    /// The list.
+    #[prost(uint32, tag = "1")]
+    pub list: u32,
+    /// Id of the agreement whose scope it is.
+    #[prost(string, tag = "2")]
+    pub agreement: String,
+    /// The node whose list it is.
+    #[prost(string, tag = "3")]
+    pub node: String,
+    /// The list is new.
+    #[prost(bool, tag = "4")]
+    pub created: bool,
+    /// Keys of those who came onto it.
+    #[prost(uint64, repeated, tag = "5")]
+    pub joined: Vec<u64>,
+    /// Keys of those who left it.
+    #[prost(uint64, repeated, tag = "6")]
+    pub left: Vec<u64>,
+    /// Numbers without a person that are now awaited.
+    #[prost(uint64, repeated, tag = "7")]
+    pub awaited: Vec<u64>,
+    /// Numbers that no longer are.
+    #[prost(uint64, repeated, tag = "8")]
+    pub released: Vec<u64>,
 }
 
 /// An agreement that takes force.

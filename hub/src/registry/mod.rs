@@ -12,6 +12,7 @@ mod citizen;
 mod commit;
 mod draft;
 mod group;
+mod interest;
 mod journal;
 mod partition;
 pub mod store;
@@ -29,12 +30,15 @@ use tokio::sync::{oneshot, watch};
 pub use self::{
     as_of::known_on,
     bulk::{BulkLoad, BulkSummary, Clash, LeftOut, RunBuilder},
-    citizen::{CitizenKey, SourceGroup, StoredCitizen, birth_of, former_numbers},
-    commit::{
-        AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins, Origin, Person,
+    citizen::{
+        CitizenAt, CitizenKey, Interest, SourceGroup, StoredCitizen, Subject, birth_of, former_numbers,
     },
-    journal::{CitizenChange, Content as JournalContent, JournalEntry},
-    partition::{Partition, partitions_of, residence_areas},
+    commit::{
+        AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins, InterestUpdate,
+        Origin, Person,
+    },
+    journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
+    partition::{ListId, Partition, partitions_of, residence_areas},
     store::{Store, StoreError},
     view::{MERGED, View},
 };

@@ -15,7 +15,13 @@ pub enum Partition {
     Province(ProvinceCode),
     /// Everyone with an address in a commune.
     Commune(CommuneCode),
+    /// Everyone on an interest list.
+    List(ListId),
 }
+
+/// An interest list: those whom the agency of one node names under one agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListId(pub u32);
 
 impl Partition {
     /// As one number: the kind in the upper half, the code in the lower.
@@ -25,6 +31,7 @@ impl Partition {
             Partition::Nation => 0,
             Partition::Province(code) => 1 << 32 | u64::from(code.0),
             Partition::Commune(code) => 2 << 32 | u64::from(code.0),
+            Partition::List(list) => 3 << 32 | u64::from(list.0),
         }
     }
 
@@ -36,6 +43,7 @@ impl Partition {
             0 if code == 0 => Some(Partition::Nation),
             1 => u8::try_from(code).ok().map(|code| Partition::Province(ProvinceCode(code))),
             2 => Some(Partition::Commune(CommuneCode(code))),
+            3 => Some(Partition::List(ListId(code))),
             _ => None,
         }
     }
@@ -73,7 +81,7 @@ pub fn residence_areas(record: &Record) -> Vec<(Field, Option<ProvinceCode>, Opt
     RESIDENCES.into_iter().filter_map(area).collect()
 }
 
-/// The partitions of a record but for the nation, each once, ascending.
+/// The areas of a record, as partitions, each once, ascending.
 #[must_use]
 pub fn partitions_of(record: &Record) -> Vec<Partition> {
     let mut partitions = Vec::with_capacity(6);

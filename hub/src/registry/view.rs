@@ -6,7 +6,7 @@ use dancu_proto::{PersonalId, Record, Revision};
 use uuid::Uuid;
 
 use super::{
-    CitizenKey, JournalEntry, Partition, StoreError, StoredCitizen,
+    CitizenAt, CitizenKey, JournalEntry, Partition, StoreError, StoredCitizen,
     store::{Head, Rows, Snapshot},
 };
 
@@ -109,6 +109,20 @@ impl<'a> View<'a> {
             record = record.apply(&change.undo()).map_err(|_| StoreError::Corrupt("the journal"))?;
         }
         Ok(Some(record))
+    }
+
+    /// A citizen as of a revision, as far as scopes ask.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn citizen_at(
+        &self,
+        key: CitizenKey,
+        citizen: &StoredCitizen,
+        at: Revision,
+    ) -> Result<Option<CitizenAt>, StoreError> {
+        let record = self.record_at(key, citizen, at)?;
+        Ok(record.map(|record| CitizenAt { record, lists: citizen.lists_at(at) }))
     }
 
     /// The revisions that changed a citizen, after one, latest first.

@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, DayBegins, Origin, Store,
-    StoreError,
+    StoreError, Subject,
     draft::Draft,
     group::Group,
+    interest,
     journal::{AppliedAgreement, Content as Journal, JournalEntry},
     store::{Head, Write},
 };
@@ -115,10 +116,11 @@ impl Task {
                     let _ = reply.send(outcome);
                 }
                 Command::Commit(commit, reply) => {
+                    let full = if is_alone(&commit) { 1 } else { GROUP };
                     let mut waiting = vec![(commit, reply)];
-                    while waiting.len() < GROUP {
+                    while waiting.len() < full {
                         match commands.try_recv() {
-                            Ok(Command::Commit(commit, reply)) if !begins_a_group(&commit) => {
+                            Ok(Command::Commit(commit, reply)) if !is_alone(&commit) => {
                                 waiting.push((commit, reply));
                             }
                             Ok(command) => {
@@ -196,6 +198,13 @@ impl Task {
                 group.touched.agencies.insert(agency);
                 (journal, 0, 0)
             }
+            Content::Interest(update) => match interest::enter(&*self.store, group, at, update)? {
+                None => return Ok(unchanged(group.head.revision)),
+                Some(change) => {
+                    let (joined, left) = (change.joined.len() as u64, change.left.len() as u64);
+                    (Journal::Interest(change), 0, joined + left)
+                }
+            },
             Content::Day(begins) => (self.day(group, at, begins)?, 0, 0),
         };
         // Time in the journal never goes back, whatever the machine's clock does.
@@ -223,7 +232,8 @@ impl Task {
             for row in snapshot.births(date, date) {
                 let (_, key) = row?;
                 let citizen = snapshot.citizen(key)?.ok_or(StoreError::Corrupt("the index of births"))?;
-                if (begins.moves)(&citizen.record) {
+                let lists = citizen.lists();
+                if (begins.moves)(Subject { record: &citizen.record, lists: &lists }) {
                     group.moves(key, citizen, at);
                 }
             }
@@ -248,13 +258,30 @@ impl Task {
         self.publish.send_replace(at);
         // Streams of nodes that came before the citizens start again with a load.
         self.router.wake(&Touched { everything: true, ..Touched::default() });
+        self.find_awaited()?;
         Ok(Committed { revision: at, added: load.citizens(), changed: 0, unchanged: false })
+    }
+
+    /// Who was awaited by interest lists before the founding load comes onto them.
+    fn find_awaited(&mut self) -> Result<(), StoreError> {
+        for (list, numbers) in interest::awaiting(&*self.store)? {
+            let mut group = Group::after(self.head);
+            let at = group.head.revision.next();
+            let found = interest::find(&*self.store, &mut group, at, list, numbers)?;
+            let Some(change) = found else { continue };
+            let origin = Origin { source: "interest".into(), ..Origin::default() };
+            let entry = JournalEntry::new(&origin, self.last_time, Journal::Interest(change));
+            group.writes.push(Write::Journal(at, entry));
+            group.head.revision = at;
+            self.write(group)?;
+        }
+        Ok(())
     }
 }
 
-/// Whether a commit needs all before it to be in the indexes.
-fn begins_a_group(commit: &Commit) -> bool {
-    matches!(commit.content, Content::Day(_))
+/// Whether a commit needs all before it, and all after it need the commit, to be in the indexes.
+fn is_alone(commit: &Commit) -> bool {
+    matches!(commit.content, Content::Day(_) | Content::Interest(_))
 }
 
 /// A storage error for each caller of a group.

@@ -5,9 +5,11 @@
 //! - `session`: one node's session: what to send next, as steps over a view of the registry.
 //! - `steps`: the steps that read many citizens: deltas, loads, removals.
 //! - `stream`: the task that runs a session: wakes, sends under flow control, beats its heart.
+//! - `interest`: people whom a node names.
 //! - `proof`: what the digests of a slice should be.
 //! - `service`: the gRPC service.
 
+mod interest;
 mod proof;
 mod service;
 mod session;

@@ -7,7 +7,8 @@ use dancu_proto::{
     channel::Peer,
     hub::v1::{
         CompareDigestsRequest, CompareDigestsResponse, Holding, SyncSliceRequest, SyncSliceResponse,
-        sync_service_server::SyncService, sync_slice_request::Body,
+        UpdateInterestsRequest, UpdateInterestsResponse, sync_service_server::SyncService,
+        sync_slice_request::Body,
     },
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -15,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{proof, session::Session, stream::Stream};
+use super::{interest, proof, session::Session, stream::Stream};
 use crate::{
     enrollment::{NodeHandle, NodeRoll},
     fleet::Fleet,
@@ -100,6 +101,15 @@ impl SyncService for SyncServer {
             }
         });
         Ok(Response::new(ReceiverStream::new(frames)))
+    }
+
+    async fn update_interests(
+        &self,
+        request: Request<UpdateInterestsRequest>,
+    ) -> Result<Response<UpdateInterestsResponse>, Status> {
+        let node = self.roll.authorise(&Peer::of(&request), (self.clock)())?;
+        let updated = interest::update(&self.registry, &self.ledger, &node, request.into_inner());
+        updated.await.map(Response::new)
     }
 
     async fn compare_digests(

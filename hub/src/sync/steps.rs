@@ -9,7 +9,7 @@ use dancu_proto::{
 use super::zones::Zones;
 use crate::{
     projection::{Day, Policy, RangeReader, difference, hold},
-    registry::{CitizenKey, MERGED, Partition, StoreError, StoredCitizen, View},
+    registry::{CitizenAt, CitizenKey, MERGED, Partition, StoreError, StoredCitizen, Subject, View},
 };
 
 /// Changes of a frame are about this many bytes before compression.
@@ -95,7 +95,7 @@ pub(super) fn delta(
         if !latest_in(&citizen, partitions, revision) {
             continue;
         }
-        if revision > to.at && from.day == to.day && !changed_between(view, key, from.at, to.at)? {
+        if revision > to.at && from.day == to.day && !changed_between(view, key, &citizen, from.at, to.at)? {
             continue;
         }
         frame.add(change(view, stairs, key, &citizen, from, to)?);
@@ -115,9 +115,13 @@ fn latest_in(citizen: &StoredCitizen, partitions: &[Partition], revision: Revisi
 fn changed_between(
     view: &View<'_>,
     key: CitizenKey,
+    citizen: &StoredCitizen,
     after: Revision,
     up_to: Revision,
 ) -> Result<bool, StoreError> {
+    if citizen.lists_at(after) != citizen.lists_at(up_to) {
+        return Ok(true);
+    }
     Ok(view.history(key, after)?.iter().any(|at| *at <= up_to))
 }
 
@@ -130,10 +134,10 @@ fn change(
     to: Moment,
 ) -> Result<Vec<Change>, StoreError> {
     let policy = stairs.zones.policy_of(key);
-    let old = view.record_at(key, citizen, from.at)?;
-    let new = view.record_at(key, citizen, to.at)?;
-    let old = hold(policy, stairs.readable, old.as_ref(), from.day);
-    let new = hold(policy, stairs.readable, new.as_ref(), to.day);
+    let old = view.citizen_at(key, citizen, from.at)?;
+    let new = view.citizen_at(key, citizen, to.at)?;
+    let old = hold(policy, stairs.readable, old.as_ref().map(CitizenAt::subject), from.day);
+    let new = hold(policy, stairs.readable, new.as_ref().map(CitizenAt::subject), to.day);
     Ok(difference(old.as_ref(), new.as_ref(), stairs.loading))
 }
 
@@ -167,7 +171,8 @@ pub(super) fn load(
             break;
         }
         let (key, citizen) = row?;
-        let record = Some(&citizen.record);
+        let lists = citizen.lists();
+        let record = Some(Subject { record: &citizen.record, lists: &lists });
         let old = hold(stairs.zones.policy_of(key), stairs.readable, record, day);
         let new = hold(target, stairs.readable, record, day);
         frame.add(difference(old.as_ref(), new.as_ref(), stairs.loading));
@@ -213,9 +218,10 @@ pub(super) fn removals(
     let mut frame = Frame::default();
     let mut part = RemovalPart { changes: ChangeFrame::default(), up_to: after, last: true };
     let remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
-        let record = view.record_at(key, citizen, cursor.at)?;
-        let held = hold(old.zones.policy_of(key), old.readable, record.as_ref(), cursor.day);
-        let kept = hold(new.zones.policy_of(key), new.readable, record.as_ref(), cursor.day);
+        let citizen = view.citizen_at(key, citizen, cursor.at)?;
+        let record = citizen.as_ref().map(CitizenAt::subject);
+        let held = hold(old.zones.policy_of(key), old.readable, record, cursor.day);
+        let kept = hold(new.zones.policy_of(key), new.readable, record, cursor.day);
         Ok(difference(held.as_ref(), kept.as_ref(), new.loading))
     };
     for (looked_at, row) in view.citizens_after(lost, after).enumerate() {
@@ -255,8 +261,9 @@ pub(super) fn repair(
     moment: Moment,
     range: &Range,
 ) -> Result<RepairPart, StoreError> {
-    let holds =
-        |key, record: &_| hold(stairs.zones.policy_of(key), stairs.readable, Some(record), moment.day);
+    let holds = |key, citizen: Subject<'_>| {
+        hold(stairs.zones.policy_of(key), stairs.readable, Some(citizen), moment.day)
+    };
     let reader = RangeReader { view, partitions, changed: &[], at: moment.at, holds: &holds };
     let mut frame = Frame::default();
     let mut up_to = range.up_to;

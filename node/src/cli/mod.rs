@@ -6,6 +6,7 @@ mod connect;
 mod context;
 mod describe;
 mod failure;
+mod interest;
 mod print;
 mod proof;
 
@@ -58,6 +59,9 @@ enum Command {
     Verify(ask::Verify),
     /// Compare the slice with what the hub says it should be, and repair what differs
     VerifySlice(proof::VerifySlice),
+    /// Name the people whom the agency serves, where an agreement's scope is an interest list
+    #[command(subcommand)]
+    Interest(interest::Interest),
     /// Manage the back-ends that may call this node
     #[command(subcommand)]
     Client(client::Client),
@@ -114,6 +118,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Find(find) => find.run(&config).await,
         Command::Verify(verify) => Box::pin(verify.run(&config)).await,
         Command::VerifySlice(verify) => verify.run(&config).await,
+        Command::Interest(interest) => interest.run(&config).await,
         Command::Client(client) => client.run(&config),
     }
 }

@@ -9,7 +9,7 @@ use crate::callers::Caller;
 const MAX_LENGTH: usize = 64;
 
 /// Checks the context of a call, and that the caller is bound to its purpose.
-pub(super) fn check<'a>(context: Option<&'a AccessContext>, caller: &Caller) -> Result<&'a str, Refusal> {
+pub(crate) fn check<'a>(context: Option<&'a AccessContext>, caller: &Caller) -> Result<&'a str, Refusal> {
     let missing = AccessContext::default();
     let context_or_missing = context.unwrap_or(&missing);
     let faults: Vec<_> = [

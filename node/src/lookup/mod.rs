@@ -14,6 +14,7 @@ mod service;
 pub(crate) mod tests;
 mod verify;
 
+pub(crate) use context::check as purpose;
 pub(crate) use freshness::timestamp;
 pub use refusal::{Fault, Refusal};
 pub use service::Lookup;

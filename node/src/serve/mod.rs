@@ -9,7 +9,10 @@ use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 use dancu_proto::{
     DESCRIPTORS,
     channel::{self, ClientAuth, Incoming, config::ConfigError as TlsError},
-    node::v1::{citizen_service_server::CitizenServiceServer, node_service_server::NodeServiceServer},
+    node::v1::{
+        citizen_service_server::CitizenServiceServer, interest_service_server::InterestServiceServer,
+        node_service_server::NodeServiceServer,
+    },
 };
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -24,6 +27,7 @@ pub use tls::{ServingCertificate, ServingError};
 use crate::{
     callers::Roster,
     config::{Config, ConfigError, Limits},
+    interest::{InterestLists, Interests},
     lookup::Lookup,
     state::Node,
 };
@@ -67,6 +71,7 @@ pub fn services(
     node: &Arc<Node>,
     roster: &Arc<Roster>,
     owner: u32,
+    interests: &Interests,
     tasks: &TaskTracker,
     cancel: &CancellationToken,
 ) -> Result<(Routes, Health), ServeError> {
@@ -76,14 +81,17 @@ pub fn services(
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("dancu.node.v1.CitizenService")
+            .with_service_name("dancu.node.v1.InterestService")
             .with_service_name("dancu.node.v1.NodeService")
             .with_service_name("grpc.health.v1.Health")
     };
     let lookup = Lookup::new(Arc::clone(node), Arc::clone(roster));
+    let lists = InterestLists::new(Arc::clone(node), Arc::clone(roster), interests.clone());
     let status =
         StatusService::new(Arc::clone(node), Arc::clone(roster), owner, tasks.clone(), cancel.clone());
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
+        .add_service(InterestServiceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);

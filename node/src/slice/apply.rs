@@ -95,7 +95,7 @@ impl Slice {
             _ => 0,
         };
         let mut batch = Batch::new(&self.0.store);
-        batch.apply(&list)?;
+        batch.load(&list)?;
         state.zones.clone_from(&load.zones);
         state.cursor = state.cursor.max(Revision(load.cursor));
         if load.complete {

@@ -32,6 +32,22 @@ impl<'a> Batch<'a> {
         &mut self.batch
     }
 
+    /// Applies a part of a load. Where it brings people to a range in which no one is held, which is
+    /// usual, no one is looked up.
+    pub(super) fn load(&mut self, list: &ChangeList) -> Result<(), SliceError> {
+        let ids = || list.changes.iter().map(|change| change.personal_id);
+        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(()) };
+        let dropping = list.changes.iter().any(|change| change.drop);
+        if dropping || self.store.keys_between(first.saturating_sub(1), last)?.next().is_some() {
+            return self.apply(list);
+        }
+        for change in &list.changes {
+            let (id, stored) = Stored::whole(change)?;
+            self.add(id, stored);
+        }
+        Ok(())
+    }
+
     /// Applies changes as the hub sent them.
     pub(super) fn apply(&mut self, list: &ChangeList) -> Result<(), SliceError> {
         for change in &list.changes {

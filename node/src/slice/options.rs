@@ -1,6 +1,6 @@
 //! The only place that knows the options of RocksDB.
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, WriteOptions};
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Options, WriteOptions};
 
 /// How much memory the slice may use.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,12 @@ pub(super) fn table(options: &SliceOptions, cache: &Cache) -> Options {
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     blocks.set_bloom_filter(10.0, false);
     blocks.set_block_size(8 << 10);
+    // A slice of millions has indexes and filters larger than a small cache: they are kept in parts,
+    // so that a look-up reads the part it needs and not all of it.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(4 << 10);
+    blocks.set_pin_top_level_index_and_filter(true);
     blocks.set_format_version(5);
     let mut table = Options::default();
     table.set_block_based_table_factory(&blocks);

@@ -76,6 +76,8 @@ pub struct Grant {
     pub fields: FieldSet,
     /// How long look-ups may go on after the hub was last heard.
     pub offline_limit: Duration,
+    /// It covers those whom the agency names.
+    pub interest: bool,
 }
 
 impl Grant {
@@ -89,6 +91,7 @@ impl Grant {
             operations: grant.operations.clone(),
             fields: FieldSet::from_bits(grant.fields),
             offline_limit: grant.offline_limit.and_then(|limit| limit.try_into().ok()).unwrap_or_default(),
+            interest: grant.interest,
         }
     }
 
@@ -102,6 +105,7 @@ impl Grant {
             operations: self.operations.clone(),
             fields: self.fields.bits(),
             offline_limit: self.offline_limit.try_into().ok(),
+            interest: self.interest,
         }
     }
 }

@@ -126,7 +126,8 @@ pub async fn run(
 }
 
 /// Nodes that lost the hub together do not come back together.
-pub(super) fn jittered(wait: Duration) -> Duration {
+#[must_use]
+pub fn jittered(wait: Duration) -> Duration {
     let mut random = [0; 2];
     // Without randomness the wait is just not spread.
     let _ = aws_lc_rs::rand::fill(&mut random);

@@ -9,7 +9,7 @@ mod contact;
 mod proof;
 
 pub use self::{
-    client::{ConnectFuture, run},
+    client::{ConnectFuture, jittered, run},
     contact::{Contact, ContactState, Refusal},
     proof::{ProofError, Prover, RepairDesk},
 };

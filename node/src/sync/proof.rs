@@ -126,7 +126,7 @@ impl Prover {
 
     /// Proves at an interval, the first time soon if the node was not ended properly.
     pub async fn keep(self, every: Duration, unclean: bool, cancel: CancellationToken) {
-        let mut due = Instant::now() + if unclean { SOON } else { super::client::jittered(every) };
+        let mut due = Instant::now() + if unclean { SOON } else { super::jittered(every) };
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -134,7 +134,7 @@ impl Prover {
             }
             due = Instant::now()
                 + match self.prove(|_, _| {}, &cancel).await {
-                    Ok(_) => super::client::jittered(every),
+                    Ok(_) => super::jittered(every),
                     Err(ProofError::Cancelled) => return,
                     Err(ProofError::NotSettled) if unclean => SOON,
                     Err(error) => {

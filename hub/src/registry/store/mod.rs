@@ -9,7 +9,7 @@ use dancu_proto::{PersonalId, Revision, v1::Date};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{CitizenKey, JournalEntry, Partition, StoredCitizen};
+use super::{CitizenKey, JournalEntry, ListId, Partition, StoredCitizen};
 
 /// The database refuses.
 #[derive(Debug, Error)]
@@ -75,6 +75,12 @@ pub enum Write {
     PolicyEvent(Revision),
     /// A contribution that is carried out.
     Contribution(Uuid, Revision),
+    /// An interest list of an agreement and a node.
+    List(String, ListId),
+    /// Whoever gets a number comes onto a list.
+    Await(PersonalId, ListId),
+    /// No longer.
+    Unawait(PersonalId, ListId),
     /// Where the registry stands.
     Head(Head),
     /// A row of another owner: table and name within it.
@@ -92,6 +98,8 @@ pub struct Head {
     pub policy: Revision,
     /// The revision of the founding load, if there was one.
     pub founded: Option<Revision>,
+    /// How many interest lists there are.
+    pub lists: u32,
 }
 
 /// A row of another owner: its name and what it holds.
@@ -223,6 +231,18 @@ pub trait Snapshot {
 
     /// Numbers other than keys, after one and up to another, and whom they lead to.
     fn aliases(&self, after: u64, up_to: u64) -> Rows<'_, (PersonalId, CitizenKey)>;
+
+    /// An interest list by its name.
+    ///
+    /// # Errors
+    /// See above.
+    fn list(&self, name: &str) -> Result<Option<ListId>, StoreError>;
+
+    /// The lists that await someone with a number.
+    fn awaited(&self, number: PersonalId) -> Rows<'_, ListId>;
+
+    /// Every number that is awaited, and the list that does.
+    fn all_awaited(&self) -> Rows<'_, (PersonalId, ListId)>;
 
     /// The revisions that changed a citizen, after one, latest first.
     ///

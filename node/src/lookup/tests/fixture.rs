@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 use crate::{
     callers::{CallersFile, Entry, Roster},
     config::Config,
+    interest::Interests,
     serve::{self, Listeners, ServingCertificate},
     slice::{Slice, SliceOptions},
     state::{About, Node},
@@ -58,6 +59,7 @@ pub(crate) fn grant(handle: u32, purpose: &str, operations: &[&str], fields: &[F
         operations: operations.iter().map(|operation| (*operation).into()).collect(),
         fields: fields.iter().copied().collect::<dancu_proto::FieldSet>().bits(),
         offline_limit: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+        interest: false,
     }
 }
 
@@ -164,7 +166,9 @@ impl Served {
         let node = node(slice.clone(), contact(directory.path(), refusal));
         let certificate = ServingCertificate::open(&config, OffsetDateTime::now_utc()).unwrap();
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        let (routes, health) = serve::services(&node, &roster, uid, &TaskTracker::new(), &cancel).unwrap();
+        let interests = Interests::open(&directory.path().join("interests")).unwrap();
+        let (routes, health) =
+            serve::services(&node, &roster, uid, &interests, &TaskTracker::new(), &cancel).unwrap();
         let listeners = Listeners::bind(&config, &certificate).await.unwrap();
         let url = format!("https://{}", listeners.address().unwrap());
         let (ready, is_ready) = tokio::sync::oneshot::channel();

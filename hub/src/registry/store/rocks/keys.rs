@@ -1,15 +1,17 @@
 //! The only place that knows the bytes of keys. All integers are big-endian, so that the order of
 //! keys is the order of what they mean.
 
-use dancu_proto::{Revision, v1::Date};
+use dancu_proto::{PersonalId, Revision, v1::Date};
 
 use super::super::{
-    super::{CitizenKey, Partition, StoreError},
+    super::{CitizenKey, ListId, Partition, StoreError},
     Head,
 };
 
 /// Bytes of a citizen's key: twelve digits are less than 2^40.
 const CITIZEN: usize = 5;
+/// Bytes of the row that says where the registry stands.
+const HEAD: usize = 40;
 /// Bytes of a partition: its kind and its code.
 const PARTITION: usize = 5;
 
@@ -47,29 +49,49 @@ pub(super) fn read_revision(bytes: &[u8]) -> Result<Revision, StoreError> {
     Ok(Revision(u64::from_be_bytes(bytes)))
 }
 
-/// The row that says where the registry stands: its four numbers.
-pub(super) fn head(head: &Head) -> [u8; 32] {
-    let mut row = [0; 32];
+pub(super) fn awaited(number: PersonalId, list: ListId) -> [u8; CITIZEN + 4] {
+    join(citizen(number.into()), list.0.to_be_bytes())
+}
+
+pub(super) fn read_awaited(bytes: &[u8]) -> Result<(PersonalId, ListId), StoreError> {
+    let number = PersonalId::from_u64(read_citizen(bytes)?.0);
+    let number = number.map_err(|_| StoreError::Corrupt("an awaited number"))?;
+    Ok((number, read_list(bytes.get(CITIZEN..).unwrap_or_default())?))
+}
+
+pub(super) fn read_list(bytes: &[u8]) -> Result<ListId, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("an interest list"))?;
+    Ok(ListId(u32::from_be_bytes(bytes)))
+}
+
+/// The row that says where the registry stands: its numbers.
+pub(super) fn head(head: &Head) -> [u8; HEAD] {
+    let mut row = [0; HEAD];
     let founded = head.founded.unwrap_or(Revision::NONE);
-    for (cell, number) in
-        row.chunks_exact_mut(8).zip([head.revision.0, head.citizens, head.policy.0, founded.0])
-    {
+    let numbers = [head.revision.0, head.citizens, head.policy.0, founded.0, u64::from(head.lists)];
+    for (cell, number) in row.chunks_exact_mut(8).zip(numbers) {
         cell.copy_from_slice(&number.to_be_bytes());
     }
     row
 }
 
 pub(super) fn read_head(row: &[u8]) -> Result<Head, StoreError> {
-    let mut numbers = [0; 4];
+    let mut numbers = [0; HEAD / 8];
     for (number, cell) in numbers.iter_mut().zip(row.chunks_exact(8)) {
         *number = u64::from_be_bytes(cell.try_into().unwrap_or_default());
     }
-    let [revision, citizens, policy, founded] = numbers;
+    let [revision, citizens, policy, founded, lists] = numbers;
     let founded = (founded != 0).then_some(Revision(founded));
-    if row.len() != 32 {
+    if row.len() != HEAD {
         return Err(StoreError::Corrupt("its latest revision"));
     }
-    Ok(Head { revision: Revision(revision), citizens, policy: Revision(policy), founded })
+    Ok(Head {
+        revision: Revision(revision),
+        citizens,
+        policy: Revision(policy),
+        founded,
+        lists: lists as u32,
+    })
 }
 
 pub(super) fn feed(of: Partition, at: Revision, key: CitizenKey) -> [u8; PARTITION + 8 + CITIZEN] {

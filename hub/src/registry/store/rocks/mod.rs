@@ -29,12 +29,14 @@ enum Table {
     History,
     Contributions,
     PolicyEvents,
+    Lists,
+    Awaited,
     Nodes,
     Meta,
 }
 
 impl Table {
-    const ALL: [Table; 11] = [
+    const ALL: [Table; 13] = [
         Table::Citizens,
         Table::Numbers,
         Table::Members,
@@ -44,6 +46,8 @@ impl Table {
         Table::History,
         Table::Contributions,
         Table::PolicyEvents,
+        Table::Lists,
+        Table::Awaited,
         Table::Nodes,
         Table::Meta,
     ];
@@ -59,6 +63,8 @@ impl Table {
             Table::History => "history",
             Table::Contributions => "contributions",
             Table::PolicyEvents => "policy_events",
+            Table::Lists => "lists",
+            Table::Awaited => "awaited",
             Table::Nodes => "nodes",
             Table::Meta => "meta",
         }
@@ -84,7 +90,7 @@ mod meta {
 }
 
 /// Version of the layout; a later one comes with a migration.
-const FORMAT: &[u8] = &[2];
+const FORMAT: &[u8] = &[3];
 
 /// A registry on RocksDB.
 pub struct RocksStore {
@@ -196,6 +202,15 @@ impl RocksStore {
             }
             Write::Contribution(id, at) => {
                 batch.put_cf(self.table(Table::Contributions)?, id.as_bytes(), keys::revision(*at));
+            }
+            Write::List(name, list) => {
+                batch.put_cf(self.table(Table::Lists)?, name, list.0.to_be_bytes());
+            }
+            Write::Await(number, list) => {
+                batch.put_cf(self.table(Table::Awaited)?, keys::awaited(*number, *list), NOTHING);
+            }
+            Write::Unawait(number, list) => {
+                batch.delete_cf(self.table(Table::Awaited)?, keys::awaited(*number, *list));
             }
             Write::Head(head) => batch.put_cf(self.table(Table::Meta)?, meta::HEAD, keys::head(head)),
             Write::Row(table, name, row) => batch.put_cf(self.other(table)?, name, row),

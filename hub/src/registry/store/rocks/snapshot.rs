@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        super::{CitizenKey, JournalEntry, Partition, StoredCitizen},
+        super::{CitizenKey, JournalEntry, ListId, Partition, StoredCitizen},
         Head, Rows, Snapshot, StoreError,
     },
     Db, Table, handle, keys, meta,
@@ -73,6 +73,22 @@ impl Snapshot for RocksSnapshot<'_> {
             let number = PersonalId::from_u64(keys::read_citizen(&number)?.0);
             Ok((number.map_err(|_| StoreError::Corrupt("a number"))?, keys::read_citizen(&key)?))
         }))
+    }
+
+    fn list(&self, name: &str) -> Result<Option<ListId>, StoreError> {
+        let row = self.get(Table::Lists, name.as_bytes())?;
+        row.map(|row| keys::read_list(&row)).transpose()
+    }
+
+    fn awaited(&self, number: PersonalId) -> Rows<'_, ListId> {
+        let prefix = keys::citizen(number.into());
+        let rows = self.range(Table::Awaited, &prefix, keys::end_of(&prefix));
+        Box::new(rows.map(|row| Ok(keys::read_awaited(&row?.0)?.1)))
+    }
+
+    fn all_awaited(&self) -> Rows<'_, (PersonalId, ListId)> {
+        let rows = self.range(Table::Awaited, &[], vec![u8::MAX; 6]);
+        Box::new(rows.map(|row| keys::read_awaited(&row?.0)))
     }
 
     fn history(&self, key: CitizenKey, after: Revision) -> Result<Vec<Revision>, StoreError> {

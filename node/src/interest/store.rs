@@ -1,0 +1,204 @@
+//! What was named, and what of it is still to be told to the hub.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use dancu_proto::PersonalId;
+use prost::Message;
+use rocksdb::{DB, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
+use thiserror::Error;
+use tokio::sync::Notify;
+
+/// Requests to be told, by their number.
+const QUEUE: u8 = 0;
+/// Who was named, by agreement.
+const NAMED: u8 = 1;
+/// Memory for writes, bytes: requests are small and few.
+const BUFFER: usize = 2 << 20;
+
+/// The disk refuses.
+#[derive(Debug, Error)]
+pub enum InterestsError {
+    /// What the database says.
+    #[error("the interest lists cannot be read or written: {0}")]
+    Database(#[from] rocksdb::Error),
+    /// Stored by another version, or damaged.
+    #[error("the interest lists are damaged")]
+    Damaged,
+}
+
+/// What one call asked for.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Told {
+    /// The agreement.
+    #[prost(string, tag = "1")]
+    pub(super) agreement: String,
+    /// Numbers to add.
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) add: Vec<u64>,
+    /// Numbers to withdraw.
+    #[prost(uint64, repeated, tag = "3")]
+    pub(super) withdraw: Vec<u64>,
+}
+
+/// The lists. Cheap to clone.
+#[derive(Clone)]
+pub struct Interests {
+    database: Arc<DB>,
+    /// Held while a request gets its number.
+    numbering: Arc<Mutex<()>>,
+    added: Arc<Notify>,
+}
+
+impl Interests {
+    /// Opens the lists in a directory, or makes empty ones.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn open(dir: &Path) -> Result<Interests, InterestsError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_write_buffer_size(BUFFER);
+        options.set_keep_log_file_num(2);
+        options.set_max_open_files(32);
+        let database = Arc::new(DB::open(&options, dir)?);
+        Ok(Interests { database, numbering: Arc::default(), added: Arc::default() })
+    }
+
+    /// Notes that people are named under an agreement, or no longer are. On disk when it returns.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn note(
+        &self,
+        agreement: &str,
+        add: &[PersonalId],
+        withdraw: &[PersonalId],
+    ) -> Result<(), InterestsError> {
+        let mut batch = WriteBatch::default();
+        add.iter().for_each(|id| batch.put(named(agreement, *id), []));
+        withdraw.iter().for_each(|id| batch.delete(named(agreement, *id)));
+        let numbers = |ids: &[PersonalId]| ids.iter().map(|id| id.as_u64()).collect();
+        let told = Told { agreement: agreement.to_owned(), add: numbers(add), withdraw: numbers(withdraw) };
+        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.last()?.map_or(0, |number| number + 1);
+        batch.put(queued(next), told.encode_to_vec());
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        self.database.write_opt(batch, &synced)?;
+        self.added.notify_one();
+        Ok(())
+    }
+
+    /// How many numbers are still to be told.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn waiting(&self) -> Result<u64, InterestsError> {
+        self.queue().try_fold(0, |sum, row| {
+            Ok(sum + row.map(|(_, told)| told.add.len() + told.withdraw.len())? as u64)
+        })
+    }
+
+    /// Who is named under an agreement, after a number, at most so many.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn named(
+        &self,
+        agreement: &str,
+        after: Option<PersonalId>,
+        at_most: usize,
+    ) -> Result<Vec<PersonalId>, InterestsError> {
+        let prefix = prefix(agreement);
+        let from = match after {
+            Some(id) => [&named(agreement, id)[..], &[0]].concat(),
+            None => prefix.clone(),
+        };
+        let rows = self.database.iterator(IteratorMode::From(&from, Direction::Forward));
+        let mut ids = Vec::new();
+        for row in rows.take(at_most) {
+            let (key, _) = row?;
+            let Some(id) = key.strip_prefix(&prefix[..]) else { break };
+            let number = id.try_into().map(u64::from_be_bytes).map_err(|_| InterestsError::Damaged)?;
+            ids.push(PersonalId::from_u64(number).map_err(|_| InterestsError::Damaged)?);
+        }
+        Ok(ids)
+    }
+
+    /// What is to be told, in the order in which it was asked for.
+    pub(super) fn queue(&self) -> impl Iterator<Item = Result<(u64, Told), InterestsError>> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound([NAMED]);
+        let rows = self.database.iterator_opt(IteratorMode::Start, options);
+        rows.map(|row| {
+            let (key, value) = row?;
+            let number = key[1..].try_into().map(u64::from_be_bytes).map_err(|_| InterestsError::Damaged)?;
+            Ok((number, Told::decode(&*value).map_err(|_| InterestsError::Damaged)?))
+        })
+    }
+
+    /// The number of the last request that waits.
+    fn last(&self) -> Result<Option<u64>, InterestsError> {
+        let last = self.database.iterator(IteratorMode::From(&[NAMED], Direction::Reverse)).next();
+        let Some((key, _)) = last.transpose()? else { return Ok(None) };
+        match key.split_first() {
+            Some((&QUEUE, number)) => {
+                let number = number.try_into().map_err(|_| InterestsError::Damaged)?;
+                Ok(Some(u64::from_be_bytes(number)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A request was told.
+    pub(super) fn told(&self, number: u64) -> Result<(), InterestsError> {
+        Ok(self.database.delete(queued(number))?)
+    }
+
+    /// Waits until something is noted.
+    pub(super) async fn added(&self) {
+        self.added.notified().await;
+    }
+}
+
+fn queued(number: u64) -> [u8; 9] {
+    let mut key = [QUEUE; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn prefix(agreement: &str) -> Vec<u8> {
+    [&[NAMED][..], agreement.as_bytes(), &[0]].concat()
+}
+
+fn named(agreement: &str, id: PersonalId) -> Vec<u8> {
+    [&prefix(agreement)[..], &id.as_u64().to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_is_there_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids: Vec<PersonalId> = (1..=5).map(|n| format!("00108500000{n}").parse().unwrap()).collect();
+        {
+            let lists = Interests::open(dir.path()).unwrap();
+            lists.note("insured", &ids, &[]).unwrap();
+            lists.note("insured-2", &ids[..1], &[]).unwrap();
+            lists.note("insured", &[], &ids[1..2]).unwrap();
+        }
+        let lists = Interests::open(dir.path()).unwrap();
+        assert_eq!(lists.waiting().unwrap(), 7);
+        assert_eq!(lists.named("insured", None, 2).unwrap(), [ids[0], ids[2]]);
+        assert_eq!(lists.named("insured", Some(ids[2]), 9).unwrap(), ids[3..]);
+        let queue: Vec<_> = lists.queue().map(Result::unwrap).collect();
+        assert_eq!((queue.len(), queue[2].1.withdraw.len()), (3, 1));
+        queue.iter().for_each(|(number, _)| lists.told(*number).unwrap());
+        assert_eq!(lists.waiting().unwrap(), 0);
+    }
+}
