@@ -1,7 +1,11 @@
-//! SIGKILL at random moments: of the hub in an import, of both sides in a load.
+//! SIGKILL at random moments: of the hub in an import and among commits, of both sides in a load.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use dancu_proto::{
+    hub::v1::{ChangeCitizenRequest, GetCitizenRecordRequest},
+    v1::{Citizen, Date},
+};
 use dancu_tests::testkit::{Agreement, Hub, people};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -81,4 +85,67 @@ async fn a_load_that_is_killed_goes_on_and_ends_whole() {
     node.start().await;
     node.reaches(hub.head().await).await;
     assert!(node.line.bytes() - before < 12_000, "a node that is whole is sent nothing again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_outlives_a_kill() {
+    let mut rng = SmallRng::seed_from_u64(4);
+    let mut hub = Hub::start().await;
+    let people = people(34, 2_000);
+    hub.import(&people).await;
+    let mut last: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    for round in 0..6_u32 {
+        // Eight at once hand in changes, each of people of their own, until the hub is gone.
+        let writers: Vec<_> = (0..8_usize)
+            .map(|writer| {
+                let mine: Vec<_> =
+                    people.iter().skip(writer).step_by(8).map(|one| one.personal_id.clone()).collect();
+                let admin = hub.admin();
+                async move { (mine, admin.await) }
+            })
+            .collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in writers {
+            let (mine, mut admin) = writer.await;
+            tasks.spawn(async move {
+                let mut done = Vec::new();
+                for (count, id) in mine.iter().cycle().enumerate() {
+                    let name = format!("Tên {round} {count}");
+                    let request = ChangeCitizenRequest {
+                        personal_id: id.clone(),
+                        set: Some(Citizen { other_name: name.clone(), ..Citizen::default() }),
+                        reason: "a test".into(),
+                        document_number: "T/1".into(),
+                        effective_date: Some(Date { year: 2026, month: 1, day: 1 }),
+                        contribution_id: uuid::Uuid::now_v7().to_string(),
+                        ..ChangeCitizenRequest::default()
+                    };
+                    match admin.change_citizen(request).await {
+                        Ok(answer) => done.push((id.clone(), answer.into_inner().revision, name)),
+                        Err(_) => break,
+                    }
+                }
+                done
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..700))).await;
+        hub.kill();
+        let done: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        assert!(!done.is_empty(), "nothing was acknowledged before the kill");
+        for (id, revision, name) in done {
+            last.insert(id, (revision, name));
+        }
+        hub.restart().await;
+        let mut admin = hub.admin().await;
+        for (id, (revision, name)) in &last {
+            let request = GetCitizenRecordRequest {
+                personal_id: id.clone(),
+                at_revision: *revision,
+                ..GetCitizenRecordRequest::default()
+            };
+            let shown = admin.get_citizen_record(request).await.expect("an acknowledged revision is there");
+            assert_eq!(&shown.into_inner().citizen.unwrap().other_name, name, "as of revision {revision}");
+        }
+    }
+    assert!(last.len() > 100, "{} people changed", last.len());
 }

@@ -86,18 +86,14 @@ fn add(
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
     let found = Before { store, group }.find(number)?;
-    match found {
-        Some((key, mut citizen)) => {
-            if citizen.join(list, at) {
-                change.joined.push(key.0);
-                group.listed(list, key, citizen, at);
-            }
+    if let Some((key, mut citizen)) = found {
+        if citizen.join(list, at) {
+            change.joined.push(key.0);
+            group.listed(list, key, citizen, at);
         }
-        None if !awaits(store, number, list)? && !change.awaited.contains(&number.as_u64()) => {
-            change.awaited.push(number.as_u64());
-            group.writes.push(Write::Await(number, list));
-        }
-        None => {}
+    } else if !awaits(store, number, list)? && !change.awaited.contains(&number.as_u64()) {
+        change.awaited.push(number.as_u64());
+        group.writes.push(Write::Await(number, list));
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Interest lists: the agency names the people it serves, and the node holds those.
 //!
-//! - [`Interests`]: what was named, and what of it the hub does not know yet; on disk before it is
-//!   answered.
-//! - [`tell`]: tells the hub, now or when it is back.
-//! - [`InterestLists`]: `dancu.node.v1.InterestService`.
+//! - [`Interests`] keeps what was named, and what of it the hub does not know yet; on disk before a
+//!   call is answered.
+//! - [`tell`] tells the hub, now or when it is back.
+//! - [`InterestLists`] serves `dancu.node.v1.InterestService`.
 
 mod service;
 mod store;
