@@ -113,6 +113,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
         router,
+        shared: Arc::default(),
         fleet,
         roll: Arc::clone(&roll),
         clock,

@@ -69,6 +69,9 @@ async fn exact(seed: u64) {
         let node = run.hub.enroll(&format!("node-{number}"), agency).await;
         run.nodes.push((agency.to_owned(), node));
     }
+    // Two nodes under one policy: what the hub makes for one is good for the other.
+    let node = run.hub.enroll("node-2", AGENCIES[0]).await;
+    run.nodes.push((AGENCIES[0].to_owned(), node));
     for step in 0..90 {
         run.step().await;
         if step % 6 == 0 {

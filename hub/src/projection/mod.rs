@@ -21,7 +21,7 @@ pub use self::{
     day::Day,
     holding::{Held, difference, hold},
     ledger::{AgreementState, Ledger},
-    policy::{Grant, Policy},
+    policy::{Grant, Policy, PolicyKey},
     range::{RangeReader, SliceAt},
     turning::day_begins,
 };

@@ -94,7 +94,27 @@ fn narrowest(scopes: Vec<Scope>) -> Vec<Scope> {
     kept
 }
 
+/// What tells policies apart: two with the same key let hold the same of everyone, in the same bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PolicyKey(Vec<(u32, Revision, Option<ListId>)>);
+
 impl Policy {
+    /// The key; none for a meet of policies.
+    #[must_use]
+    pub fn key(&self) -> Option<PolicyKey> {
+        let of = |grant: &Grant| match grant.scopes.as_slice() {
+            [scope] => {
+                let list = match scope.areas {
+                    AreaScope::Interest { list } => list,
+                    _ => None,
+                };
+                Some((grant.handle, grant.applied, list))
+            }
+            _ => None,
+        };
+        self.grants.iter().map(of).collect::<Option<_>>().map(PolicyKey)
+    }
+
     pub(super) fn new(mut grants: Vec<Grant>) -> Policy {
         grants.sort_by_key(|grant| grant.handle);
         Policy { grants }

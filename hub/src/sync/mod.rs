@@ -4,6 +4,7 @@
 //! - `zones`: a node's holding as a staircase of zones, each under the meet of some policies.
 //! - `session`: one node's session: what to send next, as steps over a view of the registry.
 //! - `steps`: the steps that read many citizens: deltas, loads, removals.
+//! - `shared`: deltas that several streams would send alike, made once.
 //! - `stream`: the task that runs a session: wakes, sends under flow control, beats its heart.
 //! - `interest`: people whom a node names.
 //! - `proof`: what the digests of a slice should be.
@@ -13,9 +14,11 @@ mod interest;
 mod proof;
 mod service;
 mod session;
+mod shared;
 mod steps;
 mod stream;
 mod zones;
 
 pub use self::service::SyncServer;
 pub(crate) use self::session::timestamp;
+pub use self::shared::SharedDeltas;

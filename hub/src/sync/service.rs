@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{interest, proof, session::Session, stream::Stream};
+use super::{interest, proof, session::Session, shared::SharedDeltas, stream::Stream};
 use crate::{
     enrollment::{NodeHandle, NodeRoll},
     fleet::Fleet,
@@ -44,6 +44,8 @@ pub struct SyncServer {
     pub ledger: Arc<Ledger>,
     /// Wakes streams.
     pub router: Arc<Router>,
+    /// Deltas that several streams would make alike.
+    pub shared: Arc<SharedDeltas>,
     /// Who is connected.
     pub fleet: Arc<Fleet>,
     /// Who may connect.
@@ -146,12 +148,14 @@ impl SyncServer {
         holding: &Holding,
     ) -> Result<(Session, SyncSliceResponse), Status> {
         let (registry, ledger) = (Arc::clone(&self.registry), Arc::clone(&self.ledger));
+        let shared = Arc::clone(&self.shared);
         let (name, agency) = (node.name.to_string(), node.agency.to_string());
         let holding = holding.clone();
         let _place = self.steps.acquire().await;
-        let opened =
-            tokio::task::spawn_blocking(move || Session::open(registry, ledger, name, agency, &holding))
-                .await;
+        let opened = tokio::task::spawn_blocking(move || {
+            Session::open(registry, ledger, shared, name, agency, &holding)
+        })
+        .await;
         opened.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?.map_err(Status::from)
     }
 

@@ -6,18 +6,19 @@ use std::{collections::VecDeque, sync::Arc};
 use dancu_proto::{
     PersonalId, Revision,
     hub::v1::{
-        Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, Range, Repair, SyncSliceResponse,
-        sync_slice_response::Body,
+        ChangeFrame, Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, Range, Repair,
+        SyncSliceResponse, sync_slice_response::Body,
     },
 };
 use tonic::Status;
 
 use super::{
+    shared::{SharedDelta, SharedDeltas},
     steps::{self, Moment, Stairs},
     zones::Zones,
 };
 use crate::{
-    projection::{Ledger, Policy},
+    projection::{Ledger, Policy, PolicyKey},
     registry::{CitizenKey, Partition, Registry, StoreError, View},
 };
 
@@ -32,14 +33,19 @@ const FEW: usize = 32;
 pub(super) struct Session {
     registry: Arc<Registry>,
     ledger: Arc<Ledger>,
+    shared: Arc<SharedDeltas>,
     node: String,
     agency: String,
     /// The revision the node's holding stands at.
     cursor: Revision,
+    /// A revision up to the cursor since which nothing changed in the partitions that are followed.
+    base: Revision,
     zones: Zones,
     /// The policy that the session works towards, and its revision.
     target: Policy,
     revision: Revision,
+    /// By what others with the same policy are known.
+    key: Option<Arc<PolicyKey>>,
     /// What the node may read.
     readable: Policy,
     doing: Doing,
@@ -75,6 +81,7 @@ impl Session {
     pub(super) fn open(
         registry: Arc<Registry>,
         ledger: Arc<Ledger>,
+        shared: Arc<SharedDeltas>,
         node: String,
         agency: String,
         holding: &Holding,
@@ -82,12 +89,15 @@ impl Session {
         let mut session = Session {
             registry,
             ledger,
+            shared,
             node,
             agency,
             cursor: Revision(holding.cursor),
+            base: Revision(holding.cursor),
             zones: Zones::nothing(),
             target: Policy::default(),
             revision: Revision::NONE,
+            key: None,
             readable: Policy::default(),
             doing: Doing::Following,
             repairs: VecDeque::new(),
@@ -180,6 +190,8 @@ impl Session {
         if lost.first() == Some(&Partition::Nation) {
             lost.truncate(1);
         }
+        self.key = target.key().map(Arc::new);
+        self.base = self.cursor;
         (self.target, self.revision) = (target, revision);
         (self.looked_at, self.to_look_at) = (0, 0);
         let removals_follow = !lost.is_empty() && !reset;
@@ -277,29 +289,49 @@ impl Session {
         Ok(Step::Send(response(Body::Delta(frame))))
     }
 
+    /// By what other streams find the delta that this one would make, if they would make the same.
+    fn shareable(&self) -> Option<(Arc<PolicyKey>, Revision)> {
+        let settled = self.zones.settled() == Some(self.revision);
+        let following = matches!(self.doing, Doing::Following);
+        self.key.clone().filter(|_| settled && following).map(|key| (key, self.base))
+    }
+
     fn delta(&mut self, view: &View<'_>, target: Revision, position: Revision) -> Result<Step, StoreError> {
         let partitions = self.partitions();
+        let following = matches!(self.doing, Doing::Following);
+        if following && view.feed_after(&partitions, self.cursor).next().is_none() {
+            // Nothing to look at. The next heartbeat moves the node's cursor.
+            self.cursor = target;
+            return Ok(Step::Again);
+        }
+        let shareable = self.shareable();
+        let shared = shareable.as_ref().and_then(|(key, base)| self.shared.find(key, *base));
+        if let Some(shared) = shared.filter(|shared| shared.target > self.cursor && shared.target <= target) {
+            (self.cursor, self.base) = (shared.target, shared.target);
+            return Ok(match shared.changes {
+                None => Step::Again,
+                Some(changes) => Step::Send(delta(shared.target, shared.target, true, changes)),
+            });
+        }
         let (from, to) = (self.moment(self.cursor), self.moment(target));
         let part = steps::delta(view, self.stairs(), &partitions, from, to, position)?;
         let begun = matches!(self.doing, Doing::CatchingUp { sent: true, .. });
         if part.last {
-            self.cursor = target;
+            (self.cursor, self.base) = (target, target);
             self.doing = Doing::Following;
         } else {
             let sent = begun || !part.empty;
             self.doing = Doing::CatchingUp { target, position: part.position, sent };
         }
+        if let (Some((key, base)), true) = (shareable, part.last) {
+            let changes = (!part.empty).then(|| part.changes.clone());
+            self.shared.keep(&key, base, SharedDelta { target, changes });
+        }
         // Where nothing visible changed nothing is sent, and the next heartbeat moves the cursor.
         if part.empty && !(begun && part.last) {
             return Ok(Step::Again);
         }
-        Ok(Step::Send(response(Body::Delta(Delta {
-            target: target.0,
-            position: part.position.0,
-            last: part.last,
-            narrowing: false,
-            changes: Some(part.changes),
-        }))))
+        Ok(Step::Send(delta(target, part.position, part.last, part.changes)))
     }
 
     fn load(&mut self, view: &View<'_>) -> Result<Step, StoreError> {
@@ -311,6 +343,7 @@ impl Session {
         self.looked_at += part.looked_at;
         if part.last {
             self.zones.settle(self.revision, &self.target);
+            self.base = self.cursor;
             self.readable = self.target.clone();
         } else if let Some((key, number)) = part.up_to {
             // Until the node holds someone, the range looked at has no end it could name.
@@ -368,6 +401,16 @@ impl Session {
     pub(super) fn at_rest(&self) -> bool {
         matches!(self.doing, Doing::Following)
     }
+}
+
+fn delta(target: Revision, position: Revision, last: bool, changes: ChangeFrame) -> SyncSliceResponse {
+    response(Body::Delta(Delta {
+        target: target.0,
+        position: position.0,
+        last,
+        narrowing: false,
+        changes: Some(changes),
+    }))
 }
 
 fn response(body: Body) -> SyncSliceResponse {
