@@ -78,6 +78,32 @@ async fn who_changes_again_in_the_middle_of_a_catch_up_is_told_rightly_of_both()
     run.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_that_moves_from_one_agreement_to_another_is_not_kept_as_it_was() {
+    let mut run = Run::start(33, 500).await;
+    run.apply_for("p", &["sex", "religion"], &[]).await;
+    run.apply_for("q", &["full_name"], &[]).await;
+    run.node.wait_until_at(run.hub.head().await).await;
+    run.node.line.cut();
+    // Away, the node misses that one agreement loses the field, that the other gains it, and that
+    // someone loses the value.
+    run.apply_for("p", &["sex"], &[]).await;
+    run.apply_for("q", &["full_name", "religion"], &[]).await;
+    let people = people(33, 500);
+    for citizen in people.iter().filter(|citizen| !citizen.religion.is_empty()).take(20) {
+        let id = &citizen.personal_id;
+        let args = ["--json", "change", id, "--clear", "religion", "--reason", "a test"];
+        let why = ["--document", "T/1", "--effective", "2026-01-01"];
+        let out = run.hub.cli(&[&args[..], &why[..]].concat()).await.unwrap();
+        let done: Value = serde_json::from_str(&out).unwrap();
+        let mut values = run.oracle.latest(id).unwrap().clone();
+        values.remove("religion");
+        run.oracle.put(done["revision"].as_u64().unwrap(), values);
+    }
+    run.node.line.restore();
+    run.finish().await;
+}
+
 impl Run {
     async fn start(seed: u64, citizens: u32) -> Run {
         let hub = Hub::start().await;

@@ -16,7 +16,9 @@ pub struct Held {
     pub id: PersonalId,
     /// Handles, ascending, and whether each is still being loaded.
     marks: Vec<(u32, bool)>,
-    /// The fields.
+    /// The fields that the agreements give, with a value or without.
+    fields: FieldSet,
+    /// The values.
     record: Record,
 }
 
@@ -63,7 +65,7 @@ pub fn hold(policy: &Policy, readable: &Policy, citizen: Option<Subject<'_>>, da
             *pending = false;
         }
     }
-    Some(Held { id: record.personal_id()?, marks, record: record.project(fields).into_record() })
+    Some(Held { id: record.personal_id()?, marks, fields, record: record.project(fields).into_record() })
 }
 
 /// What leads from one holding of a citizen to another; nothing where they look the same. Pending
@@ -90,6 +92,32 @@ pub fn difference(old: Option<&Held>, new: Option<&Held>, loading: Revision) -> 
             }]
         }
     }
+}
+
+/// The same, for a node that may still hold more than `old`: fields that it kept from another agreement
+/// when the one that gave them was narrowed. It may hold them again now, so they are made right.
+#[must_use]
+pub fn difference_in_load(
+    old: Option<&Held>,
+    new: Option<&Held>,
+    kept: FieldSet,
+    loading: Revision,
+) -> Vec<Change> {
+    let mut changes = difference(old, new, loading);
+    if let (Some(old), Some(new)) = (old, new) {
+        let stale = kept.intersection(new.fields).difference(old.fields).difference(new.record.fields());
+        if !stale.is_empty() {
+            match changes.as_mut_slice() {
+                [change] => change.cleared |= stale.bits(),
+                _ => changes.push(Change {
+                    personal_id: new.id.as_u64(),
+                    cleared: stale.bits(),
+                    ..Change::default()
+                }),
+            }
+        }
+    }
+    changes
 }
 
 fn dropped(id: PersonalId) -> Change {

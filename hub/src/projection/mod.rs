@@ -19,7 +19,7 @@ mod turning;
 
 pub use self::{
     day::Day,
-    holding::{Held, difference, hold},
+    holding::{Held, difference, difference_in_load, hold},
     ledger::{AgreementState, Ledger},
     policy::{Grant, Policy, PolicyKey},
     range::{RangeReader, SliceAt},

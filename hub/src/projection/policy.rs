@@ -126,6 +126,12 @@ impl Policy {
         &self.grants
     }
 
+    /// All fields that any agreement gives of anyone.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        self.grants.iter().fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields))
+    }
+
     /// Whether it gives nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

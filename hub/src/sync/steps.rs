@@ -8,7 +8,7 @@ use dancu_proto::{
 
 use super::zones::Zones;
 use crate::{
-    projection::{Day, Policy, RangeReader, difference, hold},
+    projection::{Day, Policy, RangeReader, difference, difference_in_load, hold},
     registry::{CitizenAt, CitizenKey, MERGED, Partition, StoreError, StoredCitizen, Subject, View},
 };
 
@@ -173,9 +173,10 @@ pub(super) fn load(
         let (key, citizen) = row?;
         let lists = citizen.lists();
         let record = Some(Subject { record: &citizen.record, lists: &lists });
-        let old = hold(stairs.zones.policy_of(key), stairs.readable, record, day);
+        let zone = stairs.zones.zone_of(key);
+        let old = hold(&zone.policy, stairs.readable, record, day);
         let new = hold(target, stairs.readable, record, day);
-        frame.add(difference(old.as_ref(), new.as_ref(), stairs.loading));
+        frame.add(difference_in_load(old.as_ref(), new.as_ref(), zone.kept, stairs.loading));
         last_number = new.map(|held| held.id.as_u64()).or(last_number);
         part.looked_at += 1;
         part.up_to = Some((key, last_number));

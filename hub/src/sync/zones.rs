@@ -2,7 +2,7 @@
 //! everyone, each held under the meet of the policies of some revisions. A settled node has one
 //! zone under one policy.
 
-use dancu_proto::{Revision, hub::v1 as wire};
+use dancu_proto::{FieldSet, Revision, hub::v1 as wire};
 
 use crate::{
     projection::Policy,
@@ -20,6 +20,9 @@ pub(super) struct Zone {
     pub(super) revisions: Vec<Revision>,
     /// Their meet.
     pub(super) policy: Policy,
+    /// Fields that a node may still hold in the range: each of the policies gave them, be it by another
+    /// agreement. A node strips fields by what the agreements that remain give together.
+    pub(super) kept: FieldSet,
 }
 
 /// The staircase.
@@ -29,7 +32,13 @@ pub(super) struct Zones(Vec<Zone>);
 impl Zones {
     /// Nothing is held of anyone.
     pub(super) fn nothing() -> Zones {
-        Zones(vec![Zone { up_to: None, up_to_number: 0, revisions: Vec::new(), policy: Policy::default() }])
+        Zones(vec![Zone {
+            up_to: None,
+            up_to_number: 0,
+            revisions: Vec::new(),
+            policy: Policy::default(),
+            kept: FieldSet::EMPTY,
+        }])
     }
 
     /// What a node says it holds. `policy_at` gives the node's policy as of a revision.
@@ -42,8 +51,8 @@ impl Zones {
         for zone in zones {
             let revisions: Vec<_> = zone.policies.iter().map(|at| Revision(*at)).collect();
             let up_to = if zone.up_to == 0 { None } else { Some(view.key_of(zone.up_to)?) };
-            let policy = meet_of(&revisions, &policy_at);
-            list.push(Zone { up_to, up_to_number: zone.up_to, revisions, policy });
+            let (policy, kept) = (meet_of(&revisions, &policy_at), kept_of(&revisions, &policy_at));
+            list.push(Zone { up_to, up_to_number: zone.up_to, revisions, policy, kept });
         }
         // A node's word is not to be relied on for order: what is amiss is held as nothing.
         let to_the_end = list.last().is_some_and(|zone| zone.up_to.is_none());
@@ -73,9 +82,14 @@ impl Zones {
 
     /// The policy under which a citizen is held.
     pub(super) fn policy_of(&self, key: CitizenKey) -> &Policy {
+        &self.zone_of(key).policy
+    }
+
+    /// The zone that a citizen lies in.
+    pub(super) fn zone_of(&self, key: CitizenKey) -> &Zone {
         let index = self.0.partition_point(|zone| zone.up_to.is_some_and(|end| end < key));
         // The last zone has no end, so there is one for every key.
-        &self.0[index.min(self.0.len() - 1)].policy
+        &self.0[index.min(self.0.len() - 1)]
     }
 
     /// The policy of the zone in which a range ends.
@@ -141,14 +155,15 @@ impl Zones {
             up_to_number: number,
             revisions: vec![revision],
             policy: policy.clone(),
+            kept: policy.fields(),
         };
         self.0 = std::iter::once(done).chain(rest).collect();
     }
 
     /// Everyone is held under a policy alone.
     pub(super) fn settle(&mut self, revision: Revision, policy: &Policy) {
-        self.0 =
-            vec![Zone { up_to: None, up_to_number: 0, revisions: vec![revision], policy: policy.clone() }];
+        let (revisions, kept) = (vec![revision], policy.fields());
+        self.0 = vec![Zone { up_to: None, up_to_number: 0, revisions, policy: policy.clone(), kept }];
     }
 }
 
@@ -156,6 +171,11 @@ fn meet_of(revisions: &[Revision], policy_at: &impl Fn(Revision) -> Policy) -> P
     let mut policies = revisions.iter().map(|at| policy_at(*at));
     let first = policies.next().unwrap_or_default();
     policies.fold(first, |meet, policy| meet.meet(&policy))
+}
+
+fn kept_of(revisions: &[Revision], policy_at: &impl Fn(Revision) -> Policy) -> FieldSet {
+    let fields = revisions.iter().map(|at| policy_at(*at).fields());
+    fields.reduce(FieldSet::intersection).unwrap_or(FieldSet::EMPTY)
 }
 
 /// A zone narrowed by a policy, named by as few revisions as give the same meet.
@@ -183,5 +203,6 @@ fn narrow_zone(
         }
     }
     let policy = if revisions == [revision] { policy.clone() } else { meet };
-    Zone { up_to: zone.up_to, up_to_number: zone.up_to_number, revisions, policy }
+    let kept = kept_of(&revisions, policy_at);
+    Zone { up_to: zone.up_to, up_to_number: zone.up_to_number, revisions, policy, kept }
 }
