@@ -223,10 +223,14 @@ impl Run {
             for purpose in ["p", "q"] {
                 let Ok(answers) = node.batch(purpose, &asked).await else { continue };
                 let head = self.hub.head().await;
-                let revision = answers.first().and_then(|a| a.freshness).map_or(0, |f| f.revision);
-                for answer in answers.iter().filter(|answer| answer.citizen.is_some()) {
+                let mut revision = 0;
+                for answer in &answers {
+                    // Said with the first answer, and whenever it is another one.
+                    revision = answer.freshness.map_or(revision, |freshness| freshness.revision);
+                    if answer.citizen.is_none() {
+                        continue;
+                    }
                     let (fields, got) = held(answer);
-                    let revision = answer.freshness.map_or(revision, |freshness| freshness.revision);
                     let allowed = (revision..=head).any(|policy| {
                         let seen = self.oracle.sees(agency, purpose, &answer.personal_id, revision, policy);
                         seen.is_some_and(|(may, values)| {
