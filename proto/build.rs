@@ -7,11 +7,13 @@ use prost::Message;
 const FILES: &[&str] = &[
     "dancu/v1/citizen.proto",
     "dancu/v1/access.proto",
+    "dancu/v1/area.proto",
     "dancu/node/v1/citizen_service.proto",
     "dancu/node/v1/interest_service.proto",
     "dancu/node/v1/node_service.proto",
     "dancu/hub/v1/enrollment_service.proto",
     "dancu/hub/v1/sync_service.proto",
+    "dancu/hub/v1/areas.proto",
     "dancu/hub/v1/admin_service.proto",
 ];
 
@@ -36,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 
-    let mut config = tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame");
+    let mut config = tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame").bytes(".dancu.hub.v1.AreaNews");
     for message in JSON {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),
@@ -48,6 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "#[serde(skip_serializing_if = \"crate::json::is_default\")]",
         );
     }
+    // By what order an address is written is between hub and node.
+    config = config.field_attribute(".dancu.v1.Address.division", "#[serde(skip)]");
     for message in JSON_LISTS {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),

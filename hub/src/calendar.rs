@@ -33,7 +33,7 @@ impl Calendar {
     pub async fn catch_up(&self) -> Result<(), CommitError> {
         loop {
             let yesterday = self.day()?;
-            let today = (self.clock)().to_offset(VIETNAM).date();
+            let today = date_in_vietnam(&self.clock);
             let next = match date_of(yesterday) {
                 Some(date) => date.next_day().filter(|next| *next <= today),
                 None => Some(today),
@@ -65,6 +65,15 @@ impl Calendar {
             }
         }
     }
+}
+
+/// The day it is, by a clock.
+pub fn today(clock: &Clock) -> Day {
+    day_of(date_in_vietnam(clock))
+}
+
+fn date_in_vietnam(clock: &Clock) -> time::Date {
+    (clock)().to_offset(VIETNAM).date()
 }
 
 fn day_of(date: time::Date) -> Day {

@@ -4,12 +4,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use dancu_proto::{
-    DESCRIPTORS,
+    Areas, DESCRIPTORS,
     channel::{ClientAuth, Incoming, Limits, server, server_config},
     hub::v1::{
         admin_service_server::AdminServiceServer, enrollment_service_server::EnrollmentServiceServer,
         sync_service_server::SyncServiceServer,
     },
+    v1::AreaChange,
 };
 use time::OffsetDateTime;
 use tokio::{
@@ -37,15 +38,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Steps that may read the registry at once.
 const STEPS: usize = 8;
 
-/// Makes the data directory of a new hub: its authority and an empty registry.
+/// Makes the data directory of a new hub: its authority, and an empty registry that begins with an
+/// administrative order.
 ///
 /// # Errors
-/// If there is a hub already, or the disk refuses.
-pub fn init(data_dir: &Path) -> anyhow::Result<String> {
+/// If there is a hub already, the order is none, or the disk refuses.
+pub fn init(data_dir: &Path, order: &AreaChange) -> anyhow::Result<String> {
+    Areas::founded_on(order).context("the administrative order")?;
     std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
     private(data_dir)?;
     let authority = Authority::create(&data_dir.join("authority"), OffsetDateTime::now_utc())?;
-    Registry::create(data_dir)?;
+    Registry::create(data_dir, order)?;
     Ok(authority.fingerprint().to_string())
 }
 
@@ -86,7 +89,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let authority = Arc::new(Authority::open(&config.data_dir.join("authority"))?);
     let rows = Arc::new(RollRows(Arc::clone(registry.store())));
     let roll = Arc::new(NodeRoll::open(Arc::clone(&authority), rows, config.certificates.node_lifetime)?);
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(Ledger::new(registry.first_order()?));
     let fleet = Arc::new(Fleet::default());
     let certificate = HubCertificate::issue(
         Arc::clone(&authority),

@@ -18,7 +18,7 @@ pub struct Touched {
     pub partitions: HashSet<Partition>,
     /// The agencies whose sharing policy changed.
     pub agencies: HashSet<String>,
-    /// Everything: the founding load.
+    /// Everything: the founding load, or a change of the administrative order.
     pub everything: bool,
 }
 
@@ -135,7 +135,7 @@ fn leave<K: Eq + Hash>(streams: &mut HashMap<K, HashSet<StreamId>>, key: &K, id:
 mod tests {
     use std::time::Duration;
 
-    use dancu_proto::ProvinceCode;
+    use dancu_proto::ProvinceKey;
     use tokio::time::timeout;
 
     use super::*;
@@ -148,7 +148,7 @@ mod tests {
     async fn only_streams_that_follow_what_is_touched_wake() {
         let router = Arc::new(Router::default());
         let (mut a, mut b) = (router.register("police"), router.register("justice"));
-        let (p, q) = (Partition::Province(ProvinceCode(1)), Partition::Province(ProvinceCode(8)));
+        let (p, q) = (Partition::Province(ProvinceKey(1)), Partition::Province(ProvinceKey(8)));
         a.follow(vec![p]);
         b.follow(vec![q]);
         let of_p = Touched { partitions: [p].into(), ..Touched::default() };

@@ -3,6 +3,7 @@
 //! - [`v1`], [`node`], [`hub`]: the generated messages and services.
 //! - [`PersonalId`], [`Field`], [`FieldSet`], [`Revision`]: the vocabulary, each with its rules.
 //! - [`record`]: the canonical encoding of a citizen, and projection and deltas on its bytes.
+//! - [`area`]: provinces and communes, how they changed, and addresses by the order in force.
 //! - [`Reason`]: every way a call can be refused, as callers see it.
 //! - [`channel`]: the TLS that hub and node speak.
 
@@ -20,7 +21,7 @@ pub mod reason;
 pub mod record;
 pub mod revision;
 
-pub use area::{CommuneCode, ProvinceCode};
+pub use area::{Areas, CommuneCode, CommuneKey, ProvinceCode, ProvinceKey};
 pub use digest::Digest;
 pub use field::{Field, FieldSet};
 pub use personal_id::PersonalId;

@@ -224,6 +224,20 @@ pub fn contents(bytes: &[u8], number: u32) -> Option<&[u8]> {
         .map(|part| part.value)
 }
 
+/// The value of the first field with a number that is a varint.
+#[must_use]
+pub fn varint(bytes: &[u8], number: u32) -> Option<u64> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (found, wire) = decode_key(&mut rest).ok()?;
+        if found == number && wire == WireType::Varint {
+            return decode_varint(&mut rest).ok();
+        }
+        skip_field(wire, found, &mut rest, DecodeContext::default()).ok()?;
+    }
+    None
+}
+
 struct Part<'a> {
     number: u32,
     /// Key, length and contents.

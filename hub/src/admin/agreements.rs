@@ -1,7 +1,7 @@
 //! Operators and agreements.
 
 use dancu_proto::{
-    Reason,
+    Reason, Revision,
     hub::v1::{
         AgreementSummary, ApplyAgreementResponse, GetAgreementRequest, GetAgreementResponse,
         ListAgreementsResponse, WithdrawAgreementRequest, WithdrawAgreementResponse,
@@ -22,8 +22,12 @@ impl Admin {
         operator: &str,
         document: String,
     ) -> Result<ApplyAgreementResponse, Status> {
+        if let Some(same) = self.applied_before(&document)? {
+            return Ok(same);
+        }
+        let areas = self.areas()?;
         let agreement =
-            parse(&document).map_err(|errors| Reason::AgreementInvalid.status(errors.to_string()))?;
+            parse(&document, &areas).map_err(|errors| Reason::AgreementInvalid.status(errors.to_string()))?;
         let id = agreement.id.to_string();
         let old = self.latest(&id)?;
         if let Some(old) = &old {
@@ -58,7 +62,10 @@ impl Admin {
             }
         }
         let in_force = old.filter(|old| old.withdrawn.is_none());
-        let differences = differences(in_force.as_ref().map(|old| old.agreement.as_ref()), &agreement);
+        let old = in_force.as_ref().and_then(|old| {
+            Some((old.agreement.as_ref(), areas.division(old.written_under)?))
+        });
+        let differences = differences(old, &agreement, areas.in_force());
         let agency = agreement.agency.to_string();
         let event = AgreementEvent::Apply { agreement: id.clone(), agency, document };
         let revision = self.commit_policy(operator, format!("apply {id}"), event).await?;
@@ -69,6 +76,21 @@ impl Admin {
             differences,
             unchanged: false,
         })
+    }
+
+    /// The very document that is in force, be it written by an earlier administrative order.
+    fn applied_before(&self, document: &str) -> Result<Option<ApplyAgreementResponse>, Status> {
+        let view = self.registry.view();
+        self.ledger.catch_up(&view)?;
+        let states = self.ledger.agreements(view.revision()?);
+        let same = states.iter().find(|state| state.withdrawn.is_none() && &*state.document == document);
+        Ok(same.map(|state| ApplyAgreementResponse {
+            revision: state.applied.0,
+            agreement: state.agreement.id.to_string(),
+            version: state.agreement.version,
+            differences: Vec::new(),
+            unchanged: true,
+        }))
     }
 
     pub(super) async fn withdraw(
@@ -112,32 +134,42 @@ impl Admin {
     pub(super) fn list(&self) -> Result<ListAgreementsResponse, Status> {
         let view = self.registry.view();
         self.ledger.catch_up(&view)?;
-        let states = self.ledger.agreements(view.revision()?);
-        Ok(ListAgreementsResponse { agreements: states.iter().map(summary).collect() })
+        let head = view.revision()?;
+        let states = self.ledger.agreements(head);
+        Ok(ListAgreementsResponse { agreements: states.iter().map(|state| self.in_summary(state, head)).collect() })
     }
 
     pub(super) fn agreement(&self, request: &GetAgreementRequest) -> Result<GetAgreementResponse, Status> {
         let view = self.registry.view();
         self.ledger.catch_up(&view)?;
-        let state = self.ledger.agreement(&request.agreement, request.version, view.revision()?);
+        let head = view.revision()?;
+        let state = self.ledger.agreement(&request.agreement, request.version, head);
         let state = state.ok_or_else(|| {
             Reason::NotFound.status(format!("there is no such agreement: {}", request.agreement))
         })?;
-        Ok(GetAgreementResponse { summary: Some(summary(&state)), document: state.document.to_string() })
+        Ok(GetAgreementResponse { summary: Some(self.in_summary(&state, head)), document: state.document.to_string() })
     }
-}
 
-fn summary(state: &AgreementState) -> AgreementSummary {
-    let agreement = &state.agreement;
-    AgreementSummary {
-        agreement: agreement.id.to_string(),
-        version: agreement.version,
-        agency: agreement.agency.to_string(),
-        title: agreement.title.clone(),
-        in_force: state.in_force,
-        scope: scope_in_words(&agreement.scope),
-        fields: agreement.fields.iter().map(|field| field.name().to_owned()).collect(),
-        revision: state.applied.0,
-        withdrawn: state.withdrawn.map_or(0, |at| at.0),
+    fn in_summary(&self, state: &AgreementState, at: Revision) -> AgreementSummary {
+        let agreement = &state.agreement;
+        let areas = self.ledger.areas(at);
+        let then = areas.division(state.written_under);
+        let written = then.map(|order| scope_in_words(&agreement.scope, order)).unwrap_or_default();
+        let followed = agreement.scope.followed(state.written_under, &areas);
+        let scope = match scope_in_words(&followed, areas.in_force()) {
+            scope if scope == written => scope,
+            scope => format!("{scope}; as written: {written}"),
+        };
+        AgreementSummary {
+            agreement: agreement.id.to_string(),
+            version: agreement.version,
+            agency: agreement.agency.to_string(),
+            title: agreement.title.clone(),
+            in_force: state.in_force,
+            scope,
+            fields: agreement.fields.iter().map(|field| field.name().to_owned()).collect(),
+            revision: state.applied.0,
+            withdrawn: state.withdrawn.map_or(0, |at| at.0),
+        }
     }
 }

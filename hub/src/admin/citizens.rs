@@ -2,6 +2,7 @@
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason, Record, Revision,
+    area::by_order_in_force,
     hub::v1::{
         ChangeCitizenRequest, ChangeCitizenResponse, FieldSource, GetCitizenRecordRequest,
         GetCitizenRecordResponse, HistoryEntry,
@@ -24,7 +25,7 @@ impl Admin {
         operator: &str,
         request: ChangeCitizenRequest,
     ) -> Result<ChangeCitizenResponse, Status> {
-        let mut commit = correction(request).map_err(|ChangeError::Violation(violation)| {
+        let mut commit = correction(request, &*self.areas()?).map_err(|ChangeError::Violation(violation)| {
             Reason::InvalidRequest.field(&violation.field, violation.reason)
         })?;
         commit.origin.source = format!("operator {operator}");
@@ -54,13 +55,48 @@ impl Admin {
         let record = record.ok_or_else(|| {
             Reason::CitizenNotFound.status(format!("no citizen had this number at revision {at}"))
         })?;
-        let history = if request.history { history(&view, key, at)? } else { Vec::new() };
+        let history = if request.history { self.history(&view, key, at)? } else { Vec::new() };
+        self.ledger.catch_up(&view)?;
+        let mut shown = decode(&record)?;
+        // As it was known at the revision, so by the order of then.
+        by_order_in_force(&mut shown, &self.ledger.areas(at));
         Ok(GetCitizenRecordResponse {
-            citizen: Some(decode(&record)?),
+            citizen: Some(shown),
             sources: sources(&view, key, &citizen, &record, at)?,
             history,
             revision: at.0,
         })
+    }
+
+    fn history(&self, view: &View<'_>, key: CitizenKey, at: Revision) -> Result<Vec<HistoryEntry>, StoreError> {
+        let revisions = view.history(key, Revision::NONE)?.into_iter().filter(|revision| *revision <= at);
+        // Each by the administrative order of its own revision.
+        let entry = |revision: Revision| {
+            let areas = self.ledger.areas(revision);
+            let shown = |values: &[u8]| {
+                let mut values = decode(&Record::trusted(values.to_vec()))?;
+                by_order_in_force(&mut values, &areas);
+                Ok::<_, StoreError>(values)
+            };
+            let entry = view.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
+            let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
+            let origin = entry.origin();
+            let cleared = FieldSet::from_bits(change.cleared);
+            let fields = Record::trusted(change.set.clone()).fields().union(cleared);
+            Ok(HistoryEntry {
+                revision: revision.0,
+                time: Some(timestamp(entry.time())),
+                source: origin.source,
+                contribution_id: origin.contribution.map(|id| id.to_string()).unwrap_or_default(),
+                reason: origin.reason,
+                document_number: origin.document_number,
+                effective_date: origin.effective_date,
+                fields: fields.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect(),
+                before: Some(shown(&change.before)?),
+                after: Some(shown(&change.set)?),
+            })
+        };
+        revisions.map(entry).collect()
     }
 
     fn revision_asked_for(
@@ -118,30 +154,6 @@ fn sources(
         })
     };
     found.into_iter().map(source).collect()
-}
-
-fn history(view: &View<'_>, key: CitizenKey, at: Revision) -> Result<Vec<HistoryEntry>, StoreError> {
-    let revisions = view.history(key, Revision::NONE)?.into_iter().filter(|revision| *revision <= at);
-    let entry = |revision: Revision| {
-        let entry = view.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
-        let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
-        let origin = entry.origin();
-        let cleared = FieldSet::from_bits(change.cleared);
-        let fields = Record::trusted(change.set.clone()).fields().union(cleared);
-        Ok(HistoryEntry {
-            revision: revision.0,
-            time: Some(timestamp(entry.time())),
-            source: origin.source,
-            contribution_id: origin.contribution.map(|id| id.to_string()).unwrap_or_default(),
-            reason: origin.reason,
-            document_number: origin.document_number,
-            effective_date: origin.effective_date,
-            fields: fields.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect(),
-            before: Some(decode(&Record::trusted(change.before.clone()))?),
-            after: Some(decode(&Record::trusted(change.set.clone()))?),
-        })
-    };
-    revisions.map(entry).collect()
 }
 
 fn decode(record: &Record) -> Result<Citizen, StoreError> {

@@ -48,6 +48,7 @@ impl Admin {
         let progress = Arc::new(Progress::default());
         let import = Import {
             registry: Arc::clone(&self.registry),
+            areas: self.areas()?,
             format,
             source: first.source,
             progress: Arc::clone(&progress),

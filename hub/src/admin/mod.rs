@@ -2,6 +2,7 @@
 //! by the owner of the hub's data, or over mutual TLS with an operator's certificate.
 
 mod agreements;
+mod areas;
 mod citizens;
 mod import;
 mod nodes;
@@ -10,7 +11,7 @@ mod slices;
 use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
 
 use dancu_proto::{
-    Reason,
+    Areas, Reason,
     channel::{Peer, PeerIdentity},
     hub::v1::{admin_service_server::AdminService, *},
 };
@@ -80,9 +81,24 @@ impl Admin {
         }
     }
 
+    /// The administrative orders as of now.
+    fn areas(&self) -> Result<Arc<Areas>, Status> {
+        let view = self.registry.view();
+        self.ledger.catch_up(&view)?;
+        Ok(self.ledger.areas(view.revision()?))
+    }
+
     fn now(&self) -> OffsetDateTime {
         (self.clock)()
     }
+}
+
+/// Runs what reads much.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(read).await;
+    done.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?
 }
 
 #[tonic::async_trait]
@@ -210,8 +226,21 @@ impl AdminService for Admin {
         self.operator(&request)?;
         let (admin, request) = (self.clone(), request.into_inner());
         // It reads the whole slice.
-        let folded = tokio::task::spawn_blocking(move || admin.slice_digest(&request)).await;
-        folded.map_err(|_| Reason::Internal.status("the hub failed; its log says why"))?.map(Response::new)
+        blocking(move || admin.slice_digest(&request)).await.map(Response::new)
+    }
+
+    async fn change_areas(
+        &self,
+        request: Request<ChangeAreasRequest>,
+    ) -> Result<Response<ChangeAreasResponse>, Status> {
+        let operator = self.operator(&request)?;
+        self.change_order(operator, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_area(&self, request: Request<GetAreaRequest>) -> Result<Response<GetAreaResponse>, Status> {
+        self.operator(&request)?;
+        let (admin, request) = (self.clone(), request.into_inner());
+        blocking(move || admin.area(&request.code)).await.map(Response::new)
     }
 
     async fn add_operator(

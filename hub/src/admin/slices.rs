@@ -2,6 +2,7 @@
 
 use dancu_proto::{
     Digest, PersonalId, Reason, Revision,
+    area::by_order_in_force,
     hub::v1::{
         GetHeldCitizenRequest, GetHeldCitizenResponse, GetSliceDigestRequest, GetSliceDigestResponse,
         HeldUnder, PointInTime, point_in_time::Point,
@@ -38,11 +39,13 @@ impl Admin {
             fields: grant.fields.iter().map(|field| field.name().to_owned()).collect(),
         });
         let record = held.as_ref().map(|held| held.record().decode()).transpose();
+        let mut record = record.map_err(|_| StoreError::Corrupt("a citizen's record"))?;
+        record.iter_mut().for_each(|shown| by_order_in_force(shown, &self.ledger.areas(at)));
         Ok(GetHeldCitizenResponse {
             revision: at.0,
             policy: turn.0,
             day: self.ledger.day(at).to_string(),
-            citizen: record.map_err(|_| StoreError::Corrupt("a citizen's record"))?,
+            citizen: record,
             agreements: agreements.collect(),
         })
     }

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
-use dancu_proto::{CommuneCode, FieldSet, ProvinceCode, v1::Date};
-
-use crate::registry::ListId;
+use dancu_proto::{Areas, CommuneCode, FieldSet, ProvinceCode, v1::Date};
 
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
@@ -136,7 +134,7 @@ pub struct Scope {
     pub conditions: Conditions,
 }
 
-/// Areas.
+/// Areas, as a document names them: by the administrative order in force when it was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AreaScope {
     /// Everyone, wherever they live.
@@ -149,10 +147,7 @@ pub enum AreaScope {
         communes: BTreeSet<CommuneCode>,
     },
     /// Those whom the agency names: an interest list, which each of its nodes has for itself.
-    Interest {
-        /// The list; none in a document, and as long as no one was named.
-        list: Option<ListId>,
-    },
+    Interest,
 }
 
 /// Which addresses make a resident.
@@ -182,6 +177,19 @@ pub struct Conditions {
 }
 
 impl Scope {
+    /// The scope by the administrative order in force: areas named by an earlier one are followed.
+    #[must_use]
+    pub fn followed(&self, written_under: u32, areas: &Areas) -> Scope {
+        let mut scope = self.clone();
+        if let AreaScope::Listed { provinces, communes } = &mut scope.areas {
+            let province_now = |code: &ProvinceCode| areas.province_now(code.under(written_under));
+            let commune_now = |code: &CommuneCode| areas.commune_now(code.under(written_under));
+            *provinces = provinces.iter().filter_map(province_now).collect();
+            *communes = communes.iter().filter_map(commune_now).collect();
+        }
+        scope
+    }
+
     /// Whether someone may enter or leave it by the day alone.
     #[must_use]
     pub fn depends_on_the_day(&self) -> bool {

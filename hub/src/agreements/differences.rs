@@ -1,18 +1,19 @@
 //! What a new version of an agreement changes, in words for the person who approves it.
 
-use dancu_proto::{FieldSet, area::Areas};
+use dancu_proto::{FieldSet, area::Division};
 
 use super::{Agreement, AreaScope, Scope};
 
-/// What a new version changes, a line each; all that it gives where there was none before.
+/// What a new version changes, a line each; all that it gives where there was none before. Each comes
+/// with the administrative order by which its document names areas.
 #[must_use]
-pub fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<String> {
+pub fn differences(old: Option<(&Agreement, &Division)>, new: &Agreement, order: &Division) -> Vec<String> {
     let mut lines = Vec::new();
-    let Some(old) = old else {
+    let Some((old, old_order)) = old else {
         lines.push(format!("new agreement for {}", new.agency));
         let names: Vec<_> = new.fields.iter().map(|field| field.name()).collect();
         lines.push(format!("gives {} fields: {}", names.len(), names.join(", ")));
-        lines.push(format!("covers {}", scope_in_words(&new.scope)));
+        lines.push(format!("covers {}", scope_in_words(&new.scope, order)));
         return lines;
     };
     if old.agency != new.agency {
@@ -20,8 +21,11 @@ pub fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<String> {
     }
     lines.extend(fields("loses", old.fields.difference(new.fields)));
     lines.extend(fields("gains", new.fields.difference(old.fields)));
-    if old.scope != new.scope {
-        lines.push(format!("scope {} → {}", scope_in_words(&old.scope), scope_in_words(&new.scope)));
+    let scopes = [scope_in_words(&old.scope, old_order), scope_in_words(&new.scope, order)];
+    // Two communes may have one name.
+    let same_order = old_order.number == order.number;
+    if scopes[0] != scopes[1] || (same_order && old.scope != new.scope) {
+        lines.push(format!("scope {}", scopes.join(" → ")));
     }
     let codes = |a: &Agreement| a.purposes.iter().map(|p| p.code.clone()).collect::<Vec<_>>();
     let operations = |a: &Agreement| a.operations.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -60,18 +64,17 @@ fn validity(agreement: &Agreement) -> String {
     format!("{} to {until}", agreement.valid_from)
 }
 
-/// A scope in words.
+/// A scope in words, by the administrative order that names its areas.
 #[must_use]
-pub fn scope_in_words(scope: &Scope) -> String {
-    let areas = Areas::in_force();
+pub fn scope_in_words(scope: &Scope, order: &Division) -> String {
     let mut words = match &scope.areas {
         AreaScope::Nation => "the nation".to_owned(),
-        AreaScope::Interest { .. } => "those whom the agency names".to_owned(),
+        AreaScope::Interest => "those whom the agency names".to_owned(),
         AreaScope::Listed { provinces, communes } => {
-            let provinces = provinces.iter().map(|code| areas.province(*code).unwrap_or("?").to_owned());
+            let provinces = provinces.iter().map(|code| order.province(*code).unwrap_or("?").to_owned());
             let communes = communes
                 .iter()
-                .map(|code| areas.commune(*code).map_or("?", |commune| commune.name).to_owned());
+                .map(|code| order.commune(*code).map_or("?", |commune| commune.name.as_str()).to_owned());
             provinces.chain(communes).collect::<Vec<_>>().join(", ")
         }
     };

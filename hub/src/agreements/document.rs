@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr, time::Duration};
 
-use dancu_proto::{Field, FieldSet, area::Areas, v1::Date};
+use dancu_proto::{Areas, CommuneCode, Field, FieldSet, ProvinceCode, area::Division, v1::Date};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -89,12 +89,12 @@ struct QuotaTable {
     per_day: Option<Spanned<u32>>,
 }
 
-/// Reads and checks a document.
+/// Reads and checks a document, which names areas by the order in force.
 ///
 /// # Errors
 /// Everything that is wrong with it, by line.
-pub fn parse(text: &str) -> Result<Agreement, DocumentErrors> {
-    let mut check = Check { text, problems: Vec::new() };
+pub fn parse(text: &str, areas: &Areas) -> Result<Agreement, DocumentErrors> {
+    let mut check = Check { text, areas, order: areas.in_force(), problems: Vec::new() };
     let document = match toml::from_str::<Document>(text) {
         Ok(document) => document,
         Err(error) => {
@@ -113,6 +113,8 @@ pub fn parse(text: &str) -> Result<Agreement, DocumentErrors> {
 
 struct Check<'a> {
     text: &'a str,
+    areas: &'a Areas,
+    order: &'a Division,
     problems: Vec<Problem>,
 }
 
@@ -249,17 +251,29 @@ impl Check<'_> {
         fields
     }
 
+    /// Where an area that is no longer in force lies now, for the one who still writes its code.
+    fn went_to<C: FromStr + Copy>(&self, code: &str, now: impl Fn(C, u32) -> Option<String>) -> String {
+        let Ok(code) = code.parse::<C>() else { return String::new() };
+        let now = self.areas.latest_first().skip(1).find_map(|order| now(code, order.number));
+        now.map(|now| format!("; what it was lies in {now} now")).unwrap_or_default()
+    }
+
     fn scope(&mut self, table: &Spanned<ScopeTable>) -> Scope {
         let scope = table.get_ref();
         let (mut provinces, mut communes) = (BTreeSet::new(), BTreeSet::new());
         for code in &scope.provinces {
-            match Areas::in_force().parse_province(code.get_ref()) {
+            match self.order.parse_province(code.get_ref()) {
                 Ok(province) => _ = provinces.insert(province),
-                Err(error) => self.problem(code.span(), error.to_string()),
+                Err(error) => {
+                    let now = self.went_to(code.get_ref(), |code: ProvinceCode, division| {
+                        self.areas.province_now(code.under(division)).map(|now| now.to_string())
+                    });
+                    self.problem(code.span(), format!("{error}{now}"));
+                }
             }
         }
         for code in &scope.communes {
-            match Areas::in_force().parse_commune(code.get_ref()) {
+            match self.order.parse_commune(code.get_ref()) {
                 Ok(commune) if provinces.contains(&commune.province) => {
                     let province = commune.province;
                     self.problem(
@@ -271,7 +285,12 @@ impl Check<'_> {
                     );
                 }
                 Ok(commune) => _ = communes.insert(commune.code),
-                Err(error) => self.problem(code.span(), error.to_string()),
+                Err(error) => {
+                    let now = self.went_to(code.get_ref(), |code: CommuneCode, division| {
+                        self.areas.commune_now(code.under(division)).map(|now| now.to_string())
+                    });
+                    self.problem(code.span(), format!("{error}{now}"));
+                }
             }
         }
         let listed = !scope.provinces.is_empty() || !scope.communes.is_empty();
@@ -294,7 +313,7 @@ impl Check<'_> {
                 } else if (listed || nation) && interest {
                     self.problem(at, "an interest list has those whom the agency names, wherever they live; leave out one or the other");
                 }
-                if interest { AreaScope::Interest { list: None } } else { AreaScope::Nation }
+                if interest { AreaScope::Interest } else { AreaScope::Nation }
             }
         };
         Scope { areas, residence: self.residence(scope), conditions: self.conditions(scope) }

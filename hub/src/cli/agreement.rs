@@ -12,6 +12,8 @@ use dancu_proto::hub::v1::{
 use serde_json::{Value, json};
 
 use super::{Global, connect, output};
+use dancu_proto::Areas;
+
 use crate::agreements::{Agreement, parse, scope_in_words};
 
 #[derive(Debug, Subcommand)]
@@ -123,7 +125,8 @@ fn read(file: &PathBuf) -> anyhow::Result<String> {
 }
 
 fn check(global: &Global, file: &PathBuf) -> anyhow::Result<()> {
-    match parse(&read(file)?) {
+    // By the order that this version ships: only the hub knows of later changes, and checks again.
+    match parse(&read(file)?, Areas::shipped()) {
         Ok(agreement) if global.json => {
             output::json(&json!({ "valid": true, "agreement": agreement.id.to_string() }))
         }
@@ -152,7 +155,7 @@ fn show(agreement: &Agreement) {
         ("legal basis", agreement.legal_basis.join("; ")),
         ("valid", format!("{} to {until}", agreement.valid_from)),
         ("operations", operations.join(", ")),
-        ("scope", scope_in_words(&agreement.scope)),
+        ("scope", scope_in_words(&agreement.scope, Areas::shipped().in_force())),
         ("offline limit", humantime::format_duration(agreement.offline_limit).to_string()),
     ]);
     let mut purposes = output::table(["purpose", "title"]);

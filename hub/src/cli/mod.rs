@@ -1,6 +1,7 @@
 //! The command line of `dancu-hub`.
 
 mod agreement;
+mod area;
 mod citizen;
 mod connect;
 mod import;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use dancu_proto::hub::v1::GetHubStatusRequest;
+use dancu_proto::{hub::v1::GetHubStatusRequest, v1::Date};
 
 use crate::{config::Config, lifecycle};
 
@@ -53,7 +54,14 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a new hub: its data directory, authority and empty registry
-    Init,
+    Init {
+        /// CSV of the administrative order to begin with [default: the one since 2025-07-01]
+        #[arg(long, value_name = "FILE")]
+        areas: Option<PathBuf>,
+        /// The day from which that order holds
+        #[arg(long, value_name = "DAY", requires = "areas")]
+        areas_from: Option<Date>,
+    },
     /// Run the hub
     Serve,
     /// The hub at a glance
@@ -71,6 +79,9 @@ enum Command {
     /// Sharing agreements: check, apply, list, show, withdraw
     #[command(subcommand)]
     Agreement(agreement::AgreementCommand),
+    /// The administrative order: merge areas, rename them, look one up
+    #[command(subcommand)]
+    Area(area::AreaCommand),
     /// What nodes held: of one citizen, or the digest of it all
     #[command(subcommand)]
     Slice(slice::SliceCommand),
@@ -86,9 +97,10 @@ enum Command {
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     let global = &cli.global;
     match cli.command {
-        Command::Init => {
+        Command::Init { areas, areas_from } => {
             let config = global.load()?;
-            let fingerprint = lifecycle::init(&config.data_dir)?;
+            let order = area::first_order(areas.as_deref(), areas_from)?;
+            let fingerprint = lifecycle::init(&config.data_dir, &order)?;
             println!("A new hub is in {}.", config.data_dir.display());
             println!("Authority: SHA-256 {fingerprint}");
             println!("Next: dancu-hub serve");
@@ -105,6 +117,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Citizen(command) => citizen::run(global, command).await,
         Command::Node(command) => node::run(global, command).await,
         Command::Agreement(command) => agreement::run(global, command).await,
+        Command::Area(command) => area::run(global, command).await,
         Command::Slice(command) => slice::run(global, command).await,
         Command::Operator(command) => operator::run(global, command).await,
     }

@@ -1,6 +1,6 @@
 //! Corrections of single citizens, by an operator.
 
-use dancu_proto::{Field, FieldSet, PersonalId, Record, hub::v1::ChangeCitizenRequest};
+use dancu_proto::{Areas, Field, FieldSet, PersonalId, Record, hub::v1::ChangeCitizenRequest};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -19,15 +19,15 @@ fn violation(field: &str, reason: impl Into<String>) -> ChangeError {
     ChangeError::Violation(Violation { field: field.to_owned(), reason: reason.into() })
 }
 
-/// A correction as a commit.
+/// A correction as a commit; areas are named by the administrative order in force.
 ///
 /// # Errors
 /// If a value is missing or cannot be.
-pub fn correction(request: ChangeCitizenRequest) -> Result<Commit, ChangeError> {
+pub fn correction(request: ChangeCitizenRequest, areas: &Areas) -> Result<Commit, ChangeError> {
     let number: PersonalId =
         request.personal_id.parse().map_err(|error| violation("personal_id", format!("{error}")))?;
     let mut set = request.set.unwrap_or_default();
-    validate(&mut set, false).map_err(|violations| {
+    validate(&mut set, false, areas).map_err(|violations| {
         let first = violations.into_iter().next();
         first.map_or_else(|| violation("set", "is not valid"), ChangeError::Violation)
     })?;

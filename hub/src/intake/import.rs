@@ -12,7 +12,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dancu_proto::{Field, PersonalId, Record, Revision, v1::Citizen};
+use dancu_proto::{Areas, Field, PersonalId, Record, Revision, v1::Citizen};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -98,6 +98,8 @@ pub struct Summary {
 pub struct Import {
     /// Where to.
     pub registry: Arc<Registry>,
+    /// The administrative orders, by which places are named.
+    pub areas: Arc<Areas>,
     /// How the file is written.
     pub format: ImportFormat,
     /// Name of the file, kept as the reason of the commits.
@@ -234,14 +236,14 @@ impl Import {
                     for (line, row) in (first..).zip(lines) {
                         let row = row.strip_suffix(b"\r").unwrap_or(row);
                         if !row.iter().all(u8::is_ascii_whitespace) {
-                            self.row(line, from_json(row), || row.to_vec(), &mut each)?;
+                            self.row(line, from_json(row, &self.areas), || row.to_vec(), &mut each)?;
                         }
                     }
                 }
                 Block::Rows { rows, columns } => {
                     for row in &rows {
                         let line = row.position().map_or(0, csv::Position::line);
-                        self.row(line, columns.citizen(row), || as_csv(row), &mut each)?;
+                        self.row(line, columns.citizen(row, &self.areas), || as_csv(row), &mut each)?;
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Rows of a file as citizens: JSON Lines, or CSV with dotted column names.
 
-use dancu_proto::{Field, field::Format, v1::Citizen};
+use dancu_proto::{Areas, Field, field::Format, v1::Citizen};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -20,14 +20,14 @@ pub struct RowError {
 ///
 /// # Errors
 /// If it is no citizen, or a value cannot be.
-pub(super) fn from_json(line: &[u8]) -> Result<Citizen, RowError> {
+pub(super) fn from_json(line: &[u8], areas: &Areas) -> Result<Citizen, RowError> {
     let text = std::str::from_utf8(line)
         .map_err(|_| RowError { field: String::new(), reason: "is not UTF-8".into() })?;
     let mut citizen: Citizen = match serde_json::from_str(text) {
         Ok(citizen) => citizen,
         Err(_) => return Err(why_not_json(line)),
     };
-    checked(&mut citizen)?;
+    checked(&mut citizen, areas)?;
     Ok(citizen)
 }
 
@@ -55,8 +55,8 @@ fn without_values(message: &str) -> String {
     }
 }
 
-fn checked(citizen: &mut Citizen) -> Result<(), RowError> {
-    validate(citizen, true).map_err(|violations| {
+fn checked(citizen: &mut Citizen, areas: &Areas) -> Result<(), RowError> {
+    validate(citizen, true, areas).map_err(|violations| {
         let first = violations.into_iter().next();
         let Violation { field, reason } =
             first.unwrap_or(Violation { field: String::new(), reason: String::new() });
@@ -113,7 +113,7 @@ impl Columns {
     ///
     /// # Errors
     /// If it is no citizen, or a value cannot be.
-    pub(super) fn citizen(&self, row: &csv::ByteRecord) -> Result<Citizen, RowError> {
+    pub(super) fn citizen(&self, row: &csv::ByteRecord, areas: &Areas) -> Result<Citizen, RowError> {
         let mut object = Map::new();
         for (column, cell) in self.0.iter().zip(row) {
             let cell = std::str::from_utf8(cell)
@@ -127,7 +127,7 @@ impl Columns {
                 field: error.path().to_string(),
                 reason: without_values(&error.into_inner().to_string()),
             })?;
-        checked(&mut citizen)?;
+        checked(&mut citizen, areas)?;
         Ok(citizen)
     }
 }
@@ -180,19 +180,21 @@ mod tests {
         ]))
         .unwrap();
         let father = r#"{"name":"Nguyễn Văn Bình"}"#;
+        let areas = Areas::shipped();
         let by_csv =
-            columns.citizen(&record(&["001185001234", "Nguyễn An", "1985", "VN;FR", "00004", father]));
+            columns.citizen(&record(&["001185001234", "Nguyễn An", "1985", "VN;FR", "00004", father]), areas);
         let by_json = from_json(
             r#"{"personal_id":"001185001234","full_name":"Nguyễn An","date_of_birth":"1985","nationality":["VN","FR"],
             "permanent_residence":{"commune":"00004"},"father":{"name":"Nguyễn Văn Bình"}}"#
                 .as_bytes(),
+            areas,
         );
         assert_eq!(by_csv.unwrap(), by_json.unwrap());
     }
 
     #[test]
     fn faults_name_the_field_and_not_the_value() {
-        let fault = |line: &str| from_json(line.as_bytes()).unwrap_err();
+        let fault = |line: &str| from_json(line.as_bytes(), Areas::shipped()).unwrap_err();
         let error = fault(r#"{"personal_id":12345}"#);
         assert_eq!(error.field, "personal_id");
         assert!(!error.reason.contains("12345"), "{error}");

@@ -3,9 +3,7 @@
 use std::{borrow::Cow, str::FromStr};
 
 use dancu_proto::{
-    Field, PersonalId,
-    area::Areas,
-    codes,
+    Areas, CommuneCode, Field, PersonalId, ProvinceCode, codes,
     name::nfc,
     v1::{Address, Citizen, Date, Name, Relative, StringList},
 };
@@ -23,21 +21,23 @@ pub struct Violation {
 const LONGEST_TEXT: usize = 300;
 
 /// Checks a citizen and brings the values to their normal form. `whole` asks for the fields that
-/// no record lacks: number, name, date of birth.
+/// no record lacks: number, name, date of birth. Addresses are written by the administrative order in
+/// force, or by an earlier one whose code means nothing now.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn validate(citizen: &mut Citizen, whole: bool) -> Result<(), Vec<Violation>> {
-    let mut check = Check { violations: Vec::new() };
+pub fn validate(citizen: &mut Citizen, whole: bool, areas: &Areas) -> Result<(), Vec<Violation>> {
+    let mut check = Check { areas, violations: Vec::new() };
     check.citizen(citizen, whole);
     if check.violations.is_empty() { Ok(()) } else { Err(check.violations) }
 }
 
-struct Check {
+struct Check<'a> {
+    areas: &'a Areas,
     violations: Vec<Violation>,
 }
 
-impl Check {
+impl Check<'_> {
     fn say(&mut self, field: &str, reason: impl Into<String>) {
         self.violations.push(Violation { field: field.to_owned(), reason: reason.into() });
     }
@@ -246,21 +246,40 @@ impl Check {
             return;
         }
         address.country.clear();
+        let areas = self.areas;
         if !address.commune.is_empty() {
-            match Areas::in_force().parse_commune(&address.commune) {
+            let earlier = || {
+                let code: CommuneCode = address.commune.parse().ok()?;
+                areas.latest_first().find_map(|order| Some((order.number, order.commune(code)?)))
+            };
+            match areas.in_force().parse_commune(&address.commune) {
                 Ok(commune) => {
                     let province = commune.province.to_string();
                     if !address.province.is_empty() && address.province != province {
                         self.say(field, format!("the commune lies in province {province}"));
                     }
-                    address.province = province;
+                    (address.province, address.division) = (province, areas.number());
                 }
-                Err(error) => self.say(&format!("{field}.commune"), error.to_string()),
+                Err(error) => match earlier() {
+                    Some((number, commune)) => {
+                        // Papers from before a merger name the province of then, or the one of now.
+                        (address.province, address.division) = (commune.province.to_string(), number);
+                    }
+                    None => self.say(&format!("{field}.commune"), error.to_string()),
+                },
             }
-        } else if !address.province.is_empty()
-            && let Err(error) = Areas::in_force().parse_province(&address.province)
-        {
-            self.say(&format!("{field}.province"), error.to_string());
+        } else if !address.province.is_empty() {
+            let earlier = || {
+                let code: ProvinceCode = address.province.parse().ok()?;
+                areas.latest_first().find_map(|order| order.province(code).map(|_| order.number))
+            };
+            match areas.in_force().parse_province(&address.province) {
+                Ok(_) => address.division = areas.number(),
+                Err(error) => match earlier() {
+                    Some(number) => address.division = number,
+                    None => self.say(&format!("{field}.province"), error.to_string()),
+                },
+            }
         }
     }
 
@@ -305,7 +324,7 @@ mod tests {
     #[test]
     fn a_good_citizen_passes_and_gets_the_province() {
         let mut citizen = good();
-        validate(&mut citizen, true).unwrap();
+        validate(&mut citizen, true, Areas::shipped()).unwrap();
         assert_eq!(citizen.permanent_residence.unwrap().province, "01");
     }
 
@@ -331,7 +350,7 @@ mod tests {
         for (field, spoil) in faults {
             let mut citizen = good();
             spoil(&mut citizen);
-            let violations = validate(&mut citizen, true).unwrap_err();
+            let violations = validate(&mut citizen, true, Areas::shipped()).unwrap_err();
             assert_eq!(violations[0].field, field, "{violations:?}");
         }
     }
@@ -341,7 +360,7 @@ mod tests {
         let mut citizen = good();
         let decomposed: String = "Nguyễn".nfd().collect();
         citizen.full_name.as_mut().unwrap().family = decomposed;
-        validate(&mut citizen, true).unwrap();
+        validate(&mut citizen, true, Areas::shipped()).unwrap();
         assert_eq!(citizen.full_name.unwrap().family, "Nguyễn");
     }
 }

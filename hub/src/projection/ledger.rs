@@ -1,26 +1,27 @@
-//! The agreements as of any revision: the events of the journal, by agreement and by agency, so that
-//! a node's policy costs its agency's agreements and not the nation's.
+//! The agreements, the day and the administrative order as of any revision: the events of the journal,
+//! by agreement and by agency, so that a node's policy costs its agency's agreements and not the
+//! nation's.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use dancu_proto::Revision;
+use dancu_proto::{Areas, Revision};
 
-use super::{Day, Grant, Policy};
+use super::{Day, Grant, Policy, scope::Coverage};
 use crate::{
-    agreements::{self, Agreement, Scope},
+    agreements::{self, Agreement, AreaScope},
     registry::{JournalContent, JournalEntry, ListId, StoreError, View},
 };
 
 /// All that ever happened to the sharing policy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     events: RwLock<Events>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Events {
     /// The last one taken in.
     latest: Revision,
@@ -30,11 +31,10 @@ struct Events {
     /// The revisions at which an agency's policy changed, ascending.
     turns: HashMap<String, Vec<Revision>>,
     days: Vec<(Revision, Day)>,
+    /// The administrative orders, from a revision on; the first from the beginning.
+    areas: Vec<(Revision, Arc<Areas>)>,
     /// The interest list of an agreement and a node, and since when there is one.
     lists: HashMap<(String, String), (Revision, ListId)>,
-    /// Scopes that depend on the day, of all versions there ever were: a node may still hold
-    /// someone under an old one.
-    by_age: Vec<Scope>,
 }
 
 /// One agreement, through all its versions.
@@ -47,8 +47,17 @@ struct History {
 
 #[derive(Debug)]
 enum Event {
-    Applied(Arc<Agreement>, Arc<str>),
+    Applied(Version),
     Withdrawn,
+}
+
+/// A version of an agreement.
+#[derive(Clone, Debug)]
+struct Version {
+    agreement: Arc<Agreement>,
+    document: Arc<str>,
+    /// See [`AgreementState::written_under`].
+    written_under: u32,
 }
 
 /// An agreement as of a revision.
@@ -58,6 +67,8 @@ pub struct AgreementState {
     pub agreement: Arc<Agreement>,
     /// Its document.
     pub document: Arc<str>,
+    /// Number of the administrative order by which it names areas: the one in force when it was applied.
+    pub written_under: u32,
     /// When it was applied.
     pub applied: Revision,
     /// When it was withdrawn.
@@ -67,6 +78,21 @@ pub struct AgreementState {
 }
 
 impl Ledger {
+    /// Of a registry that began with an administrative order.
+    #[must_use]
+    pub fn new(first_order: Areas) -> Ledger {
+        let events = Events {
+            latest: Revision::NONE,
+            agreements: BTreeMap::new(),
+            of_agency: HashMap::new(),
+            turns: HashMap::new(),
+            days: Vec::new(),
+            areas: vec![(Revision::NONE, Arc::new(first_order))],
+            lists: HashMap::new(),
+        };
+        Ledger { events: RwLock::new(events) }
+    }
+
     /// Takes in what happened up to a view's revision.
     ///
     /// # Errors
@@ -97,16 +123,18 @@ impl Ledger {
     #[must_use]
     pub fn last_turn(&self, agency: &str, up_to: Revision) -> Revision {
         let events = self.read();
-        let Some(turns) = events.turns.get(agency) else { return Revision::NONE };
+        let turns = events.turns.get(agency).map_or(&[][..], Vec::as_slice);
         let after = turns.partition_point(|at| *at <= up_to);
-        turns[..after].last().copied().unwrap_or(Revision::NONE)
+        let of_agency = turns[..after].last().copied().unwrap_or(Revision::NONE);
+        // A change of the administrative order is one of every agency's policy.
+        of_agency.max(events.areas(up_to).0)
     }
 
     /// The policy of a node of an agency as of a revision.
     #[must_use]
     pub fn policy(&self, node: &str, agency: &str, at: Revision) -> Policy {
         let events = self.read();
-        let day = events.day(at);
+        let (day, (_, areas)) = (events.day(at), events.areas(at));
         let ids = events.of_agency.get(agency).into_iter().flatten();
         let grants = ids.filter_map(|id| {
             let history = events.agreements.get(id)?;
@@ -116,7 +144,7 @@ impl Ledger {
             let applies = state.in_force && named;
             let list = events.lists.get(&(id.clone(), node.to_owned()));
             let list = list.filter(|(since, _)| *since <= at).map(|(_, list)| *list);
-            applies.then(|| Grant::new(history.handle, Arc::clone(agreement), state.applied, list))
+            applies.then(|| Grant::new(history.handle, state, areas, list))
         });
         Policy::new(grants.collect())
     }
@@ -147,16 +175,44 @@ impl Ledger {
         self.read().day(at)
     }
 
+    /// The administrative orders as of a revision.
+    #[must_use]
+    pub fn areas(&self, at: Revision) -> Arc<Areas> {
+        Arc::clone(self.read().areas(at).1)
+    }
+
     /// The agencies that have an agreement which begins or ends between two days.
     #[must_use]
     pub fn turning(&self, from: Day, to: Day) -> Vec<String> {
         self.read().turning(from, to)
     }
 
-    /// Every scope by age that there ever was.
+    /// Every scope by age that there ever was, under every administrative order since: a node may still
+    /// hold someone under an old one.
     #[must_use]
-    pub fn scopes_by_age(&self) -> Vec<Scope> {
-        self.read().by_age.clone()
+    pub(super) fn scopes_by_age(&self) -> Vec<Coverage> {
+        let events = self.read();
+        let mut scopes = Vec::new();
+        for (id, history) in &events.agreements {
+            for (_, event) in &history.events {
+                let Event::Applied(version) = event else { continue };
+                let scope = &version.agreement.scope;
+                if !scope.depends_on_the_day() {
+                    continue;
+                }
+                let lists: Vec<Option<ListId>> = match scope.areas {
+                    AreaScope::Interest => events.lists_of(id).map(Some).collect(),
+                    _ => vec![None],
+                };
+                for (_, areas) in &events.areas {
+                    let known = version.written_under <= areas.number();
+                    let of = |list| Coverage::of(scope, version.written_under, areas, list);
+                    scopes.extend(lists.iter().filter(|_| known).map(|list| of(*list)));
+                }
+            }
+        }
+        scopes.dedup();
+        scopes
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Events> {
@@ -168,9 +224,12 @@ impl Events {
     fn take_in(&mut self, at: Revision, entry: &JournalEntry) -> Result<(), StoreError> {
         match &entry.content {
             Some(JournalContent::Applied(applied)) => {
-                let agreement = agreements::parse(&applied.document)
+                let areas = self.areas(at).1;
+                let written_under = areas.number();
+                let agreement = agreements::parse(&applied.document, areas)
                     .map_err(|_| StoreError::Corrupt("the document of an agreement"))?;
-                self.applied(at, agreement, applied.document.as_str().into());
+                let (agreement, document) = (Arc::new(agreement), applied.document.as_str().into());
+                self.applied(at, Version { agreement, document, written_under });
             }
             Some(JournalContent::Withdrawn(id)) => {
                 if let Some(history) = self.agreements.get_mut(id) {
@@ -192,6 +251,11 @@ impl Events {
                 self.lists.insert(of, (at, ListId(change.list)));
                 self.turn(agency, at);
             }
+            Some(JournalContent::Areas(change)) => {
+                let areas = self.areas(at).1.after(change);
+                let areas = areas.map_err(|_| StoreError::Corrupt("a change of the administrative order"))?;
+                self.areas.push((at, Arc::new(areas)));
+            }
             // The founding load changes no agreement.
             _ => {}
         }
@@ -199,18 +263,15 @@ impl Events {
         Ok(())
     }
 
-    fn applied(&mut self, at: Revision, agreement: Agreement, document: Arc<str>) {
-        let (id, agency) = (agreement.id.to_string(), agreement.agency.to_string());
-        if agreement.scope.depends_on_the_day() && !self.by_age.contains(&agreement.scope) {
-            self.by_age.push(agreement.scope.clone());
-        }
+    fn applied(&mut self, at: Revision, version: Version) {
+        let (id, agency) = (version.agreement.id.to_string(), version.agreement.agency.to_string());
         if !self.agreements.contains_key(&id) {
             let handle = self.agreements.len() as u32 + 1;
             self.agreements.insert(id.clone(), History { handle, events: Vec::new() });
             self.of_agency.entry(agency.clone()).or_default().push(id.clone());
         }
         if let Some(history) = self.agreements.get_mut(&id) {
-            history.events.push((at, Event::Applied(Arc::new(agreement), document)));
+            history.events.push((at, Event::Applied(version)));
         }
         self.turn(Some(agency), at);
     }
@@ -224,6 +285,18 @@ impl Events {
     fn day(&self, at: Revision) -> Day {
         let after = self.days.partition_point(|(begun, _)| *begun <= at);
         self.days[..after].last().map_or(Day::NONE, |(_, day)| *day)
+    }
+
+    /// The administrative orders as of a revision, and since when they are so.
+    fn areas(&self, at: Revision) -> (Revision, &Arc<Areas>) {
+        let after = self.areas.partition_point(|(begun, _)| *begun <= at);
+        // The first one is from the beginning.
+        let (begun, areas) = &self.areas[after.max(1) - 1];
+        (*begun, areas)
+    }
+
+    fn lists_of(&self, agreement: &str) -> impl Iterator<Item = ListId> {
+        self.lists.iter().filter(move |((of, _), _)| of == agreement).map(|(_, (_, list))| *list)
     }
 
     fn turning(&self, from: Day, to: Day) -> Vec<String> {
@@ -243,7 +316,7 @@ impl History {
     /// The agency, the same for all versions.
     fn agency(&self) -> Option<String> {
         self.events.iter().find_map(|(_, event)| match event {
-            Event::Applied(agreement, _) => Some(agreement.agency.to_string()),
+            Event::Applied(version) => Some(version.agreement.agency.to_string()),
             Event::Withdrawn => None,
         })
     }
@@ -254,10 +327,9 @@ impl History {
         for (when, event) in self.events[..after].iter().rev() {
             match event {
                 Event::Withdrawn => withdrawn = Some(*when),
-                Event::Applied(agreement, document) => {
-                    let in_force = withdrawn.is_none() && day.is_within(agreement);
-                    let (agreement, document) = (Arc::clone(agreement), Arc::clone(document));
-                    return Some(AgreementState { agreement, document, applied: *when, withdrawn, in_force });
+                Event::Applied(version) => {
+                    let in_force = withdrawn.is_none() && day.is_within(&version.agreement);
+                    return Some(version.clone().state(*when, withdrawn, in_force));
                 }
             }
         }
@@ -268,15 +340,18 @@ impl History {
     fn version(&self, version: u32, at: Revision) -> Option<AgreementState> {
         self.events.iter().rev().filter(|(applied, _)| *applied <= at).find_map(
             |(applied, event)| match event {
-                Event::Applied(agreement, document) if agreement.version == version => Some(AgreementState {
-                    agreement: Arc::clone(agreement),
-                    document: Arc::clone(document),
-                    applied: *applied,
-                    withdrawn: None,
-                    in_force: false,
-                }),
+                Event::Applied(of) if of.agreement.version == version => {
+                    Some(of.clone().state(*applied, None, false))
+                }
                 _ => None,
             },
         )
+    }
+}
+
+impl Version {
+    fn state(self, applied: Revision, withdrawn: Option<Revision>, in_force: bool) -> AgreementState {
+        let Version { agreement, document, written_under } = self;
+        AgreementState { agreement, document, written_under, applied, withdrawn, in_force }
     }
 }

@@ -8,6 +8,7 @@
 //! - [`Day`]: the day as of a revision; [`day_begins`]: whom a new day moves.
 //! - [`hold`]: the citizen's record under a policy, or nothing; [`difference`]: what leads from one
 //!   holding to another.
+//! - [`partitions_named`]: the partitions that an agreement's areas come to.
 
 mod day;
 mod holding;
@@ -23,5 +24,6 @@ pub use self::{
     ledger::{AgreementState, Ledger},
     policy::{Grant, Policy, PolicyKey},
     range::{RangeReader, SliceAt},
+    scope::partitions_named,
     turning::day_begins,
 };

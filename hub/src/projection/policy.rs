@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use dancu_proto::{FieldSet, Revision, hub::v1 as wire};
+use dancu_proto::{Areas, FieldSet, Revision, hub::v1 as wire};
 
 use super::{
-    Day,
-    scope::{self, Facts},
+    AgreementState, Day,
+    scope::{self, Coverage, Facts},
 };
 use crate::{
-    agreements::{Agreement, AreaScope, Scope},
+    agreements::{Agreement, AreaScope},
     registry::{ListId, Partition},
 };
 
@@ -29,9 +29,11 @@ pub struct Grant {
     /// The fields.
     pub fields: FieldSet,
     /// The scopes: a citizen is covered by all of them. One, but for a meet.
-    scopes: Vec<Scope>,
+    scopes: Vec<Coverage>,
     /// The revision the version was applied at.
     applied: Revision,
+    /// Changes of the administrative order that the scopes follow.
+    areas: usize,
 }
 
 /// Two grants are equal if they give the same: what they let hold, and what for.
@@ -43,18 +45,11 @@ impl PartialEq for Grant {
 
 impl Grant {
     /// `list` is the node's interest list, which is the scope of an agreement that asks for one.
-    pub(super) fn new(
-        handle: u32,
-        agreement: Arc<Agreement>,
-        applied: Revision,
-        list: Option<ListId>,
-    ) -> Grant {
-        let mut scope = agreement.scope.clone();
-        if let AreaScope::Interest { list: of_node } = &mut scope.areas {
-            *of_node = list;
-        }
-        let (fields, scopes) = (agreement.fields, vec![scope]);
-        Grant { handle, agreement, fields, scopes, applied }
+    pub(super) fn new(handle: u32, state: AgreementState, areas: &Areas, list: Option<ListId>) -> Grant {
+        let AgreementState { agreement, applied, written_under, .. } = state;
+        let scopes = vec![Coverage::of(&agreement.scope, written_under, areas, list)];
+        let (fields, areas) = (agreement.fields, areas.changes().len());
+        Grant { handle, agreement, fields, scopes, applied, areas }
     }
 
     fn gives_like(&self, other: &Grant) -> bool {
@@ -77,13 +72,14 @@ impl Grant {
             fields: self.fields.intersection(other.fields),
             scopes: narrowest(scopes),
             applied: other.applied,
+            areas: other.areas,
         }
     }
 }
 
 /// A conjunction of scopes without those that another implies.
-fn narrowest(scopes: Vec<Scope>) -> Vec<Scope> {
-    let mut kept: Vec<Scope> = Vec::new();
+fn narrowest(scopes: Vec<Coverage>) -> Vec<Coverage> {
+    let mut kept: Vec<Coverage> = Vec::new();
     for scope in scopes {
         if kept.iter().any(|narrow| scope::contains(&scope, narrow)) {
             continue;
@@ -96,20 +92,14 @@ fn narrowest(scopes: Vec<Scope>) -> Vec<Scope> {
 
 /// What tells policies apart: two with the same key let hold the same of everyone, in the same bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct PolicyKey(Vec<(u32, Revision, Option<ListId>)>);
+pub struct PolicyKey(Vec<(u32, Revision, usize, Option<ListId>)>);
 
 impl Policy {
     /// The key; none for a meet of policies.
     #[must_use]
     pub fn key(&self) -> Option<PolicyKey> {
         let of = |grant: &Grant| match grant.scopes.as_slice() {
-            [scope] => {
-                let list = match scope.areas {
-                    AreaScope::Interest { list } => list,
-                    _ => None,
-                };
-                Some((grant.handle, grant.applied, list))
-            }
+            [scope] => Some((grant.handle, grant.applied, grant.areas, scope.list())),
             _ => None,
         };
         self.grants.iter().map(of).collect::<Option<_>>().map(PolicyKey)
@@ -204,7 +194,7 @@ impl Policy {
                 operations: agreement.operations.iter().map(|operation| operation.to_string()).collect(),
                 fields: grant.fields.bits(),
                 offline_limit: prost_types::Duration::try_from(agreement.offline_limit).ok(),
-                interest: matches!(agreement.scope.areas, AreaScope::Interest { .. }),
+                interest: agreement.scope.areas == AreaScope::Interest,
             }
         };
         self.grants.iter().map(grant).collect()

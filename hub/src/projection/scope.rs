@@ -1,17 +1,87 @@
-//! Whether an agreement's scope covers a citizen, decided on the record's bytes.
+//! Whom an agreement's scope covers, decided on the record's bytes. The areas that a document names are
+//! followed to those in force, and these resolved to all the areas of earlier orders that lie in
+//! them: an address matches by the codes it was registered with.
 
-use dancu_proto::{CommuneCode, Field, ProvinceCode, area::Areas};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Day;
+use dancu_proto::{Areas, CommuneKey, Field, ProvinceKey};
+
+use super::{AgreementState, Day};
 use crate::{
     agreements::{AreaScope, Conditions, ResidenceKinds, Scope},
     registry::{ListId, Partition, Subject, birth_of, residence_areas},
 };
 
+/// Whom a scope covers, as of a state of the administrative order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Coverage {
+    areas: Covered,
+    residence: ResidenceKinds,
+    conditions: Conditions,
+}
+
+/// Where those who are covered live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Covered {
+    /// Anywhere.
+    Nation,
+    /// In these areas.
+    Listed {
+        provinces: BTreeSet<ProvinceKey>,
+        /// Communes beside those provinces, each with its own.
+        communes: BTreeMap<CommuneKey, ProvinceKey>,
+    },
+    /// Anywhere, but on this list; no one as long as there is none.
+    List(Option<ListId>),
+}
+
+impl Coverage {
+    /// A scope, whose areas are named by the order of number `written_under`. `list` is the interest list
+    /// of the node, for a scope that asks for one.
+    pub(super) fn of(scope: &Scope, written_under: u32, areas: &Areas, list: Option<ListId>) -> Coverage {
+        let covered = match scope.followed(written_under, areas).areas {
+            AreaScope::Nation => Covered::Nation,
+            AreaScope::Interest => Covered::List(list),
+            AreaScope::Listed { provinces, communes } => {
+                let province_of = |commune: CommuneKey| {
+                    let known = areas.division(commune.division())?.commune(commune.code())?;
+                    Some((commune, known.province.under(commune.division())))
+                };
+                Covered::Listed {
+                    provinces: provinces
+                        .into_iter()
+                        .flat_map(|code| areas.provinces_in(code))
+                        .copied()
+                        .collect(),
+                    communes: communes
+                        .into_iter()
+                        .flat_map(|code| areas.communes_in(code))
+                        .filter_map(|commune| province_of(*commune))
+                        .collect(),
+                }
+            }
+        };
+        Coverage { areas: covered, residence: scope.residence, conditions: scope.conditions.clone() }
+    }
+
+    /// The ages at which someone enters or leaves it.
+    pub(super) fn ages(&self) -> impl Iterator<Item = u32> {
+        [self.conditions.age_from, self.conditions.age_below].into_iter().flatten()
+    }
+
+    /// The interest list, where it is one.
+    pub(super) fn list(&self) -> Option<ListId> {
+        match self.areas {
+            Covered::List(list) => list,
+            _ => None,
+        }
+    }
+}
+
 /// What scopes ask about a citizen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    residences: Vec<(Field, Option<ProvinceCode>, Option<CommuneCode>)>,
+    residences: Vec<(Field, Option<ProvinceKey>, Option<CommuneKey>)>,
     lists: Vec<ListId>,
     living: bool,
     /// Birth date as yyyymmdd, an unknown part counting as the first of its kind; 0 where there is no
@@ -33,7 +103,7 @@ impl Facts {
 }
 
 /// Whether a scope covers a citizen on a day.
-pub(super) fn covers(scope: &Scope, facts: &Facts, day: Day) -> bool {
+pub(super) fn covers(scope: &Coverage, facts: &Facts, day: Day) -> bool {
     let conditions = &scope.conditions;
     let living = conditions.living.is_none_or(|living| living == facts.living);
     let from = conditions.born_from.is_none_or(|date| facts.born >= date.as_number());
@@ -52,16 +122,16 @@ fn is_of_age(conditions: &Conditions, facts: &Facts, day: Day) -> bool {
     })
 }
 
-fn lives_in(scope: &Scope, facts: &Facts) -> bool {
+fn lives_in(scope: &Coverage, facts: &Facts) -> bool {
     let (provinces, communes) = match &scope.areas {
-        AreaScope::Nation => return true,
-        AreaScope::Interest { list } => return list.is_some_and(|list| facts.lists.contains(&list)),
-        AreaScope::Listed { provinces, communes } => (provinces, communes),
+        Covered::Nation => return true,
+        Covered::List(list) => return list.is_some_and(|list| facts.lists.contains(&list)),
+        Covered::Listed { provinces, communes } => (provinces, communes),
     };
     facts.residences.iter().any(|(field, province, commune)| {
         counts(scope.residence, *field)
             && (province.is_some_and(|code| provinces.contains(&code))
-                || commune.is_some_and(|code| communes.contains(&code)))
+                || commune.is_some_and(|code| communes.contains_key(&code)))
     })
 }
 
@@ -74,32 +144,38 @@ fn counts(kinds: ResidenceKinds, field: Field) -> bool {
 }
 
 /// The partitions that together have everyone a scope may cover.
-pub(super) fn partitions(scope: &Scope) -> Vec<Partition> {
+pub(super) fn partitions(scope: &Coverage) -> Vec<Partition> {
     match &scope.areas {
-        AreaScope::Nation => vec![Partition::Nation],
-        AreaScope::Interest { list } => list.iter().map(|list| Partition::List(*list)).collect(),
-        AreaScope::Listed { provinces, communes } => {
+        Covered::Nation => vec![Partition::Nation],
+        Covered::List(list) => list.iter().map(|list| Partition::List(*list)).collect(),
+        Covered::Listed { provinces, communes } => {
             let provinces = provinces.iter().map(|code| Partition::Province(*code));
-            provinces.chain(communes.iter().map(|code| Partition::Commune(*code))).collect()
+            provinces.chain(communes.keys().map(|code| Partition::Commune(*code))).collect()
         }
     }
 }
 
+/// The partitions that the areas of an agreement come to under administrative orders; none where it
+/// names no areas.
+#[must_use]
+pub fn partitions_named(agreement: &AgreementState, areas: &Areas) -> Vec<Partition> {
+    let scope = &agreement.agreement.scope;
+    match scope.areas {
+        AreaScope::Listed { .. } => partitions(&Coverage::of(scope, agreement.written_under, areas, None)),
+        AreaScope::Nation | AreaScope::Interest => Vec::new(),
+    }
+}
+
 /// Whether one scope covers everyone that another does.
-pub(super) fn contains(wide: &Scope, narrow: &Scope) -> bool {
+pub(super) fn contains(wide: &Coverage, narrow: &Coverage) -> bool {
     let areas = match (&wide.areas, &narrow.areas) {
-        (AreaScope::Nation, _) => true,
-        (AreaScope::Interest { list: wide }, AreaScope::Interest { list: narrow }) => {
-            narrow.is_none() || wide == narrow
-        }
-        (AreaScope::Listed { .. }, AreaScope::Nation | AreaScope::Interest { .. })
-        | (AreaScope::Interest { .. }, _) => false,
-        (AreaScope::Listed { provinces, communes }, AreaScope::Listed { provinces: p, communes: c }) => {
+        (Covered::Nation, _) => true,
+        (Covered::List(wide), Covered::List(narrow)) => narrow.is_none() || wide == narrow,
+        (Covered::Listed { .. }, Covered::Nation | Covered::List(_)) | (Covered::List(_), _) => false,
+        (Covered::Listed { provinces, communes }, Covered::Listed { provinces: p, communes: c }) => {
             p.is_subset(provinces)
-                && c.iter().all(|code| {
-                    let province = Areas::in_force().commune(*code).map(|commune| commune.province);
-                    communes.contains(code) || province.is_some_and(|code| provinces.contains(&code))
-                })
+                && c.iter()
+                    .all(|(code, of)| communes.contains_key(code) || provinces.contains(of))
                 && within(narrow.residence, wide.residence)
         }
     };
@@ -123,14 +199,14 @@ fn within(narrow: ResidenceKinds, wide: ResidenceKinds) -> bool {
 }
 
 /// The partitions whose members may be covered by `old` and no longer by `new`.
-pub(super) fn lost(old: &Scope, new: &Scope) -> Vec<Partition> {
+pub(super) fn lost(old: &Coverage, new: &Coverage) -> Vec<Partition> {
     if contains(new, old) {
         return Vec::new();
     }
     let of_old = partitions(old);
     let same_but_areas = old.residence == new.residence && old.conditions == new.conditions;
     match (&new.areas, same_but_areas) {
-        (AreaScope::Listed { .. }, true) => {
+        (Covered::Listed { .. }, true) => {
             let of_new = partitions(new);
             of_old.into_iter().filter(|partition| !of_new.contains(partition)).collect()
         }

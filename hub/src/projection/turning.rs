@@ -13,8 +13,8 @@ use crate::registry::{DayBegins, Subject};
 #[must_use]
 pub fn day_begins(ledger: &Ledger, yesterday: Day, today: Day) -> Option<DayBegins> {
     let scopes = ledger.scopes_by_age();
-    let ages = scopes.iter().flat_map(|scope| [scope.conditions.age_from, scope.conditions.age_below]);
-    let mut births: Vec<_> = ages.flatten().flat_map(|age| today.births_turning(age)).collect();
+    let ages = scopes.iter().flat_map(scope::Coverage::ages);
+    let mut births: Vec<_> = ages.flat_map(|age| today.births_turning(age)).collect();
     births.sort_by_key(dancu_proto::v1::Date::as_number);
     births.dedup();
     let moves = move |citizen: Subject<'_>| {

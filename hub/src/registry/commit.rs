@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use dancu_proto::{FieldSet, PersonalId, Record, Revision, v1::Date};
+use dancu_proto::{
+    FieldSet, PersonalId, Record, Revision,
+    v1::{AreaChange, Date},
+};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -43,6 +46,17 @@ pub enum Content {
     Interest(InterestUpdate),
     /// A day begins: what depends on the date moves with this commit.
     Day(DayBegins),
+    /// The administrative order.
+    Areas(AreaUpdate),
+}
+
+/// Areas change. No record does: addresses keep their codes and are followed.
+#[derive(Clone, Debug)]
+pub struct AreaUpdate {
+    /// The change, checked against the order in force.
+    pub change: AreaChange,
+    /// The sharing policy that it was checked under. Another one since makes the commit stale.
+    pub policy: Revision,
 }
 
 /// People come onto an interest list or leave it.

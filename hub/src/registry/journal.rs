@@ -1,6 +1,9 @@
 //! The journal: every change for ever, with who, why, and the values before and after.
 
-use dancu_proto::{Delta, FieldSet, v1::Date};
+use dancu_proto::{
+    Delta, FieldSet,
+    v1::{AreaChange, Date},
+};
 use prost::{Message, Oneof};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -29,7 +32,7 @@ pub struct JournalEntry {
     #[prost(uint32, tag = "6")]
     pub effective_date: u32,
     /// What changed.
-    #[prost(oneof = "Content", tags = "7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Content", tags = "7, 8, 9, 10, 11, 12, 13")]
     pub content: Option<Content>,
 }
 
@@ -55,6 +58,9 @@ pub enum Content {
     /// People came onto an interest list or left it.
     #[prost(message, tag = "12")]
     Interest(InterestChange),
+    /// The administrative order is another.
+    #[prost(message, tag = "13")]
+    Areas(AreaChange),
 }
 
 /// A change of an interest list.

@@ -23,7 +23,8 @@ mod writer;
 
 use std::{path::Path, sync::Arc};
 
-use dancu_proto::Revision;
+use dancu_proto::{Areas, Revision, v1::AreaChange};
+use prost::Message;
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
@@ -34,7 +35,7 @@ pub use self::{
         CitizenAt, CitizenKey, Interest, SourceGroup, StoredCitizen, Subject, birth_of, former_numbers,
     },
     commit::{
-        AgreementEvent, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins, InterestUpdate,
+        AgreementEvent, AreaUpdate, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins, InterestUpdate,
         Origin, Person,
     },
     journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
@@ -62,12 +63,23 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Makes an empty registry in a directory that holds none.
+    /// Makes an empty registry in a directory that holds none. It begins with an administrative order.
     ///
     /// # Errors
     /// If there is one already, or the disk refuses.
-    pub fn create(dir: &Path) -> Result<(), StoreError> {
-        RocksStore::create(dir)
+    pub fn create(dir: &Path, order: &AreaChange) -> Result<(), StoreError> {
+        RocksStore::create(dir, &order.encode_to_vec())
+    }
+
+    /// The administrative order that the registry began with.
+    ///
+    /// # Errors
+    /// If the disk refuses, or it is damaged.
+    pub fn first_order(&self) -> Result<Areas, StoreError> {
+        let row = self.store.snapshot().first_order()?;
+        let order = AreaChange::decode(row.as_slice()).ok();
+        let areas = order.and_then(|order| Areas::founded_on(&order).ok());
+        areas.ok_or(StoreError::Corrupt("the administrative order it began with"))
     }
 
     /// Opens a registry and starts its writer.

@@ -1,9 +1,8 @@
 //! Partitions of the feed, and which of them a citizen belongs to.
 
 use dancu_proto::{
-    CommuneCode, Field, ProvinceCode, Record,
-    area::Areas,
-    record::{contents, value_in},
+    CommuneCode, CommuneKey, Field, ProvinceCode, ProvinceKey, Record,
+    record::{contents, value_in, varint},
 };
 
 /// A part of the population that streams can follow on its own.
@@ -11,10 +10,11 @@ use dancu_proto::{
 pub enum Partition {
     /// Everyone.
     Nation,
-    /// Everyone with an address in a province.
-    Province(ProvinceCode),
-    /// Everyone with an address in a commune.
-    Commune(CommuneCode),
+    /// Everyone with an address in a province, by the order that the address is written by.
+    Province(ProvinceKey),
+    /// Everyone with an address in a commune, likewise. A merger touches no partition: who follows a
+    /// new commune follows the old ones that lie in it.
+    Commune(CommuneKey),
     /// Everyone on an interest list.
     List(ListId),
 }
@@ -41,8 +41,8 @@ impl Partition {
         let code = number as u32;
         match number >> 32 {
             0 if code == 0 => Some(Partition::Nation),
-            1 => u8::try_from(code).ok().map(|code| Partition::Province(ProvinceCode(code))),
-            2 => Some(Partition::Commune(CommuneCode(code))),
+            1 => Some(Partition::Province(ProvinceKey(code))),
+            2 => Some(Partition::Commune(CommuneKey(code))),
             3 => Some(Partition::List(ListId(code))),
             _ => None,
         }
@@ -59,13 +59,17 @@ fn address_of(record: &[u8], field: Field) -> Option<&[u8]> {
     }
 }
 
-/// Province and commune of an encoded address in Vietnam, as far as it has them.
-fn area_of(address: &[u8]) -> (Option<ProvinceCode>, Option<CommuneCode>) {
+/// Province and commune of an encoded address in Vietnam, as far as it has them: who has a commune has
+/// its province.
+fn area_of(address: &[u8]) -> (Option<ProvinceKey>, Option<CommuneKey>) {
     let code = |number| std::str::from_utf8(contents(address, number)?).ok();
-    let commune: Option<CommuneCode> = code(3).and_then(|text| text.parse().ok());
-    let by_commune = commune.and_then(|code| Areas::in_force().commune(code)).map(|c| c.province);
-    let province = by_commune.or_else(|| code(2).and_then(|text| text.parse().ok()));
-    (province, commune)
+    let division = varint(address, 6).unwrap_or_default() as u32;
+    let province = code(2).and_then(|text| text.parse().ok());
+    let commune = code(3).and_then(|text| text.parse().ok());
+    (
+        province.map(|code: ProvinceCode| code.under(division)),
+        commune.map(|code: CommuneCode| code.under(division)),
+    )
 }
 
 /// The fields whose address makes a citizen a member of an area's partition.
@@ -73,7 +77,7 @@ const RESIDENCES: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResid
 
 /// Where a citizen lives: for each such field its province and commune, as far as it has them.
 #[must_use]
-pub fn residence_areas(record: &Record) -> Vec<(Field, Option<ProvinceCode>, Option<CommuneCode>)> {
+pub fn residence_areas(record: &Record) -> Vec<(Field, Option<ProvinceKey>, Option<CommuneKey>)> {
     let area = |field| {
         let (province, commune) = area_of(address_of(record.as_bytes(), field)?);
         Some((field, province, commune))
@@ -102,25 +106,30 @@ mod tests {
 
     #[test]
     fn a_citizen_belongs_where_an_address_lies() {
-        let at = |commune: &str| Some(Address { commune: commune.into(), ..Address::default() });
+        let at = |commune: &str, division| {
+            let (province, commune) = ("01".into(), commune.into());
+            Some(Address { province, commune, division, ..Address::default() })
+        };
         let citizen = Citizen {
-            permanent_residence: at("00004"),
+            permanent_residence: at("00004", 0),
             temporary_residence: Some(TemporaryResidence {
                 address: Some(Address { province: "79".into(), ..Address::default() }),
                 ..TemporaryResidence::default()
             }),
-            current_dwelling: at("00004"),
+            current_dwelling: at("00004", 1),
             ..Citizen::default()
         };
         assert_eq!(
             partitions_of(&Record::encode(&citizen)),
             [
-                Partition::Province(ProvinceCode(1)),
-                Partition::Province(ProvinceCode(79)),
-                Partition::Commune(CommuneCode(4)),
+                Partition::Province(ProvinceKey(1)),
+                Partition::Province(ProvinceKey(79)),
+                Partition::Province(ProvinceKey(101)),
+                Partition::Commune(CommuneKey(4)),
+                Partition::Commune(CommuneKey(100_004)),
             ]
         );
-        for partition in [Partition::Nation, Partition::Province(ProvinceCode(79))] {
+        for partition in [Partition::Nation, Partition::Province(ProvinceKey(179))] {
             assert_eq!(Partition::from_number(partition.as_number()), Some(partition));
         }
     }

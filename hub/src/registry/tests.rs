@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dancu_proto::{
     Field, FieldSet,
+    area::files,
     v1::{Address, Citizen, Date, Name, StringList},
 };
 use proptest::prelude::*;
@@ -84,7 +85,7 @@ use dancu_proto::{PersonalId, Record};
 fn run(founding: u8, steps: Vec<Step>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    Registry::create(dir.path()).unwrap();
+    Registry::create(dir.path(), &files::shipped()).unwrap();
     let mut registry = open(dir.path());
     let mut model = Model::new();
     if founding > 0 {
@@ -267,7 +268,7 @@ proptest! {
 #[test]
 fn a_founding_load_gives_each_number_to_one_person() {
     let dir = tempfile::tempdir().unwrap();
-    Registry::create(dir.path()).unwrap();
+    Registry::create(dir.path(), &files::shipped()).unwrap();
     let registry = open(dir.path());
     let mut load = registry.bulk_load().unwrap();
     let mut rows = load.run_builder();
@@ -321,7 +322,7 @@ fn a_founding_load_gives_each_number_to_one_person() {
 #[tokio::test]
 async fn a_contribution_is_carried_out_once() {
     let dir = tempfile::tempdir().unwrap();
-    Registry::create(dir.path()).unwrap();
+    Registry::create(dir.path(), &files::shipped()).unwrap();
     let registry = open(dir.path());
     let mut commit = update(
         Person::KnownOrNew(PersonalId::from_u64(number(1)).unwrap()),
@@ -339,7 +340,7 @@ async fn a_contribution_is_carried_out_once() {
 fn what_held_and_what_was_known_are_two_things() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    Registry::create(dir.path()).unwrap();
+    Registry::create(dir.path(), &files::shipped()).unwrap();
     let registry = open(dir.path());
     let id = PersonalId::from_u64(number(1)).unwrap();
     let named = |name: &str, from: u32| {

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// More partitions than this are read by a scan of everyone rather than by a merge of indexes.
-pub const MERGED: usize = 256;
+pub const MERGED: usize = 1024;
 
 /// The registry as of its latest revision when the view was taken; as-of reads go further back.
 /// Hold it for a moment only: while it lives, the database keeps what it shows.

@@ -206,6 +206,14 @@ impl Task {
                 }
             },
             Content::Day(begins) => (self.day(group, at, begins)?, 0, 0),
+            Content::Areas(update) => {
+                if update.policy != group.head.policy {
+                    return Err(CommitError::Stale);
+                }
+                group.policy(at);
+                group.touched.everything = true;
+                (Journal::Areas(update.change), 0, 0)
+            }
         };
         // Time in the journal never goes back, whatever the machine's clock does.
         self.last_time = self.last_time.max((self.clock)());

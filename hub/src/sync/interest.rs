@@ -37,7 +37,7 @@ pub(super) async fn update(
         let policy = ledger.policy(node.name.as_ref(), node.agency.as_ref(), view.revision()?);
         let interest = policy.grants().iter().any(|grant| {
             grant.agreement.id.to_string() == agreement
-                && matches!(grant.agreement.scope.areas, AreaScope::Interest { .. })
+                && matches!(grant.agreement.scope.areas, AreaScope::Interest)
         });
         if !interest {
             let message = format!("this node has no agreement {agreement} with an interest list in force");

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use dancu_proto::{
     PersonalId, Revision,
     hub::v1::{
-        ChangeFrame, Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, Range, Repair,
+        AreaNews, ChangeFrame, Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, Range, Repair,
         SyncSliceResponse, sync_slice_response::Body,
     },
 };
@@ -44,6 +44,8 @@ pub(super) struct Session {
     /// The policy that the session works towards, and its revision.
     target: Policy,
     revision: Revision,
+    /// Changes of the administrative order that the node knows of.
+    areas: usize,
     /// By what others with the same policy are known.
     key: Option<Arc<PolicyKey>>,
     /// What the node may read.
@@ -97,6 +99,7 @@ impl Session {
             zones: Zones::nothing(),
             target: Policy::default(),
             revision: Revision::NONE,
+            areas: holding.areas as usize,
             key: None,
             readable: Policy::default(),
             doing: Doing::Following,
@@ -129,6 +132,9 @@ impl Session {
             }
         }
         let held = session.zones.clone();
+        if foreign {
+            session.areas = 0;
+        }
         let mut frame = session.change_policy(&view, reset)?;
         // A catch-up received in part goes on if what is held has not changed its shape.
         if let Some(pending) = &holding.pending
@@ -210,7 +216,18 @@ impl Session {
             cursor: self.cursor.0,
             removals_follow,
             keep_pending: false,
+            areas: self.area_news(revision),
         })))
+    }
+
+    /// What the node does not know of the administrative order as of a revision.
+    fn area_news(&mut self, at: Revision) -> Option<AreaNews> {
+        let areas = self.ledger.areas(at);
+        let changes = areas.changes();
+        // Who knows of more than there are has them from elsewhere.
+        let known = if self.areas <= changes.len() { self.areas } else { 0 };
+        self.areas = changes.len();
+        (known < changes.len()).then(|| AreaNews { known: known as u32, changes: changes[known..].to_vec() })
     }
 
     /// The next thing to send.
@@ -261,7 +278,9 @@ impl Session {
 
     fn policy_changed(&self, head: Revision) -> bool {
         let latest = self.ledger.last_turn(&self.agency, head);
-        latest != self.revision && self.policy_at(latest) != self.target
+        latest != self.revision
+            && (self.policy_at(latest) != self.target
+                || self.ledger.areas(latest).changes().len() != self.areas)
     }
 
     fn stairs(&self) -> Stairs<'_> {

@@ -71,7 +71,7 @@ pub enum Write {
     Journal(Revision, JournalEntry),
     /// A revision that changed a citizen.
     History(CitizenKey, Revision),
-    /// A revision that changed the sharing policy or the day.
+    /// A revision that changed the sharing policy, the day or the administrative order.
     PolicyEvent(Revision),
     /// A contribution that is carried out.
     Contribution(Uuid, Revision),
@@ -94,7 +94,7 @@ pub struct Head {
     pub revision: Revision,
     /// How many citizens there are.
     pub citizens: u64,
-    /// The latest revision that changed the sharing policy or the day.
+    /// The latest revision that changed the sharing policy, the day or the administrative order.
     pub policy: Revision,
     /// The revision of the founding load, if there was one.
     pub founded: Option<Revision>,
@@ -211,6 +211,12 @@ pub trait Snapshot {
     /// If the disk refuses; so for all below.
     fn registry_id(&self) -> Result<[u8; 16], StoreError>;
 
+    /// The administrative order that the registry began with, encoded.
+    ///
+    /// # Errors
+    /// See above.
+    fn first_order(&self) -> Result<Vec<u8>, StoreError>;
+
     /// Where the registry stands.
     ///
     /// # Errors
@@ -256,7 +262,8 @@ pub trait Snapshot {
     /// See above.
     fn journal(&self, revision: Revision) -> Result<Option<JournalEntry>, StoreError>;
 
-    /// The revisions after one that changed the sharing policy or the day, in order.
+    /// The revisions after one that changed the sharing policy, the day or the administrative order, in
+    /// order.
     ///
     /// # Errors
     /// See above.

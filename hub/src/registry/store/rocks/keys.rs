@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn keys_come_back() {
         let key = CitizenKey(96_401_000_001);
-        let p = Partition::Commune(dancu_proto::CommuneCode(99_999));
+        let p = Partition::Commune(dancu_proto::CommuneKey(99_999));
         assert_eq!(read_citizen(&citizen(key)).unwrap(), key);
         assert_eq!(read_member(&member(p, key)).unwrap(), key);
         assert_eq!(read_feed(&feed(p, Revision(7), key)).unwrap(), (Revision(7), key));

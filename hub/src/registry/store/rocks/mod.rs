@@ -85,12 +85,13 @@ impl From<BulkTable> for Table {
 mod meta {
     pub(super) const REGISTRY_ID: &[u8] = b"registry_id";
     pub(super) const FORMAT: &[u8] = b"format";
+    pub(super) const FIRST_ORDER: &[u8] = b"first_order";
     pub(super) const HEAD: &[u8] = b"head";
     pub(super) const INGESTING: &[u8] = b"ingesting";
 }
 
 /// Version of the layout; a later one comes with a migration.
-const FORMAT: &[u8] = &[3];
+const FORMAT: &[u8] = &[4];
 
 /// A registry on RocksDB.
 pub struct RocksStore {
@@ -114,8 +115,8 @@ impl From<rocksdb::Error> for StoreError {
 }
 
 impl RocksStore {
-    /// Makes an empty registry.
-    pub(crate) fn create(dir: &Path) -> Result<(), StoreError> {
+    /// Makes an empty registry that begins with an administrative order.
+    pub(crate) fn create(dir: &Path, order: &[u8]) -> Result<(), StoreError> {
         let path = dir.join("registry");
         if path.exists() {
             return Err(StoreError::Exists(path));
@@ -126,6 +127,7 @@ impl RocksStore {
         let meta = handle(&db, Table::Meta)?;
         batch.put_cf(meta, meta::REGISTRY_ID, Uuid::now_v7().into_bytes());
         batch.put_cf(meta, meta::FORMAT, FORMAT);
+        batch.put_cf(meta, meta::FIRST_ORDER, order);
         batch.put_cf(meta, meta::HEAD, keys::head(&Head::default()));
         db.write_opt(batch, &synced())?;
         Ok(())

@@ -51,6 +51,11 @@ impl Snapshot for RocksSnapshot<'_> {
         id.and_then(|id| id.try_into().ok()).ok_or(StoreError::Corrupt("its identity"))
     }
 
+    fn first_order(&self) -> Result<Vec<u8>, StoreError> {
+        let order = self.get(Table::Meta, meta::FIRST_ORDER)?;
+        order.ok_or(StoreError::Corrupt("the administrative order it began with"))
+    }
+
     fn head(&self) -> Result<Head, StoreError> {
         keys::read_head(&self.get(Table::Meta, meta::HEAD)?.unwrap_or_default())
     }
