@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 
-    let mut config = tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame").bytes(".dancu.hub.v1.AreaNews");
+    let mut config =
+        tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame").bytes(".dancu.hub.v1.AreaNews");
     for message in JSON {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),

@@ -4,6 +4,7 @@
 
 mod cost;
 mod exact;
+mod merger;
 mod midway;
 mod offline;
 mod source;

@@ -62,9 +62,9 @@ impl Admin {
             }
         }
         let in_force = old.filter(|old| old.withdrawn.is_none());
-        let old = in_force.as_ref().and_then(|old| {
-            Some((old.agreement.as_ref(), areas.division(old.written_under)?))
-        });
+        let old = in_force
+            .as_ref()
+            .and_then(|old| Some((old.agreement.as_ref(), areas.division(old.written_under)?)));
         let differences = differences(old, &agreement, areas.in_force());
         let agency = agreement.agency.to_string();
         let event = AgreementEvent::Apply { agreement: id.clone(), agency, document };
@@ -136,7 +136,9 @@ impl Admin {
         self.ledger.catch_up(&view)?;
         let head = view.revision()?;
         let states = self.ledger.agreements(head);
-        Ok(ListAgreementsResponse { agreements: states.iter().map(|state| self.in_summary(state, head)).collect() })
+        Ok(ListAgreementsResponse {
+            agreements: states.iter().map(|state| self.in_summary(state, head)).collect(),
+        })
     }
 
     pub(super) fn agreement(&self, request: &GetAgreementRequest) -> Result<GetAgreementResponse, Status> {
@@ -147,7 +149,10 @@ impl Admin {
         let state = state.ok_or_else(|| {
             Reason::NotFound.status(format!("there is no such agreement: {}", request.agreement))
         })?;
-        Ok(GetAgreementResponse { summary: Some(self.in_summary(&state, head)), document: state.document.to_string() })
+        Ok(GetAgreementResponse {
+            summary: Some(self.in_summary(&state, head)),
+            document: state.document.to_string(),
+        })
     }
 
     fn in_summary(&self, state: &AgreementState, at: Revision) -> AgreementSummary {

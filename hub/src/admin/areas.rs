@@ -66,7 +66,8 @@ impl Admin {
 
     /// Reads the files of a change and checks it against the order in force.
     fn outcome(&self, request: &ChangeAreasRequest) -> Result<Outcome, Status> {
-        let fault = |field: &str, error: files::FileError| Reason::InvalidRequest.field(field, error.to_string());
+        let fault =
+            |field: &str, error: files::FileError| Reason::InvalidRequest.field(field, error.to_string());
         let change = match &request.change {
             Some(Change::Merger(merger)) => {
                 let successions = files::merger(&merger.successions).map_err(|e| fault("successions", e))?;
@@ -91,7 +92,8 @@ impl Admin {
         let (head, policy) = (view.revision()?, view.policy_revision()?);
         let before = self.ledger.areas(head);
         let change = AreaChange { from: Some(from), document: request.document.clone(), ..change };
-        let after = before.after(&change).map_err(|e| Reason::InvalidRequest.field("change", e.to_string()))?;
+        let after =
+            before.after(&change).map_err(|e| Reason::InvalidRequest.field("change", e.to_string()))?;
         Ok(Outcome { change, before, after, policy, head })
     }
 
@@ -216,7 +218,9 @@ fn provinces(areas: &Areas, code: ProvinceCode) -> Found {
             division: order.number,
             from: Some(order.from),
             name: name.to_owned(),
-            lies_in: now.filter(|_| !in_force).map_or(String::new(), |now| province_name(areas.in_force(), now)),
+            lies_in: now
+                .filter(|_| !in_force)
+                .map_or(String::new(), |now| province_name(areas.in_force(), now)),
             made_of: made_of
                 .iter()
                 .filter(|_| in_force)
@@ -242,7 +246,9 @@ fn communes(areas: &Areas, code: CommuneCode) -> Found {
             from: Some(order.from),
             name: commune.name.clone(),
             province: province_name(order, commune.province),
-            lies_in: now.filter(|_| !in_force).map_or(String::new(), |now| commune_name(areas.in_force(), now)),
+            lies_in: now
+                .filter(|_| !in_force)
+                .map_or(String::new(), |now| commune_name(areas.in_force(), now)),
             parts: parts.iter().map(|part| commune_name(areas.in_force(), *part)).collect(),
             made_of: made_of
                 .iter()

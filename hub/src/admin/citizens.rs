@@ -25,9 +25,10 @@ impl Admin {
         operator: &str,
         request: ChangeCitizenRequest,
     ) -> Result<ChangeCitizenResponse, Status> {
-        let mut commit = correction(request, &*self.areas()?).map_err(|ChangeError::Violation(violation)| {
-            Reason::InvalidRequest.field(&violation.field, violation.reason)
-        })?;
+        let mut commit =
+            correction(request, &*self.areas()?).map_err(|ChangeError::Violation(violation)| {
+                Reason::InvalidRequest.field(&violation.field, violation.reason)
+            })?;
         commit.origin.source = format!("operator {operator}");
         let committed = self.registry.commit(commit).await?;
         Ok(ChangeCitizenResponse { revision: committed.revision.0, unchanged: committed.unchanged })
@@ -68,7 +69,12 @@ impl Admin {
         })
     }
 
-    fn history(&self, view: &View<'_>, key: CitizenKey, at: Revision) -> Result<Vec<HistoryEntry>, StoreError> {
+    fn history(
+        &self,
+        view: &View<'_>,
+        key: CitizenKey,
+        at: Revision,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
         let revisions = view.history(key, Revision::NONE)?.into_iter().filter(|revision| *revision <= at);
         // Each by the administrative order of its own revision.
         let entry = |revision: Revision| {

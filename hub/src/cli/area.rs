@@ -144,7 +144,9 @@ fn print(preview: &ChangeAreasResponse, counted: bool) {
     if preview.divided > 0 {
         let people = if counted {
             let people = output::number(preview.residents_of_divided);
-            format!("; the {people} people with an address there count to the largest part until their address says otherwise")
+            format!(
+                "; the {people} people with an address there count to the largest part until their address says otherwise"
+            )
         } else {
             String::new()
         };
@@ -155,7 +157,8 @@ fn print(preview: &ChangeAreasResponse, counted: bool) {
         println!("no agreement changes");
         return;
     }
-    let mut table = output::table(["agreement", "agency", "covers", "will cover", "residents", "not followed"]);
+    let mut table =
+        output::table(["agreement", "agency", "covers", "will cover", "residents", "not followed"]);
     for one in &preview.agreements {
         let residents = if counted {
             format!("{} → {}", output::number(one.residents_before), output::number(one.residents_after))

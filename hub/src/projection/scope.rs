@@ -174,8 +174,7 @@ pub(super) fn contains(wide: &Coverage, narrow: &Coverage) -> bool {
         (Covered::Listed { .. }, Covered::Nation | Covered::List(_)) | (Covered::List(_), _) => false,
         (Covered::Listed { provinces, communes }, Covered::Listed { provinces: p, communes: c }) => {
             p.is_subset(provinces)
-                && c.iter()
-                    .all(|(code, of)| communes.contains_key(code) || provinces.contains(of))
+                && c.iter().all(|(code, of)| communes.contains_key(code) || provinces.contains(of))
                 && within(narrow.residence, wide.residence)
         }
     };

@@ -35,8 +35,8 @@ pub use self::{
         CitizenAt, CitizenKey, Interest, SourceGroup, StoredCitizen, Subject, birth_of, former_numbers,
     },
     commit::{
-        AgreementEvent, AreaUpdate, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins, InterestUpdate,
-        Origin, Person,
+        AgreementEvent, AreaUpdate, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins,
+        InterestUpdate, Origin, Person,
     },
     journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
     partition::{ListId, Partition, partitions_of, residence_areas},

@@ -2,16 +2,17 @@
 
 use clap::Args;
 use dancu_proto::{
-    Field, FieldSet,
+    Areas, Field, FieldSet,
     field::Format,
     node::v1::{
-        FindCitizenRequest, GetCitizenRequest, GetStatusRequest, NameAndBirth, VerifyCitizenRequest,
-        citizen_service_client::CitizenServiceClient, find_citizen_request::Criterion,
-        node_service_client::NodeServiceClient,
+        FindCitizenRequest, GetCitizenRequest, GetStatusRequest, ListAreasRequest, ListAreasResponse,
+        NameAndBirth, VerifyCitizenRequest, citizen_service_client::CitizenServiceClient,
+        find_citizen_request::Criterion, node_service_client::NodeServiceClient,
     },
-    v1::{Citizen, Date},
+    v1::{AreaChange, Citizen, Date},
 };
 use serde_json::{Map, Value, json};
+use tonic::transport::Channel;
 
 use super::{connect::Target, context::Context, failure::Failure, print};
 use crate::config::Config;
@@ -63,7 +64,7 @@ impl Get {
             fields: numbers(&self.fields),
         };
         let channel = self.shared.target.connect(config).await?;
-        let response = CitizenServiceClient::new(channel).get_citizen(request).await?.into_inner();
+        let response = CitizenServiceClient::new(channel.clone()).get_citizen(request).await?.into_inner();
         let citizen = response.citizen.unwrap_or_default();
         if self.shared.json {
             return print::json(&json!({
@@ -76,7 +77,7 @@ impl Get {
         if response.former_number {
             print::former_number(Some(&citizen.personal_id))?;
         }
-        print::citizen(&citizen, &response.authorised)?;
+        print::citizen(&citizen, &response.authorised, areas(channel).await?.in_force())?;
         print::freshness(response.freshness.as_ref())
     }
 }
@@ -115,7 +116,7 @@ impl Find {
         let context = Some(self.context.to_message());
         let request = FindCitizenRequest { context, criterion, fields: numbers(&self.fields) };
         let channel = self.shared.target.connect(config).await?;
-        let response = CitizenServiceClient::new(channel).find_citizen(request).await?.into_inner();
+        let response = CitizenServiceClient::new(channel.clone()).find_citizen(request).await?.into_inner();
         if self.shared.json {
             let matches: Vec<_> = response
                 .matches
@@ -134,8 +135,10 @@ impl Find {
                 "freshness": print::freshness_json(response.freshness.as_ref()),
             }))?;
         } else {
+            let areas = areas(channel).await?;
             for found in &response.matches {
-                print::citizen(found.citizen.as_ref().unwrap_or(&Citizen::default()), &found.authorised)?;
+                let citizen = found.citizen.clone().unwrap_or_default();
+                print::citizen(&citizen, &found.authorised, areas.in_force())?;
             }
             print::matches(response.matches.len(), response.more)?;
             print::freshness(response.freshness.as_ref())?;
@@ -185,6 +188,14 @@ impl Verify {
         print::verdicts(&response.verdicts)?;
         print::freshness(response.freshness.as_ref())
     }
+}
+
+/// The administrative order at the node: names of the places in an answer.
+async fn areas(channel: Channel) -> Result<Areas, Failure> {
+    let areas = NodeServiceClient::new(channel).list_areas(ListAreasRequest {}).await?.into_inner();
+    let ListAreasResponse { from, provinces, communes } = areas;
+    let order = AreaChange { from, provinces, communes, ..AreaChange::default() };
+    Areas::founded_on(&order).map_err(|error| Failure::Usage(format!("the node's areas: {error}")))
 }
 
 fn numbers(fields: &[Field]) -> Vec<i32> {

@@ -2,16 +2,17 @@
 
 use dancu_proto::{
     Field, ProvinceCode,
-    area::Areas,
+    area::Division,
     codes,
     v1::{
-        Address, Citizen, IdentityCard, Relative, RelativeList, StringList, TemporaryAbsence,
+        Address, Citizen, IdentityCard, RegisteredArea, Relative, RelativeList, StringList, TemporaryAbsence,
         TemporaryResidence,
     },
 };
 
-/// A field's value in words; none where it has none.
-pub(super) fn describe(field: Field, citizen: &Citizen) -> Option<String> {
+/// A field's value in words, places by the administrative order in force; none where it has none.
+pub(super) fn describe(field: Field, citizen: &Citizen, order: &Division) -> Option<String> {
+    let address = |of: &Address| address(of, order);
     let text = |text: &String| text.clone();
     let code = |value: &String| {
         let table = field.spec().code_table.unwrap_or_default();
@@ -43,7 +44,7 @@ pub(super) fn describe(field: Field, citizen: &Citizen) -> Option<String> {
         Field::LegalRepresentative => relative(citizen.legal_representative.as_ref()?),
         Field::RepresentedPersons => relatives(citizen.represented_persons.as_ref()),
         Field::PermanentResidence => address(citizen.permanent_residence.as_ref()?),
-        Field::TemporaryResidence => temporary_residence(citizen.temporary_residence.as_ref()?),
+        Field::TemporaryResidence => temporary_residence(citizen.temporary_residence.as_ref()?, order),
         Field::CurrentDwelling => address(citizen.current_dwelling.as_ref()?),
         Field::TemporaryAbsence => temporary_absence(citizen.temporary_absence.as_ref()?),
         Field::ResidenceFileNumber => text(&citizen.residence_file_number),
@@ -71,18 +72,23 @@ fn joined<const N: usize>(parts: [String; N]) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-fn address(address: &Address) -> String {
-    let areas = Areas::in_force();
-    let commune = areas.parse_commune(&address.commune).ok();
+fn address(address: &Address, order: &Division) -> String {
+    let commune = order.parse_commune(&address.commune).ok();
     let province: Option<ProvinceCode> =
         commune.map(|commune| commune.province).or_else(|| address.province.parse().ok());
-    let province_name = province.and_then(|code| Some(format!("{} ({code})", areas.province(code)?)));
+    let province_name = province.and_then(|code| Some(format!("{} ({code})", order.province(code)?)));
     joined([
         address.detail.clone(),
         commune.map_or_else(|| address.commune.clone(), |known| format!("{} ({})", known.name, known.code)),
         province_name.unwrap_or_else(|| address.province.clone()),
         address.country.clone(),
+        address.as_registered.as_ref().map(registered).unwrap_or_default(),
     ])
+}
+
+fn registered(area: &RegisteredArea) -> String {
+    let codes = [&area.province, &area.district, &area.commune].into_iter().filter(|code| !code.is_empty());
+    format!("registered as {}", codes.map(String::as_str).collect::<Vec<_>>().join("-"))
 }
 
 fn relative(relative: &Relative) -> String {
@@ -113,8 +119,8 @@ fn identity_card(card: &IdentityCard) -> String {
     joined([issued, card.issued_by.clone(), until(card.expires_on)])
 }
 
-fn temporary_residence(residence: &TemporaryResidence) -> String {
-    let place = residence.address.as_ref().map(address).unwrap_or_default();
+fn temporary_residence(residence: &TemporaryResidence, order: &Division) -> String {
+    let place = residence.address.as_ref().map(|place| address(place, order)).unwrap_or_default();
     joined([place, since(residence.from), until(residence.until)])
 }
 
@@ -124,15 +130,18 @@ fn temporary_absence(absence: &TemporaryAbsence) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dancu_proto::Areas;
+
     use super::*;
 
     #[test]
     fn codes_and_places_have_names() {
+        let order = Areas::shipped().in_force();
         let row = r#"{"sex":"2","ethnicity":"01","permanent_residence":{"commune":"00004","detail":"12 Hàng Bài"}}"#;
         let citizen: Citizen = serde_json::from_str(row).unwrap();
-        assert_eq!(describe(Field::Sex, &citizen).unwrap(), "Nữ (2)");
-        assert_eq!(describe(Field::Ethnicity, &citizen).unwrap(), "Kinh (01)");
-        let residence = describe(Field::PermanentResidence, &citizen).unwrap();
+        assert_eq!(describe(Field::Sex, &citizen, order).unwrap(), "Nữ (2)");
+        assert_eq!(describe(Field::Ethnicity, &citizen, order).unwrap(), "Kinh (01)");
+        let residence = describe(Field::PermanentResidence, &citizen, order).unwrap();
         assert!(
             residence.starts_with("12 Hàng Bài, Phường Ba Đình (00004), ") && residence.ends_with("(01)")
         );
@@ -140,10 +149,11 @@ mod tests {
 
     #[test]
     fn every_field_of_a_full_record_has_words() {
+        let order = Areas::shipped().in_force();
         let all: Citizen = serde_json::from_str(include_str!("../../tests/data/full_citizen.json")).unwrap();
         for field in Field::ALL {
-            assert!(describe(*field, &all).is_some(), "{field}");
-            assert!(describe(*field, &Citizen::default()).is_none(), "{field}");
+            assert!(describe(*field, &all, order).is_some(), "{field}");
+            assert!(describe(*field, &Citizen::default(), order).is_none(), "{field}");
         }
     }
 }

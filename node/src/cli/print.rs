@@ -9,6 +9,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Row, Table, presets::UTF8_FUL
 use console::style;
 use dancu_proto::{
     Field,
+    area::Division,
     node::v1::{AttributeVerdict, GetStatusResponse, NodeState, Verdict},
     v1::{Citizen, Freshness},
 };
@@ -69,12 +70,12 @@ pub(super) fn names(fields: &[i32]) -> Vec<&'static str> {
     fields.iter().filter_map(|number| Field::try_from(*number).ok()).map(Field::name).collect()
 }
 
-pub(super) fn citizen(citizen: &Citizen, authorised: &[i32]) -> Result<(), Failure> {
+pub(super) fn citizen(citizen: &Citizen, authorised: &[i32], order: &Division) -> Result<(), Failure> {
     let fields = authorised.iter().filter_map(|number| Field::try_from(*number).ok());
     let (mut rows, mut without) = (Vec::new(), Vec::new());
     for field in fields {
         let label = field.spec().label_vi;
-        match describe(field, citizen) {
+        match describe(field, citizen, order) {
             Some(value) => rows.push(vec![label.to_owned(), field.name().to_owned(), value]),
             None => without.push(label),
         }

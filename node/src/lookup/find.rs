@@ -2,7 +2,7 @@
 //! the agreements give for the purpose: to be found by a value is to have it confirmed.
 
 use dancu_proto::{
-    Field, FieldSet, name,
+    Areas, Field, FieldSet, name,
     node::v1::{CitizenMatch, NameAndBirth, find_citizen_request::Criterion},
 };
 
@@ -69,11 +69,12 @@ pub(super) fn find(
     criterion: &Criterion,
     wanted: FieldSet,
 ) -> Result<Found, Refusal> {
+    let areas = reader.state().areas();
     let mut found = match criterion {
         Criterion::OldIdNumber(number) => {
             permit.need(Field::OldIdNumber)?;
             let candidates = reader.find_by_old_number(number.trim())?;
-            matches(&candidates, permit, &[Field::OldIdNumber], wanted, |_| true)?
+            matches(&candidates, permit, &[Field::OldIdNumber], wanted, areas, |_| true)?
         }
         Criterion::NameAndBirth(known) => by_name(reader, permit, known, wanted)?,
     };
@@ -103,7 +104,7 @@ fn by_name(
     loop {
         let candidates = reader.find_by_name(&known.full_name, &birth, limit)?;
         let needed = [Field::FullName, Field::DateOfBirth];
-        let matches = matches(&candidates, permit, &needed, wanted, exact)?;
+        let matches = matches(&candidates, permit, &needed, wanted, reader.state().areas(), exact)?;
         // Candidates that the purpose may not see must neither hide others nor be counted.
         if candidates.len() < limit || matches.len() > MAX_MATCHES {
             return Ok(matches);
@@ -117,6 +118,7 @@ fn matches(
     permit: &Permit,
     needed: &[Field],
     wanted: FieldSet,
+    areas: &Areas,
     exact: impl Fn(&Held) -> bool,
 ) -> Result<Vec<CitizenMatch>, Refusal> {
     let mut matches = Vec::new();
@@ -125,7 +127,7 @@ fn matches(
         if !needed.iter().all(|field| fields.contains(*field)) {
             continue;
         }
-        if let Some(answer) = project(held, permit, wanted)? {
+        if let Some(answer) = project(held, permit, wanted, areas)? {
             let authorised = answer.authorised();
             matches.push(CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) });
         }

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::{
-    Record,
+    area::by_order_in_force,
     channel::Peer,
     node::v1::{
         BatchGetCitizensRequest, BatchGetCitizensResponse, FindCitizenRequest, FindCitizenResponse,
@@ -182,9 +182,9 @@ impl CitizenService for Lookup {
             let (held, authorised) = held
                 .and_then(|held| permit.fields_for(&held).map(|fields| (held, fields)))
                 .ok_or_else(|| permit.nobody())?;
-            let registered: &Record = &held.record;
-            let verdicts =
-                verify::verdicts(&claim, claimed, &registered.decode()?, registered.fields(), authorised);
+            let mut registered = held.record.decode()?;
+            by_order_in_force(&mut registered, state.areas());
+            let verdicts = verify::verdicts(&claim, claimed, &registered, held.record.fields(), authorised);
             Ok(VerifyCitizenResponse {
                 verdicts,
                 former_number: held.former_number,

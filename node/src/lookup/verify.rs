@@ -157,9 +157,15 @@ fn address(claim: &Address, held: &Address) -> bool {
     // Vietnam is what an address has that names no country.
     let country =
         |address: &Address| if address.country == "VN" { String::new() } else { address.country.clone() };
+    let in_force = part(&claim.province, &held.province) && part(&claim.commune, &held.commune);
+    // Papers from before a merger have the codes of then.
+    let registered = || {
+        held.as_registered
+            .as_ref()
+            .is_some_and(|then| part(&claim.province, &then.province) && part(&claim.commune, &then.commune))
+    };
     country(claim) == country(held)
-        && part(&claim.province, &held.province)
-        && part(&claim.commune, &held.commune)
+        && (in_force || registered())
         && part(&claim.detail, &held.detail)
         && optional(&claim.as_registered, &held.as_registered, registered_area)
 }

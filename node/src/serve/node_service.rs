@@ -6,8 +6,8 @@ use dancu_proto::{
     Reason,
     channel::Peer,
     node::v1::{
-        GetStatusRequest, GetStatusResponse, VerifySliceRequest, VerifySliceResponse,
-        node_service_server::NodeService,
+        GetStatusRequest, GetStatusResponse, ListAreasRequest, ListAreasResponse, VerifySliceRequest,
+        VerifySliceResponse, node_service_server::NodeService,
     },
 };
 use tokio::sync::mpsc;
@@ -59,6 +59,22 @@ impl NodeService for StatusService {
             self.roster.identify(&peer, (self.node.clock)())?;
         }
         Ok(Response::new(self.node.status()))
+    }
+
+    async fn list_areas(
+        &self,
+        request: Request<ListAreasRequest>,
+    ) -> Result<Response<ListAreasResponse>, Status> {
+        let peer = Peer::of(&request);
+        if !self.is_operator(&peer) {
+            self.roster.identify(&peer, (self.node.clock)())?;
+        }
+        let order = self.node.slice.state().areas().in_force().to_message();
+        Ok(Response::new(ListAreasResponse {
+            from: order.from,
+            provinces: order.provinces,
+            communes: order.communes,
+        }))
     }
 
     type VerifySliceStream = ReceiverStream<Result<VerifySliceResponse, Status>>;

@@ -23,6 +23,7 @@ impl Slice {
             pending: state.pending,
             protocol,
             software: software.to_owned(),
+            areas: state.areas.as_ref().map_or(0, |areas| areas.changes().len() as u32),
             narrowing_to: state.narrowing.as_ref().map(|policy| policy.zones.clone()).unwrap_or_default(),
         }
     }
@@ -41,7 +42,7 @@ impl Slice {
         let narrows =
             policy.reset || policy.removals_follow || state.narrowing.is_some() || loses(&state, &policy);
         if !narrows {
-            adopt(&mut state, &policy);
+            adopt(&mut state, &policy)?;
             return self.store(Batch::new(&self.0.store), state, true);
         }
         self.close_gate();
@@ -153,7 +154,7 @@ impl Slice {
         let mut state = (*self.state()).clone();
         let Some(policy) = state.narrowing.clone() else { return Ok(()) };
         purge::strip(&self.0.store, &mut state, &grants(&policy.target))?;
-        adopt(&mut state, &policy);
+        adopt(&mut state, &policy)?;
         self.store(Batch::new(&self.0.store), state, true)?;
         // Removed means gone from the disk too; readers need not wait for that.
         self.0.store.compact()
@@ -207,9 +208,17 @@ impl Slice {
     }
 
     /// Writes a batch with its state, and lets readers see both at once.
-    pub(super) fn store(&self, batch: Batch<'_>, state: SliceState, sync: bool) -> Result<(), SliceError> {
+    pub(super) fn store(
+        &self,
+        mut batch: Batch<'_>,
+        state: SliceState,
+        sync: bool,
+    ) -> Result<(), SliceError> {
         let mut state = state.with_phase();
         let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
+        if state.areas != shared.state.areas {
+            batch.areas(state.areas.as_deref())?;
+        }
         batch.write(&mut state, sync)?;
         shared.open = state.narrowing.is_none() && !state.applying;
         shared.state = Arc::new(state);
@@ -242,7 +251,10 @@ fn loses(state: &SliceState, policy: &Policy) -> bool {
 }
 
 /// The state under a policy whose narrowing is done.
-fn adopt(state: &mut SliceState, policy: &Policy) {
+fn adopt(state: &mut SliceState, policy: &Policy) -> Result<(), SliceError> {
+    if let Some(news) = &policy.areas {
+        state.learn_areas(news)?;
+    }
     state.registry_id.clone_from(&policy.registry_id);
     state.cursor = Revision(policy.cursor);
     state.zones.clone_from(&policy.zones);
@@ -254,4 +266,5 @@ fn adopt(state: &mut SliceState, policy: &Policy) {
         state.settled = state.policy_revision;
         state.readable.clone_from(&state.target);
     }
+    Ok(())
 }

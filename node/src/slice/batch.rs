@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use dancu_proto::{
-    Delta, FieldSet, PersonalId, Record,
+    Areas, Delta, FieldSet, PersonalId, Record,
     hub::v1::{Change, ChangeList},
 };
 use rocksdb::WriteBatch;
@@ -30,6 +30,16 @@ impl<'a> Batch<'a> {
 
     pub(super) fn raw(&mut self) -> &mut WriteBatch {
         &mut self.batch
+    }
+
+    /// Replaces the administrative orders.
+    pub(super) fn areas(&mut self, areas: Option<&Areas>) -> Result<(), SliceError> {
+        let slice = self.store.slice()?;
+        self.batch.delete_range_cf(&slice, &keys::area(0)[..], keys::AFTER_STATE);
+        for (number, change) in areas.iter().flat_map(|areas| areas.changes()).enumerate() {
+            self.batch.put_cf(&slice, keys::area(number), change);
+        }
+        Ok(())
     }
 
     /// Applies a part of a load. Where it brings people to a range in which no one is held, which is

@@ -5,6 +5,11 @@ use dancu_proto::{PersonalId, name::fold, v1::Date};
 
 /// The state row.
 pub(super) const STATE: &[u8] = &[0];
+/// The changes of the administrative order, by their number, behind the state row.
+pub(super) fn area(number: usize) -> [u8; 3] {
+    let [high, low] = (number as u16).to_be_bytes();
+    [0, high, low]
+}
 const RECORD: u8 = 1;
 const NAME: u8 = 2;
 const OLD_NUMBER: u8 = 3;
@@ -12,7 +17,7 @@ const FORMER: u8 = 4;
 
 const ID: usize = 5;
 
-/// All keys that are not the state row begin with these bytes or higher.
+/// All keys of citizens begin with these bytes or higher.
 pub(super) const AFTER_STATE: &[u8] = &[RECORD];
 /// Above every key.
 pub(super) const END: &[u8] = &[u8::MAX];

@@ -1,10 +1,10 @@
 //! Where the slice stands.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{
-    FieldSet, Revision,
-    hub::v1::{self as wire, PendingDelta, Zone},
+    Areas, FieldSet, Revision,
+    hub::v1::{self as wire, AreaNews, PendingDelta, Zone},
 };
 use prost::Message;
 
@@ -31,6 +31,9 @@ pub struct SliceState {
     pub phase: Phase,
     /// Citizens held.
     pub citizens: u64,
+    /// The administrative orders as of the cursor; none until the hub has told them. Kept in rows of
+    /// their own.
+    pub areas: Option<Arc<Areas>>,
     /// A delta of several frames, received in part.
     pub pending: Option<PendingDelta>,
     /// A narrowing under way: the policy it leads to.
@@ -155,6 +158,7 @@ impl SliceState {
             readable: Vec::new(),
             phase: Phase::Empty,
             citizens: 0,
+            areas: None,
             pending: None,
             narrowing: None,
             applying: false,
@@ -167,6 +171,22 @@ impl SliceState {
             [zone] => zone.up_to == 0 && zone.policies == [self.policy_revision.0],
             _ => false,
         }
+    }
+
+    /// The administrative orders; the one that ships with this version until the hub has told its own.
+    #[must_use]
+    pub fn areas(&self) -> &Areas {
+        self.areas.as_deref().unwrap_or(Areas::shipped())
+    }
+
+    /// Takes in what is new in the administrative order.
+    pub(super) fn learn_areas(&mut self, news: &AreaNews) -> Result<(), SliceError> {
+        let known = self.areas.as_ref().map(|areas| areas.changes().to_vec()).unwrap_or_default();
+        let known = known.get(..news.known as usize).unwrap_or_default();
+        let areas = Areas::unpack(&[known, &news.changes].concat());
+        let areas = areas.map_err(|_| SliceError::Corrupt("the administrative order as the hub told it"))?;
+        self.areas = Some(Arc::new(areas));
+        Ok(())
     }
 
     /// What goes on, by what is stored.
@@ -203,7 +223,7 @@ impl SliceState {
         row.encode_to_vec()
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<SliceState, SliceError> {
+    pub(super) fn decode(bytes: &[u8], areas: Option<Arc<Areas>>) -> Result<SliceState, SliceError> {
         let row = Row::decode(bytes).map_err(|_| SliceError::Corrupt("its state"))?;
         let state = SliceState {
             registry_id: row.registry_id,
@@ -215,6 +235,7 @@ impl SliceState {
             readable: grants(&row.readable),
             phase: Phase::Empty,
             citizens: row.citizens,
+            areas,
             pending: row.pending,
             narrowing: row.narrowing,
             applying: row.applying,

@@ -2,7 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use dancu_proto::PersonalId;
+use dancu_proto::{Areas, PersonalId};
+use prost::bytes::Bytes;
 use rocksdb::{
     BottommostLevelCompaction, BoundColumnFamily, Cache, ColumnFamilyDescriptor, CompactOptions,
     DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
@@ -61,16 +62,27 @@ impl Store {
 
     pub(super) fn state_in(&self, snapshot: &Snapshot<'_>) -> Result<SliceState, SliceError> {
         match snapshot.get_cf(&self.slice()?, keys::STATE)? {
-            Some(row) => SliceState::decode(&row),
+            Some(row) => SliceState::decode(&row, None),
             None => Ok(SliceState::empty()),
         }
     }
 
     pub(super) fn state(&self) -> Result<SliceState, SliceError> {
         match self.db.get_cf(&self.slice()?, keys::STATE)? {
-            Some(row) => SliceState::decode(&row),
+            Some(row) => SliceState::decode(&row, self.areas()?),
             None => Ok(SliceState::empty()),
         }
+    }
+
+    fn areas(&self) -> Result<Option<Arc<Areas>>, SliceError> {
+        let rows = self.range(&self.slice()?, &keys::area(0), keys::AFTER_STATE.to_vec());
+        let changes: Vec<Bytes> =
+            rows.map(|row| Ok(row?.1.into_vec().into())).collect::<Result<_, SliceError>>()?;
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let areas = Areas::unpack(&changes);
+        areas.map(|areas| Some(Arc::new(areas))).map_err(|_| SliceError::Corrupt("its administrative order"))
     }
 
     pub(super) fn slice(&self) -> Result<Table<'_>, SliceError> {

@@ -232,7 +232,8 @@ impl Areas {
                     }
                 }
                 // All communes of a province go to one: any of them tells which.
-                let any = communes.first().and_then(|commune| self.commune_now(commune.under(division.number)));
+                let any =
+                    communes.first().and_then(|commune| self.commune_now(commune.under(division.number)));
                 let lies_in = any.and_then(|commune| self.in_force().commune(commune));
                 if let Some(commune) = lies_in {
                     provinces.insert(province, commune.province);

@@ -116,6 +116,29 @@ impl Division {
         self.provinces.keys().copied().collect()
     }
 
+    /// As a message lists it.
+    #[must_use]
+    pub fn to_message(&self) -> AreaChange {
+        let provinces = self.provinces.iter();
+        let communes = self.provinces.values().flat_map(|province| &province.communes);
+        AreaChange {
+            from: Some(self.from).filter(|from| from.year != 0),
+            provinces: provinces
+                .map(|(code, province)| v1::Province { code: code.0.into(), name: province.name.clone() })
+                .collect(),
+            communes: communes
+                .filter_map(|code| self.communes.get(code))
+                .map(|commune| v1::Commune {
+                    code: commune.code.0,
+                    name: commune.name.clone(),
+                    province: commune.province.0.into(),
+                    district: commune.district.parse().unwrap_or_default(),
+                })
+                .collect(),
+            ..AreaChange::default()
+        }
+    }
+
     /// A commune from its written code.
     ///
     /// # Errors

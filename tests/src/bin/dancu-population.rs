@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dancu_proto::v1::Date;
 use dancu_tests::population::{
-    MOST, Population, ages,
+    Codes, MOST, Population, ages,
     events::Events,
     writer::{self, Format},
 };
@@ -44,9 +44,9 @@ struct Which {
     /// The day on which they are as told
     #[arg(long, default_value = "2026-01-01")]
     day: Date,
-    /// Add the codes of provinces, districts and communes before 1 July 2025
-    #[arg(long)]
-    before_merger: bool,
+    /// By which codes places are written
+    #[arg(long, default_value = "in-force")]
+    codes: PlaceCodes,
     /// Where to write; - for standard output
     #[arg(long, default_value = "-", value_name = "FILE")]
     out: PathBuf,
@@ -79,6 +79,27 @@ struct Tell {
     events_per_day: Option<f64>,
 }
 
+/// By which codes places are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PlaceCodes {
+    /// Those in force since 1 July 2025
+    InForce,
+    /// These, with those of before beside them for what was registered by then
+    Both,
+    /// Those of before alone, as a registry had them under the order before
+    Before,
+}
+
+impl From<PlaceCodes> for Codes {
+    fn from(codes: PlaceCodes) -> Codes {
+        match codes {
+            PlaceCodes::InForce => Codes::InForce,
+            PlaceCodes::Both => Codes::Both,
+            PlaceCodes::Before => Codes::Before,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum RowFormat {
     Jsonl,
@@ -108,7 +129,7 @@ fn main() -> ExitCode {
 impl Which {
     fn population(&self) -> anyhow::Result<Population> {
         let day = julian(self.day).context("--day")?;
-        Ok(Population::new(self.seed, self.citizens).on(day).with_codes_before_merger(self.before_merger))
+        Ok(Population::new(self.seed, self.citizens).on(day).with_codes(self.codes.into()))
     }
 }
 

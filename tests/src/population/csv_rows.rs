@@ -93,7 +93,7 @@ const COLUMNS: [&str; 48] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::population::Population;
+    use crate::population::{Codes, Population};
 
     /// Puts a row together again, as a reader of such files does.
     fn citizen(row: &csv::StringRecord) -> Citizen {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_row_holds_the_whole_citizen() {
-        let population = Population::new(4, 4_000).with_codes_before_merger(true);
+        let population = Population::new(4, 4_000).with_codes(Codes::Both);
         let citizens: Vec<Citizen> = population.iter().collect();
         let mut text = Vec::new();
         header(&mut text).unwrap();

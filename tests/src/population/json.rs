@@ -242,12 +242,12 @@ fn decimal(out: &mut Vec<u8>, number: u32, digits: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::population::Population;
+    use crate::population::{Codes, Population};
 
     #[test]
     fn it_is_what_serde_writes() {
-        for before in [false, true] {
-            for citizen in Population::new(2, 6_000).with_codes_before_merger(before).iter() {
+        for codes in [Codes::InForce, Codes::Both, Codes::Before] {
+            for citizen in Population::new(2, 6_000).with_codes(codes).iter() {
                 let mut text = Vec::new();
                 append(&mut text, &citizen);
                 assert_eq!(String::from_utf8(text).unwrap(), serde_json::to_string(&citizen).unwrap());

@@ -28,6 +28,7 @@ use dancu_proto::v1::Citizen;
 use ages::Day;
 use draw::{Chance, Weighted};
 use person::Household;
+pub use places::Codes;
 use places::Places;
 use record::Records;
 
@@ -43,7 +44,7 @@ pub struct Population {
     seed: u64,
     citizens: u32,
     day: Day,
-    before: bool,
+    codes: Codes,
     places: Places,
     peoples: HashMap<u8, Weighted<u8>>,
     guests: HashMap<u8, u32>,
@@ -65,7 +66,7 @@ impl Population {
             seed,
             citizens,
             day: ages::day(2026, 1, 1),
-            before: false,
+            codes: Codes::InForce,
             places: Places::new(seed, citizens),
             peoples: peoples.collect(),
             guests: guests.collect(),
@@ -78,10 +79,10 @@ impl Population {
         Population { day, ..self }
     }
 
-    /// With the codes of before 1 July 2025 beside those in force.
+    /// With places written by other codes than those in force.
     #[must_use]
-    pub fn with_codes_before_merger(self, before: bool) -> Population {
-        Population { before, ..self }
+    pub fn with_codes(self, codes: Codes) -> Population {
+        Population { codes, ..self }
     }
 
     /// The seed.
@@ -111,7 +112,7 @@ impl Population {
     /// What writes its records.
     #[must_use]
     pub fn records(&self) -> Records<'_> {
-        Records { places: &self.places, before: self.before }
+        Records { places: &self.places, codes: self.codes }
     }
 
     /// The households of a hamlet.

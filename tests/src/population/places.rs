@@ -102,6 +102,18 @@ pub struct Dwelling {
     pub house: u16,
 }
 
+/// By which codes places are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Codes {
+    /// Those in force since 1 July 2025.
+    #[default]
+    InForce,
+    /// These, with those of before beside them where a place was registered by then.
+    Both,
+    /// Those of before alone: a population that lives under the order before the merger.
+    Before,
+}
+
 /// How a population lies over the communes.
 #[derive(Debug)]
 pub struct Places {
@@ -224,20 +236,30 @@ impl Places {
         Dwelling { commune, hamlet: chance.below(hamlets) as u16, house: chance.below(400) as u16 + 1 }
     }
 
-    /// A place known by its commune. `before` says to add the codes that the document had then.
+    /// A place known by its commune, as it is written by some codes; `salt` chooses among the communes
+    /// that it was before.
     #[must_use]
-    pub fn place(&self, commune: u16, before: Option<u32>) -> Address {
+    pub fn place(&self, commune: u16, codes: Codes, salt: u32) -> Address {
         let commune = &COMMUNES[usize::from(commune)];
-        let as_registered = before.map(|salt| {
-            let [province, district, code] = commune.before[salt as usize % commune.before.len()];
-            RegisteredArea { province: province.into(), district: district.into(), commune: code.into() }
-        });
-        Address { commune: commune.code.into(), as_registered, ..Address::default() }
+        let [province, district, code] = commune.before[salt as usize % commune.before.len()];
+        let as_registered =
+            || RegisteredArea { province: province.into(), district: district.into(), commune: code.into() };
+        match codes {
+            Codes::InForce => Address { commune: commune.code.into(), ..Address::default() },
+            Codes::Both => Address {
+                commune: commune.code.into(),
+                as_registered: Some(as_registered()),
+                ..Address::default()
+            },
+            // Island districts had no communes.
+            Codes::Before if code.is_empty() => Address { province: province.into(), ..Address::default() },
+            Codes::Before => Address { commune: code.into(), ..Address::default() },
+        }
     }
 
     /// The address of a home.
     #[must_use]
-    pub fn address(&self, home: Dwelling, before: bool) -> Address {
+    pub fn address(&self, home: Dwelling, codes: Codes) -> Address {
         let commune = &COMMUNES[usize::from(home.commune)];
         let key = mix(self.seed ^ (u64::from(home.commune) << 20) ^ u64::from(home.hamlet));
         let detail = if commune.town {
@@ -250,8 +272,7 @@ impl Places {
             let last = LAST_WORDS[((key >> 16) % LAST_WORDS.len() as u64) as usize];
             format!("Số nhà {}, {} {first} {last}", home.house, hamlet_word(commune).to_lowercase())
         };
-        let before = before.then_some(key as u32 >> 8);
-        Address { detail, ..self.place(home.commune, before) }
+        Address { detail, ..self.place(home.commune, codes, key as u32 >> 8) }
     }
 }
 

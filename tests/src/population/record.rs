@@ -13,16 +13,16 @@ use dancu_proto::{
 use super::{
     ages::{self, Day},
     person::{Household, Kin, Marital, Person},
-    places::{Places, communes},
+    places::{Codes, Places, communes},
 };
 
-/// Writes records. `before` adds the codes of before 1 July 2025 to places registered by then.
+/// Writes records.
 #[derive(Clone, Copy, Debug)]
 pub struct Records<'a> {
     /// Where everything is.
     pub places: &'a Places,
-    /// Whether to add the old codes.
-    pub before: bool,
+    /// By which codes places are written.
+    pub codes: Codes,
 }
 
 impl Records<'_> {
@@ -37,16 +37,19 @@ impl Records<'_> {
         citizen
     }
 
+    /// How a place that was registered on a day is written.
+    fn codes_at(&self, day: Day) -> Codes {
+        if self.codes == Codes::Both && day >= MERGER { Codes::InForce } else { self.codes }
+    }
+
     /// The record but for the members of the household, which are much the same for all of them.
     #[must_use]
     pub fn without_members(&self, household: &Household, at: usize) -> Citizen {
         let person = &household.people[at];
-        let residence = self.places.address(household.home, self.before && household.since < MERGER);
-        let place = |commune, known| {
-            self.places.place(commune, (self.before && known < MERGER).then_some(person.salt))
-        };
+        let residence = self.places.address(household.home, self.codes_at(household.since));
+        let place = |commune, known| self.places.place(commune, self.codes_at(known), person.salt);
         let temporary = person.temporary.map(|stay| TemporaryResidence {
-            address: Some(self.places.address(stay.home, false)),
+            address: Some(self.places.address(stay.home, self.codes_at(MERGER))),
             from: Some(ages::date(stay.from)),
             until: stay.until.map(ages::date),
         });

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use dancu_proto::{
-    PersonalId,
-    area::Areas,
+    Areas, CommuneCode, PersonalId,
+    area::files,
     codes,
-    v1::{Citizen, Date, Relative, RelativeList},
+    v1::{AreaChange, Citizen, Date, Relative, RelativeList},
 };
 use unicode_normalization::is_nfc;
 
@@ -74,7 +74,7 @@ fn values(c: &Citizen) {
     for address in
         addresses.into_iter().flatten().chain([home]).chain(temporary.and_then(|t| t.address.as_ref()))
     {
-        assert!(Areas::in_force().parse_commune(&address.commune).is_ok());
+        assert!(Areas::shipped().in_force().parse_commune(&address.commune).is_ok());
     }
     let registered = c.place_of_birth_registration.as_ref().unwrap();
     let before: HashMap<&str, u8> = places::communes().iter().map(|c| (c.code, c.native)).collect();
@@ -82,7 +82,7 @@ fn values(c: &Citizen) {
         assert_eq!(u16::from(before[registered.commune.as_str()]), number.place());
     }
     if let Some(stay) = temporary {
-        let province = |code: &str| Areas::in_force().parse_commune(code).unwrap().province;
+        let province = |code: &str| Areas::shipped().in_force().parse_commune(code).unwrap().province;
         let address = stay.address.as_ref().unwrap();
         assert_ne!(province(&address.commune), province(&home.commune));
         assert_eq!(c.current_dwelling.as_ref(), Some(address));
@@ -150,8 +150,8 @@ fn household(c: &Citizen, all: &HashMap<&String, &Citizen>) {
 
 #[test]
 fn every_rule_holds_in_the_text_that_is_written() {
-    for before in [false, true] {
-        let population = Population::new(1, 20_000).with_codes_before_merger(before);
+    for codes in [Codes::InForce, Codes::Both] {
+        let population = Population::new(1, 20_000).with_codes(codes);
         let mut text = Vec::new();
         writer::write(&population, writer::Format::JsonLines, 2, &mut text, |_| {}).unwrap();
         let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
@@ -162,7 +162,7 @@ fn every_rule_holds_in_the_text_that_is_written() {
         consistent(citizens.iter(), &known);
         let old_codes =
             |c: &Citizen| c.permanent_residence.as_ref().is_some_and(|a| a.as_registered.is_some());
-        assert!(citizens.iter().all(|c| old_codes(c) == before));
+        assert!(citizens.iter().all(|c| old_codes(c) == (codes == Codes::Both)));
         for head in citizens.iter().filter(|c| c.relation_to_household_head == "chủ hộ") {
             assert!(head.date_of_birth.unwrap().year <= 2008, "heads are adults");
         }
@@ -240,7 +240,7 @@ fn peoples_live_where_they_do() {
     let share = |province: &str, ethnicity: &str| {
         let there = |c: &&Citizen| {
             let home = c.permanent_residence.as_ref().unwrap();
-            Areas::in_force().parse_commune(&home.commune).unwrap().province.to_string() == province
+            Areas::shipped().in_force().parse_commune(&home.commune).unwrap().province.to_string() == province
         };
         let people: Vec<&Citizen> = citizens.iter().filter(there).collect();
         people.iter().filter(|c| c.ethnicity == ethnicity).count() as f64 / people.len() as f64
@@ -250,4 +250,31 @@ fn peoples_live_where_they_do() {
         assert!(share(province, ethnicity) > 0.04, "{province} {ethnicity}");
         assert!(share("33", ethnicity) < 0.02);
     }
+}
+
+#[test]
+fn a_population_of_before_the_merger_lives_where_it_lives_after() {
+    let file =
+        |name: &str| std::fs::read(format!("{}/../proto/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let units = files::units(&file("administrative_units_before_2025-07-01.csv")).unwrap();
+    let successions = files::merger(&file("merger_2025-07-01.csv")).unwrap();
+    let merger = AreaChange { successions, ..files::shipped() };
+    let areas = Areas::founded_on(&units).unwrap().after(&merger).unwrap();
+    let of = |codes| Population::new(3, 20_000).with_codes(codes).iter().collect::<Vec<_>>();
+    let (mut elsewhere, mut nowhere) = (0, 0);
+    for (before, mut after) in of(Codes::Before).into_iter().zip(of(Codes::InForce)) {
+        assert_eq!(before.personal_id, after.personal_id);
+        let (then, now) = (before.permanent_residence.unwrap(), after.permanent_residence.take().unwrap());
+        assert_eq!(then.detail, now.detail);
+        match then.commune.parse::<CommuneCode>() {
+            Ok(code) if areas.commune_now(code.under(0)).unwrap().to_string() != now.commune => {
+                elsewhere += 1
+            }
+            Ok(_) => {}
+            // Island districts had no communes.
+            Err(_) => nowhere += 1,
+        }
+    }
+    // A commune may be made of parts of others alone.
+    assert!(elsewhere < 200 && nowhere < 100, "{elsewhere} {nowhere}");
 }

@@ -1,6 +1,9 @@
 //! A real hub.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use dancu_proto::{
     channel::{Timeouts, connect_unix},
@@ -72,21 +75,27 @@ impl Hub {
 
     /// A new hub with settings of its own, as environment variables.
     pub async fn start_with(settings: &'static [(&'static str, &'static str)]) -> Hub {
-        let dir = tempfile::tempdir().expect("a directory");
-        let port = free_port();
-        let (made, _, error) = run(command(&dir, port, settings, &["init"])).await;
-        assert!(made, "{error}");
-        let process = Some(serve(&dir, port, settings));
-        let hub = Hub { process, dir, port, settings };
-        hub.ready().await;
+        let mut hub = Hub::make(settings, &[]).await;
+        hub.restart().await;
+        hub
+    }
+
+    /// A new hub whose registry begins with the administrative order in a file.
+    pub async fn start_under(areas: &Path) -> Hub {
+        let mut hub = Hub::make(&[], &["--areas", areas.to_str().expect("a path")]).await;
+        hub.restart().await;
         hub
     }
 
     /// A new hub that the test itself runs, on the data directory, port and socket of this one.
     pub async fn prepare() -> Hub {
+        Hub::make(&[], &[]).await
+    }
+
+    async fn make(settings: &'static [(&'static str, &'static str)], init: &[&str]) -> Hub {
         let dir = tempfile::tempdir().expect("a directory");
-        let (port, settings) = (free_port(), [].as_slice());
-        let (made, _, error) = run(command(&dir, port, settings, &["init"])).await;
+        let port = free_port();
+        let (made, _, error) = run(command(&dir, port, settings, &[&["init"], init].concat())).await;
         assert!(made, "{error}");
         Hub { process: None, dir, port, settings }
     }

@@ -48,7 +48,7 @@ pub fn people(seed: u64, citizens: u32) -> Vec<Citizen> {
 }
 
 fn fill_province(address: &mut Address) {
-    if let Ok(commune) = Areas::in_force().parse_commune(&address.commune) {
+    if let Ok(commune) = Areas::shipped().in_force().parse_commune(&address.commune) {
         address.province = commune.province.to_string();
     }
 }

@@ -6,7 +6,8 @@ use dancu_proto::{
     channel::{Timeouts, connect_unix},
     node::v1::{
         BatchGetCitizensRequest, BatchGetCitizensResponse, GetStatusRequest, GetStatusResponse,
-        citizen_service_client::CitizenServiceClient, node_service_client::NodeServiceClient,
+        ListAreasRequest, ListAreasResponse, citizen_service_client::CitizenServiceClient,
+        node_service_client::NodeServiceClient,
     },
     v1::AccessContext,
 };
@@ -139,6 +140,15 @@ impl Node {
     pub async fn state(&self) -> Result<GetStatusResponse, Status> {
         let mut client = NodeServiceClient::new(self.channel().await?);
         Ok(client.get_status(GetStatusRequest {}).await?.into_inner())
+    }
+
+    /// The administrative order at the node.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn areas(&self) -> Result<ListAreasResponse, Status> {
+        let mut client = NodeServiceClient::new(self.channel().await?);
+        Ok(client.list_areas(ListAreasRequest {}).await?.into_inner())
     }
 
     /// A client over the Unix socket.

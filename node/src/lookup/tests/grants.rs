@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dancu_proto::{Field, FieldSet, Revision};
+use dancu_proto::{Areas, Field, FieldSet, Revision};
 use proptest::prelude::*;
 
 use super::fixture::{an, grant, load, open, policy, put, slice};
@@ -115,7 +115,7 @@ proptest! {
             .then(|| given.iter().filter(|field| wanted.contains(*field) || *field == Field::PersonalId).collect::<FieldSet>());
 
         let answer = match authorise(&slice.state(), "a", Operation::Lookup, None) {
-            Ok(permit) => project(&held, &permit, wanted).unwrap(),
+            Ok(permit) => project(&held, &permit, wanted, Areas::shipped()).unwrap(),
             Err(Refusal::PurposeNotAgreed(_)) => None,
             Err(other) => panic!("{other:?}"),
         };

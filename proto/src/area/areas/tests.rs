@@ -94,8 +94,11 @@ fn small() -> AreaChange {
 }
 
 fn into(moves: &[(u32, u32)]) -> AreaChange {
-    let succession =
-        |(commune, into): &(u32, u32)| crate::v1::Succession { commune: *commune, into: *into, parts: vec![] };
+    let succession = |(commune, into): &(u32, u32)| crate::v1::Succession {
+        commune: *commune,
+        into: *into,
+        parts: vec![],
+    };
     AreaChange { successions: moves.iter().map(succession).collect(), ..small() }
 }
 

@@ -37,6 +37,8 @@ pub struct Holding {
     pub target: Vec<Grant>,
     /// What may be read.
     pub readable: Vec<Grant>,
+    /// Changes of the administrative order that it was told.
+    pub areas: u32,
     /// Revision of the policy.
     pub policy: u64,
     /// Revision of the latest policy wholly loaded.
@@ -74,6 +76,7 @@ impl Holding {
             protocol,
             software: "simulated".into(),
             narrowing_to: narrowing_to.unwrap_or_default(),
+            areas: self.areas,
         }
     }
 
@@ -105,6 +108,11 @@ impl Holding {
             *self = Holding { known: Arc::clone(&self.known), ..Holding::default() };
         }
         self.check_zones(&policy.zones)?;
+        let news = policy.areas.iter();
+        for news in news.clone() {
+            ensure!(news.known <= self.areas, "news of areas that follow what the node was never told");
+        }
+        ensure!(self.areas > 0 || news.count() > 0, "a policy without the areas that it names");
         for grant in &policy.readable {
             let target = policy.target.iter().find(|target| target.handle == grant.handle);
             let target = target.context("what is readable is not among what may be held")?;
@@ -137,6 +145,9 @@ impl Holding {
             held.record = held.record.project(FieldSet::from_bits(bits)).into_record();
             !held.marks.is_empty()
         });
+        if let Some(news) = policy.areas {
+            self.areas = news.known + news.changes.len() as u32;
+        }
         self.registry = policy.registry_id;
         self.cursor = policy.cursor;
         self.zones = policy.zones;
