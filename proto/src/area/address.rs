@@ -1,10 +1,10 @@
 //! Addresses by the order in force.
 
-use super::Areas;
+use super::{Areas, CommuneCode, CommuneKey, ProvinceCode};
 use crate::v1::{Address, Citizen, RegisteredArea};
 
-/// Follows every address of a citizen to the administrative order in force. One that was registered
-/// by an earlier order keeps its codes of then beside those in force.
+/// Follows every address of a citizen to the administrative order in force. One that was registered in
+/// an area that has changed since keeps its codes of then beside those in force.
 pub fn by_order_in_force(citizen: &mut Citizen, areas: &Areas) {
     let temporary = citizen.temporary_residence.as_mut().and_then(|residence| residence.address.as_mut());
     let addresses = [
@@ -23,23 +23,34 @@ fn follow(address: &mut Address, areas: &Areas) {
     if division == areas.number() {
         return;
     }
-    let registered = |district: String| RegisteredArea {
+    let then = RegisteredArea {
         province: address.province.clone(),
-        district,
+        district: String::new(),
         commune: address.commune.clone(),
     };
-    let commune = address.commune.parse().ok();
-    let now = commune.and_then(|code: super::CommuneCode| areas.commune_now(code.under(division)));
-    if let (Some(code), Some(now)) = (commune, now.and_then(|now| areas.in_force().commune(now))) {
-        let then = areas.division(division).and_then(|division| division.commune(code));
-        let registered = registered(then.map(|commune| commune.district.clone()).unwrap_or_default());
+    if let Ok(code) = address.commune.parse::<CommuneCode>() {
+        let written = code.under(division);
+        let now = areas.commune_now(written).and_then(|code| areas.in_force().commune(code));
+        let Some(now) = now else { return };
         (address.commune, address.province) = (now.code.to_string(), now.province.to_string());
-        address.as_registered.get_or_insert(registered);
-    } else if let Ok(province) = address.province.parse::<super::ProvinceCode>()
-        && let Some(now) = areas.province_now(province.under(division))
+        if address.province != then.province || !is_the_same(written, now.code, areas) {
+            let known = areas.division(division).and_then(|division| division.commune(code));
+            let district = known.map(|commune| commune.district.clone()).unwrap_or_default();
+            address.as_registered.get_or_insert(RegisteredArea { district, ..then });
+        }
+    } else if let Ok(code) = address.province.parse::<ProvinceCode>()
+        && let Some(now) = areas.province_now(code.under(division))
+        && now != code
     {
-        let registered = registered(String::new());
         address.province = now.to_string();
-        address.as_registered.get_or_insert(registered);
+        address.as_registered.get_or_insert(then);
     }
+}
+
+/// Whether a commune is what it was: no other merged with it, and no part of it went elsewhere.
+fn is_the_same(written: CommuneKey, now: CommuneCode, areas: &Areas) -> bool {
+    areas.communes_in(now).iter().all(|made_of| {
+        let divided = areas.succession(*made_of).is_some_and(|succession| !succession.parts.is_empty());
+        made_of.code() == written.code() && !divided
+    })
 }

@@ -19,7 +19,21 @@ pub struct Oracle {
     citizens: BTreeMap<String, BTreeMap<u64, Option<Values>>>,
     /// Versions of each agreement; none where withdrawn.
     agreements: BTreeMap<String, BTreeMap<u64, Option<Agreement>>>,
+    /// A merger, from a revision on.
+    merger: Option<(u64, Merger)>,
 }
+
+/// One province merges into another, and one of its communes into one of the other's.
+#[derive(Clone, Copy, Debug)]
+pub struct Merger {
+    /// The province that ends, and the one it lies in from then on.
+    pub province: [&'static str; 2],
+    /// The commune that ends, and the one it lies in.
+    pub commune: [&'static str; 2],
+}
+
+/// In an oracle's values: set where an address is written by the order after the merger.
+pub const AFTER: &str = "written_after_the_merger";
 
 /// A citizen as JSON.
 #[must_use]
@@ -47,6 +61,28 @@ impl Oracle {
         self.agreements.entry(id.to_owned()).or_default().insert(revision, agreement);
     }
 
+    /// Areas merge at a revision.
+    pub fn merge(&mut self, revision: u64, merger: Merger) {
+        self.merger = Some((revision, merger));
+    }
+
+    /// Values as they are shown by the areas as of a revision.
+    #[must_use]
+    pub fn shown(&self, values: &Values, at: u64) -> Values {
+        let merger = self.merger.filter(|(merged, _)| *merged <= at).map(|(_, merger)| merger);
+        let mut values = values.clone();
+        for field in ADDRESSES {
+            if let Some(address) = values.get_mut(field).and_then(Value::as_object_mut) {
+                show(address, merger);
+            }
+        }
+        let stay = values.get_mut("temporary_residence").and_then(|stay| stay.get_mut("address"));
+        if let Some(address) = stay.and_then(Value::as_object_mut) {
+            show(address, merger);
+        }
+        values
+    }
+
     /// The latest values of a citizen.
     #[must_use]
     pub fn latest(&self, id: &str) -> Option<&Values> {
@@ -72,11 +108,13 @@ impl Oracle {
         policy: u64,
     ) -> Option<(BTreeSet<String>, Values)> {
         let (_, values) = self.citizens.get(id)?.range(..=at).next_back()?;
-        let values = values.as_ref()?;
+        let values = &self.shown(values.as_ref()?, policy);
+        let merger = self.merger.filter(|(merged, _)| *merged <= policy).map(|(_, merger)| merger);
         let mut fields = BTreeSet::new();
         for versions in self.agreements.values() {
             let Some((_, Some(agreement))) = versions.range(..=policy).next_back() else { continue };
-            if agreement.agency == agency && agreement.purpose == purpose && covers(agreement, values) {
+            if agreement.agency == agency && agreement.purpose == purpose && covers(agreement, values, merger)
+            {
                 fields.insert("personal_id".to_owned());
                 fields.extend(agreement.fields.iter().cloned());
             }
@@ -89,7 +127,42 @@ impl Oracle {
     }
 }
 
-fn covers(agreement: &Agreement, values: &Values) -> bool {
+const ADDRESSES: [&str; 5] = [
+    "place_of_birth",
+    "place_of_birth_registration",
+    "place_of_origin",
+    "permanent_residence",
+    "current_dwelling",
+];
+
+/// An address by the areas of now; those that changed since it was written are named beside.
+fn show(address: &mut Values, merger: Option<Merger>) {
+    let written_after = address.remove(AFTER).is_some();
+    let Some(merger) = merger.filter(|_| !written_after) else { return };
+    let text = |address: &Values, name: &str| {
+        address.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (province, commune) = (text(address, "province"), text(address, "commune"));
+    let moved = province == merger.province[0];
+    // The commune that took another in is another one itself.
+    if !moved && !merger.commune.contains(&commune.as_str()) {
+        return;
+    }
+    let mut registered = Values::new();
+    registered.insert("province".into(), province.into());
+    if !commune.is_empty() {
+        registered.insert("commune".into(), commune.clone().into());
+    }
+    if moved {
+        address.insert("province".into(), merger.province[1].into());
+    }
+    if commune == merger.commune[0] {
+        address.insert("commune".into(), merger.commune[1].into());
+    }
+    address.insert("as_registered".into(), registered.into());
+}
+
+fn covers(agreement: &Agreement, values: &Values, merger: Option<Merger>) -> bool {
     if agreement.provinces.is_empty() && agreement.communes.is_empty() {
         return true;
     }
@@ -97,7 +170,13 @@ fn covers(agreement: &Agreement, values: &Values) -> bool {
     let temporary = values.get("temporary_residence").and_then(|residence| residence.get("address"));
     [permanent, temporary].into_iter().flatten().any(|address| {
         let code = |name| address.get(name).and_then(Value::as_str).unwrap_or_default();
-        agreement.provinces.iter().any(|province| province == code("province"))
-            || agreement.communes.iter().any(|commune| commune == code("commune"))
+        // What an agreement names is followed, whenever it was written.
+        let now = |named: &String, [ends, into]: [&str; 2]| {
+            if named == ends { into.to_owned() } else { named.clone() }
+        };
+        let province = |named: &String| merger.map_or(named.clone(), |merger| now(named, merger.province));
+        let commune = |named: &String| merger.map_or(named.clone(), |merger| now(named, merger.commune));
+        agreement.provinces.iter().any(|named| province(named) == code("province"))
+            || agreement.communes.iter().any(|named| commune(named) == code("commune"))
     })
 }

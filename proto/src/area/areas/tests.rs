@@ -139,8 +139,16 @@ fn an_address_keeps_the_codes_it_was_registered_with() {
         division,
         ..Address::default()
     };
+    let same = |commune: &&CommuneCode| {
+        areas.communes_in(**commune) == [commune.under(0), commune.under(1)]
+            && areas.succession(commune.under(0)).is_some_and(|one| one.parts.is_empty())
+    };
+    // Lai Châu stayed a province by itself.
+    let stayed = areas.in_force().communes_of(ProvinceCode(12)).iter().find(same).unwrap().to_string();
+    let stayed = stayed.as_str();
     let mut citizen = Citizen {
         place_of_birth: Some(address("01", "00103", 0)),
+        place_of_birth_registration: Some(address("12", stayed, 0)),
         place_of_origin: Some(address("02", "", 0)),
         permanent_residence: Some(address("01", "00103", 1)),
         current_dwelling: Some(Address { country: "LA".into(), ..Address::default() }),
@@ -151,6 +159,7 @@ fn an_address_keeps_the_codes_it_was_registered_with() {
     assert_eq!((born.province.as_str(), born.commune.as_str(), born.division), ("01", "00611", 0));
     let registered = born.as_registered.unwrap();
     assert_eq!((registered.district.as_str(), registered.commune.as_str()), ("003", "00103"));
+    assert_eq!(citizen.place_of_birth_registration.unwrap(), address("12", stayed, 0));
     let origin = citizen.place_of_origin.unwrap();
     assert_eq!((origin.province.as_str(), origin.as_registered.unwrap().province.as_str()), ("08", "02"));
     assert_eq!(citizen.permanent_residence.unwrap(), address("01", "00103", 0));
