@@ -46,6 +46,10 @@ impl Slice {
             return self.store(Batch::new(&self.0.store), state, true);
         }
         self.close_gate();
+        if let Some(overtaken) = state.narrowing.take() {
+            // The hub counts on what it took, though this one may give it again: with other values.
+            purge::strip(&self.0.store, &mut state, &grants(&overtaken.target))?;
+        }
         state.narrowing = Some(policy.clone());
         if policy.reset {
             let narrowing = state.narrowing.take();

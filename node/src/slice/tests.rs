@@ -320,6 +320,43 @@ fn what_was_received_of_a_delta_that_is_void_never_shows() {
 }
 
 #[test]
+fn what_a_narrowing_takes_is_gone_when_another_policy_overtakes_it() {
+    let grant = |fields: &[Field]| wire::Grant {
+        handle: 1,
+        fields: fields.iter().copied().collect::<FieldSet>().bits(),
+        ..wire::Grant::default()
+    };
+    let policy = |revision, fields: &[Field], removals_follow| Policy {
+        revision,
+        target: vec![grant(fields)],
+        zones: vec![Zone { up_to: 0, policies: vec![revision] }],
+        cursor: 1,
+        removals_follow,
+        ..Policy::default()
+    };
+    let bench = Bench::new();
+    let slice = bench.slice();
+    slice.apply_policy(policy(1, &[Field::FullName, Field::Email], false)).unwrap();
+    let change = Change {
+        personal_id: number(0),
+        grants: Some(GrantList { marks: vec![GrantMark { handle: 1, pending: 0 }] }),
+        set: record(0, 0)
+            .project([Field::PersonalId, Field::Email].into_iter().collect())
+            .into_record()
+            .into_bytes(),
+        ..Change::default()
+    };
+    let changes = Some(frame::pack(&ChangeList { changes: vec![change] }));
+    slice.apply_delta(&Delta { target: 2, position: 2, last: true, narrowing: false, changes }).unwrap();
+    // The first takes the field away, the second gives it again before the removals of the first came.
+    slice.apply_policy(policy(3, &[Field::FullName], true)).unwrap();
+    slice.apply_policy(policy(4, &[Field::FullName, Field::Email], true)).unwrap();
+    slice.apply_delta(&Delta { narrowing: true, last: true, ..Delta::default() }).unwrap();
+    let held = slice.read().unwrap().get(id(0)).unwrap().unwrap();
+    assert!(held.record.value(Field::Email).is_none(), "it comes again with its load");
+}
+
+#[test]
 fn erasing_leaves_nothing() {
     let mut bench = Bench::new();
     bench.policy(31, 31, Vec::new());

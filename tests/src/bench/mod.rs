@@ -2,7 +2,8 @@
 //! machine, with the same people, in one run. Each measure says in its own page what it takes for
 //! fair.
 //!
-//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`]: what is measured.
+//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`merger`]: what is
+//!   measured.
 //! - [`fleet`], [`slice`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
 //!   seen; [`cpu`]: what they cost.
 //! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
@@ -16,6 +17,7 @@ pub mod fleet;
 pub mod import;
 pub mod latency;
 pub mod machine;
+pub mod merger;
 pub mod outcome;
 pub mod people;
 pub mod plot;
@@ -65,6 +67,8 @@ enum Measure {
     Catchup,
     /// A registry is founded, and asked
     Import,
+    /// Provinces and communes merge
+    Merger,
 }
 
 impl Measure {
@@ -204,6 +208,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Measure::Bootstrap => bootstrap::run(&mut bench).await,
             Measure::Catchup => catchup::run(&mut bench).await,
             Measure::Import => import::run(&bench).await,
+            Measure::Merger => merger::run(&bench).await,
         }
         .with_context(|| measure.name())?;
         table::print(&outcome);

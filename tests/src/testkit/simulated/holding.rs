@@ -119,6 +119,9 @@ impl Holding {
             ensure!(grant.fields & !target.fields == 0, "more fields are readable than may be held");
         }
         let removals_follow = policy.removals_follow;
+        if let Some(overtaken) = self.narrowing.take() {
+            self.strip(&overtaken.target);
+        }
         self.narrowing = Some(policy);
         if !removals_follow {
             self.finish_narrowing();
@@ -136,15 +139,7 @@ impl Holding {
 
     fn finish_narrowing(&mut self) {
         let Some(policy) = self.narrowing.take() else { return };
-        let given: BTreeMap<u32, u64> =
-            policy.target.iter().map(|grant| (grant.handle, grant.fields)).collect();
-        let citizens = Arc::make_mut(&mut self.citizens);
-        citizens.retain(|_, held| {
-            held.marks.retain(|mark| given.contains_key(&mark.handle));
-            let bits = held.marks.iter().fold(1 << 1, |bits, mark| bits | given[&mark.handle]);
-            held.record = held.record.project(FieldSet::from_bits(bits)).into_record();
-            !held.marks.is_empty()
-        });
+        self.strip(&policy.target);
         if let Some(news) = policy.areas {
             self.areas = news.known + news.changes.len() as u32;
         }
@@ -157,6 +152,18 @@ impl Holding {
             self.loaded = self.policy;
             self.readable = self.target.clone();
         }
+    }
+
+    /// Keeps what some grants give.
+    fn strip(&mut self, target: &[Grant]) {
+        let given: BTreeMap<u32, u64> = target.iter().map(|grant| (grant.handle, grant.fields)).collect();
+        let citizens = Arc::make_mut(&mut self.citizens);
+        citizens.retain(|_, held| {
+            held.marks.retain(|mark| given.contains_key(&mark.handle));
+            let bits = held.marks.iter().fold(1 << 1, |bits, mark| bits | given[&mark.handle]);
+            held.record = held.record.project(FieldSet::from_bits(bits)).into_record();
+            !held.marks.is_empty()
+        });
     }
 
     fn delta(&mut self, delta: &Delta) -> anyhow::Result<u64> {
