@@ -239,11 +239,11 @@ mod tests {
         assert_eq!(state(&line(None)), NodeState::Loading);
         assert_eq!(state(&refused(Reason::NodeSuspended)), NodeState::Suspended);
         slice.apply_policy(policy(1, vec![])).unwrap();
-        slice.apply_load(&load(1, vec![])).unwrap();
+        slice.apply_load(load(1, vec![])).unwrap();
         assert_eq!(state(&line(None)), NodeState::NoAgreement);
         slice.apply_policy(policy(2, vec![grant(1, "a", &["lookup"], &[Field::Sex])])).unwrap();
         assert_eq!(state(&line(None)), NodeState::Loading);
-        slice.apply_load(&load(2, vec![])).unwrap();
+        slice.apply_load(load(2, vec![])).unwrap();
         assert_eq!(state(&line(None)), NodeState::Serving);
         assert_eq!(state(&line(Some(86_400))), NodeState::Offline);
         assert_eq!(state(&line(Some(86_401))), NodeState::Sealed);

@@ -5,18 +5,21 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use dancu_proto::{
     Revision, frame,
-    hub::v1::{ChangeFrame, ChangeList, Delta, Heartbeat, Holding, Load, PendingDelta, Policy},
+    hub::v1::{ChangeFrame, ChangeList, Delta, Heartbeat, Holding, PendingDelta, Policy},
 };
 use prost::Message;
 
-use super::{Phase, Slice, SliceError, SliceState, batch::Batch, purge, state::grants};
+use super::{Phase, Slice, SliceError, SliceState, batch::Batch, load::Staged, purge, state::grants};
 
 impl Slice {
     /// What this node holds, as it says when a stream opens.
-    #[must_use]
-    pub fn holding(&self, protocol: u32, software: &str) -> Holding {
+    ///
+    /// # Errors
+    /// If the disk refuses what came before the last stream broke.
+    pub fn holding(&self, protocol: u32, software: &str) -> Result<Holding, SliceError> {
+        self.land(&mut self.lock())?;
         let state = self.state();
-        Holding {
+        Ok(Holding {
             registry_id: state.registry_id.clone(),
             cursor: state.cursor.0,
             zones: state.zones.clone(),
@@ -25,7 +28,7 @@ impl Slice {
             software: software.to_owned(),
             areas: state.areas.as_ref().map_or(0, |areas| areas.changes().len() as u32),
             narrowing_to: state.narrowing.as_ref().map(|policy| policy.zones.clone()).unwrap_or_default(),
-        }
+        })
     }
 
     /// The policy has changed, or a stream has opened.
@@ -34,7 +37,8 @@ impl Slice {
     /// If the disk refuses. What was begun is finished by the next policy, or when the slice is
     /// opened again.
     pub fn apply_policy(&self, policy: Policy) -> Result<(), SliceError> {
-        let _applying = self.lock();
+        let mut staged = self.lock();
+        self.land(&mut staged)?;
         let mut state = (*self.state()).clone();
         if !policy.keep_pending {
             self.discard_pending(&mut state)?;
@@ -65,7 +69,8 @@ impl Slice {
     /// # Errors
     /// As above, or if the changes cannot be understood.
     pub fn apply_delta(&self, delta: &Delta) -> Result<(), SliceError> {
-        let _applying = self.lock();
+        let mut staged = self.lock();
+        self.land(&mut staged)?;
         let mut state = (*self.state()).clone();
         let list = changes(delta.changes.as_ref())?;
         if delta.narrowing {
@@ -87,37 +92,13 @@ impl Slice {
         if delta.last { self.apply_pending() } else { Ok(()) }
     }
 
-    /// A part of what a widening adds.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn apply_load(&self, load: &Load) -> Result<(), SliceError> {
-        let _applying = self.lock();
-        let mut state = (*self.state()).clone();
-        let list = changes(load.changes.as_ref())?;
-        let received = match state.phase {
-            Phase::Loading { received, .. } => received,
-            _ => 0,
-        };
-        let mut batch = Batch::new(&self.0.store);
-        batch.load(&list)?;
-        state.zones.clone_from(&load.zones);
-        state.cursor = state.cursor.max(Revision(load.cursor));
-        if load.complete {
-            state.readable.clone_from(&state.target);
-            state.settled = state.policy_revision;
-        }
-        state.phase =
-            Phase::Loading { received: received + list.changes.len() as u64, remaining: load.remaining };
-        self.store(batch, state, load.complete)
-    }
-
     /// Nothing is new up to a revision.
     ///
     /// # Errors
     /// As above.
     pub fn apply_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), SliceError> {
-        let _applying = self.lock();
+        let mut staged = self.lock();
+        self.land(&mut staged)?;
         let mut state = (*self.state()).clone();
         let cursor = Revision(heartbeat.cursor);
         if state.pending.is_some() || state.narrowing.is_some() || cursor <= state.cursor {
@@ -132,7 +113,8 @@ impl Slice {
     /// # Errors
     /// As above.
     pub fn erase(&self) -> Result<(), SliceError> {
-        let _applying = self.lock();
+        let mut staged = self.lock();
+        *staged = Staged::default();
         self.close_gate();
         let mut state = SliceState::empty();
         purge::erase(&self.0.store, &mut state)?;
@@ -144,6 +126,7 @@ impl Slice {
     /// the gate closed, until the hub sends them again.
     pub(super) fn finish_interrupted(&self) -> Result<(), SliceError> {
         let _applying = self.lock();
+        self.finish_landing()?;
         let state = self.state();
         if state.applying {
             self.apply_pending()?;
@@ -203,7 +186,7 @@ impl Slice {
         self.store(Batch::new(&self.0.store), state, true)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Staged> {
         self.0.applying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,6 +211,13 @@ impl Slice {
         shared.state = Arc::new(state);
         self.0.published.send_replace(Arc::clone(&shared.state));
         Ok(())
+    }
+
+    /// Lets readers see how far a load is, of which nothing is stored yet.
+    pub(super) fn show_progress(&self, phase: Phase) {
+        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
+        shared.state = Arc::new(SliceState { phase, ..(*shared.state).clone() });
+        self.0.published.send_replace(Arc::clone(&shared.state));
     }
 
     fn publish(&self, state: SliceState) {

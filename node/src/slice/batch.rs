@@ -35,25 +35,9 @@ impl<'a> Batch<'a> {
     /// Replaces the administrative orders.
     pub(super) fn areas(&mut self, areas: Option<&Areas>) -> Result<(), SliceError> {
         let slice = self.store.slice()?;
-        self.batch.delete_range_cf(&slice, &keys::area(0)[..], keys::AFTER_STATE);
+        self.batch.delete_range_cf(&slice, &keys::area(0)[..], keys::LANDING);
         for (number, change) in areas.iter().flat_map(|areas| areas.changes()).enumerate() {
             self.batch.put_cf(&slice, keys::area(number), change);
-        }
-        Ok(())
-    }
-
-    /// Applies a part of a load. Where it brings people to a range in which no one is held, which is
-    /// usual, no one is looked up.
-    pub(super) fn load(&mut self, list: &ChangeList) -> Result<(), SliceError> {
-        let ids = || list.changes.iter().map(|change| change.personal_id);
-        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(()) };
-        let dropping = list.changes.iter().any(|change| change.drop);
-        if dropping || self.store.keys_between(first.saturating_sub(1), last)?.next().is_some() {
-            return self.apply(list);
-        }
-        for change in &list.changes {
-            let (id, stored) = Stored::whole(change)?;
-            self.add(id, stored);
         }
         Ok(())
     }
@@ -90,9 +74,14 @@ impl<'a> Batch<'a> {
         Ok(stored)
     }
 
+    /// Writes what was put in raw, and no state.
+    pub(super) fn write_alone(self, sync: bool) -> Result<(), SliceError> {
+        self.store.write(self.batch, sync)
+    }
+
     /// Writes the changes together with a state, whose count of citizens is brought up to date.
     pub(super) fn write(mut self, state: &mut SliceState, sync: bool) -> Result<(), SliceError> {
-        let slice = self.store.slice()?;
+        let (slice, records) = (self.store.slice()?, self.store.record_table()?);
         for (id, new) in &self.after {
             let old = match self.before.get(id) {
                 Some(old) => old.clone(),
@@ -109,8 +98,8 @@ impl<'a> Batch<'a> {
                 self.batch.put_cf(&slice, entry, []);
             }
             match new {
-                Some(stored) => self.batch.put_cf(&slice, keys::record(*id), stored.encode()),
-                None if old.is_some() => self.batch.delete_cf(&slice, keys::record(*id)),
+                Some(stored) => self.batch.put_cf(&records, keys::record(*id), stored.encode()),
+                None if old.is_some() => self.batch.delete_cf(&records, keys::record(*id)),
                 None => {}
             }
             match (old.is_some(), new.is_some()) {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use dancu_proto::{Digest, PersonalId, Revision, hub::v1::Repair};
 
-use super::{Slice, SliceError, SliceState, apply::changes, batch::Batch, index, keys, store, value::Stored};
+use super::{
+    Slice, SliceError, SliceState, apply::changes, batch::Batch, index, keys, load::Staged, store,
+    value::Stored,
+};
 
 /// The settled slice at one moment, whatever is applied meanwhile. Hold it for a proof only: while it
 /// lives, the database keeps what it shows.
@@ -154,7 +157,8 @@ impl Slice {
     /// # Errors
     /// If the disk refuses.
     pub fn start_anew(&self) -> Result<(), SliceError> {
-        let _applying = self.lock();
+        let mut staged = self.lock();
+        *staged = Staged::default();
         self.close_gate();
         self.0.store.recreate()?;
         self.store(Batch::new(&self.0.store), SliceState::empty(), true)

@@ -1,5 +1,4 @@
-//! The only place that knows the bytes of keys. All that belongs to the slice is in one table, so
-//! that one batch, or one sorted file, can carry it all; the first byte says what a key is for.
+//! The only place that knows the bytes of keys; the first byte says what a key is for.
 
 use dancu_proto::{PersonalId, name::fold, v1::Date};
 
@@ -10,6 +9,8 @@ pub(super) fn area(number: usize) -> [u8; 3] {
     let [high, low] = (number as u16).to_be_bytes();
     [0, high, low]
 }
+/// What is left to do of a load, behind the areas.
+pub(super) const LANDING: &[u8] = &[0, u8::MAX, u8::MAX, u8::MAX];
 const RECORD: u8 = 1;
 const NAME: u8 = 2;
 const OLD_NUMBER: u8 = 3;

@@ -4,7 +4,7 @@
 //!   the only place that knows RocksDB's options. `value`: a stored record. `index`: how records
 //!   are found. `batch`: changes on their way into one atomic write.
 //! - [`SliceState`]: where the slice stands. [`SliceReader`]: reading it, state and records
-//!   consistent. `apply`, `purge`: what the hub sends takes effect.
+//!   consistent. `apply`, `load`, `purge`: what the hub sends takes effect.
 //! - [`Examination`]: digests of the slice at one moment, and the repair of what differs.
 
 mod apply;
@@ -12,6 +12,7 @@ mod batch;
 mod examine;
 mod index;
 mod keys;
+mod load;
 mod options;
 mod purge;
 mod read;
@@ -29,7 +30,6 @@ use std::{
 use thiserror::Error;
 use tokio::sync::watch;
 
-use self::store::Store;
 pub use self::{
     examine::{Examination, Findings, RangeOfSlice},
     options::SliceOptions,
@@ -37,6 +37,7 @@ pub use self::{
     state::{Grant, Phase, SliceState},
     value::Mark,
 };
+use self::{load::Staged, store::Store};
 
 /// What the slice cannot do.
 #[derive(Debug, Error)]
@@ -56,6 +57,15 @@ pub enum SliceError {
     /// Anything else that the database reports.
     #[error("the slice's database failed: {0}")]
     Database(String),
+}
+
+impl From<std::io::Error> for SliceError {
+    fn from(error: std::io::Error) -> SliceError {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => SliceError::Full,
+            _ => SliceError::Database(error.to_string()),
+        }
+    }
 }
 
 impl From<rocksdb::Error> for SliceError {
@@ -82,8 +92,8 @@ struct Inner {
     store: Store,
     /// What readers see. Written together with the data, so that a reader's state and records agree.
     shared: RwLock<Shared>,
-    /// Held by whoever applies.
-    applying: Mutex<()>,
+    /// Held by whoever applies; what has come of a load and is not stored yet.
+    applying: Mutex<Staged>,
     published: watch::Sender<Arc<SliceState>>,
 }
 
@@ -105,7 +115,7 @@ impl Slice {
         let open = state.narrowing.is_none() && !state.applying;
         let published = watch::Sender::new(Arc::clone(&state));
         let shared = RwLock::new(Shared { state, open });
-        let slice = Slice(Arc::new(Inner { store, shared, applying: Mutex::new(()), published }));
+        let slice = Slice(Arc::new(Inner { store, shared, applying: Mutex::default(), published }));
         slice.finish_interrupted()?;
         Ok(slice)
     }

@@ -53,6 +53,14 @@ pub(super) fn table(options: &SliceOptions, cache: &Cache) -> Options {
     table
 }
 
+/// Options of a sorted file of records, which goes straight to the lowest level.
+pub(super) fn file(options: &SliceOptions, cache: &Cache) -> Options {
+    let mut file = table(options, cache);
+    // The fastest level: a load is bound by the processor, and compaction recompresses what changes.
+    file.set_bottommost_compression_options(-14, 1, 0, 0, true);
+    file
+}
+
 pub(super) fn cache(options: &SliceOptions) -> Cache {
     Cache::new_lru_cache(options.cache_mb << 20)
 }

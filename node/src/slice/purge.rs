@@ -48,8 +48,10 @@ fn stripped(stored: &Stored, fields: &HashMap<u32, FieldSet>) -> Option<Stored> 
 /// Removes every record and index entry.
 pub(super) fn erase(store: &Store, state: &mut SliceState) -> Result<(), SliceError> {
     let mut batch = Batch::new(store);
-    let (slice, incoming) = (store.slice()?, store.incoming()?);
+    let (slice, records, incoming) = (store.slice()?, store.record_table()?, store.incoming()?);
+    batch.raw().delete_cf(&slice, keys::LANDING);
     batch.raw().delete_range_cf(&slice, keys::AFTER_STATE, keys::END);
+    batch.raw().delete_range_cf(&records, keys::AFTER_STATE, keys::END);
     batch.raw().delete_range_cf(&incoming, &[][..], keys::END);
     state.citizens = 0;
     batch.write(state, true)

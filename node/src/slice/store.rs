@@ -1,16 +1,20 @@
 //! The slice's database: its tables and the state row.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use dancu_proto::{Areas, PersonalId};
 use prost::bytes::Bytes;
 use rocksdb::{
     BottommostLevelCompaction, BoundColumnFamily, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
-    WriteBatch,
+    DBWithThreadMode, Direction, IngestExternalFileOptions, IteratorMode, MultiThreaded, ReadOptions,
+    SnapshotWithThreadMode, SstFileWriter, WriteBatch,
 };
 
-use super::{SliceError, SliceOptions, SliceState, keys, options, value::Stored};
+use super::{SliceError, SliceOptions, SliceState, keys, load, options, value::Stored};
 
 /// Tables can be dropped and made anew while it is open.
 type Db = DBWithThreadMode<MultiThreaded>;
@@ -27,13 +31,16 @@ pub(super) type StoredRow = (PersonalId, Box<[u8]>);
 /// A key and its value.
 type Row = (Box<[u8]>, Box<[u8]>);
 
-/// Records, their indexes and the state.
+/// The state, and the indexes.
 const SLICE: &str = "slice";
+/// Records: by themselves, so that the sorted files of a load go to the lowest level.
+const RECORDS: &str = "records";
 /// Frames of a delta that is not complete yet.
 const INCOMING: &str = "incoming";
 
 pub(super) struct Store {
     db: Db,
+    dir: PathBuf,
     options: SliceOptions,
     cache: Cache,
 }
@@ -41,15 +48,20 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn open(dir: &Path, of: &SliceOptions) -> Result<Store, SliceError> {
         let cache = options::cache(of);
-        let tables =
-            [SLICE, INCOMING].map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
+        let tables = [SLICE, RECORDS, INCOMING]
+            .map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
         let db = Db::open_cf_descriptors(&options::database(of), dir, tables)?;
-        Ok(Store { db, options: *of, cache })
+        let store = Store { db, dir: dir.to_owned(), options: *of, cache };
+        let (from, until) = keys::records();
+        if store.range(&store.slice()?, &from, until.to_vec()).next().is_some() {
+            return Err(SliceError::Corrupt("its layout, which is of an earlier version,"));
+        }
+        Ok(store)
     }
 
     /// Drops the tables with their files, read or not, and makes them anew.
     pub(super) fn recreate(&self) -> Result<(), SliceError> {
-        for name in [SLICE, INCOMING] {
+        for name in [SLICE, RECORDS, INCOMING] {
             self.db.drop_cf(name)?;
             self.db.create_cf(name, &options::table(&self.options, &self.cache))?;
         }
@@ -75,7 +87,7 @@ impl Store {
     }
 
     fn areas(&self) -> Result<Option<Arc<Areas>>, SliceError> {
-        let rows = self.range(&self.slice()?, &keys::area(0), keys::AFTER_STATE.to_vec());
+        let rows = self.range(&self.slice()?, &keys::area(0), keys::LANDING.to_vec());
         let changes: Vec<Bytes> =
             rows.map(|row| Ok(row?.1.into_vec().into())).collect::<Result<_, SliceError>>()?;
         if changes.is_empty() {
@@ -89,12 +101,16 @@ impl Store {
         self.db.cf_handle(SLICE).ok_or(SliceError::Corrupt("the list of tables"))
     }
 
+    pub(super) fn record_table(&self) -> Result<Table<'_>, SliceError> {
+        self.db.cf_handle(RECORDS).ok_or(SliceError::Corrupt("the list of tables"))
+    }
+
     pub(super) fn incoming(&self) -> Result<Table<'_>, SliceError> {
         self.db.cf_handle(INCOMING).ok_or(SliceError::Corrupt("the list of tables"))
     }
 
     pub(super) fn record(&self, id: PersonalId) -> Result<Option<Stored>, SliceError> {
-        let row = self.db.get_pinned_cf(&self.slice()?, keys::record(id))?;
+        let row = self.db.get_pinned_cf(&self.record_table()?, keys::record(id))?;
         row.map(|row| Stored::decode(&row)).transpose()
     }
 
@@ -110,7 +126,7 @@ impl Store {
         from: &[u8],
     ) -> Result<impl Iterator<Item = Result<(PersonalId, Stored), SliceError>>, SliceError> {
         let (_, end) = keys::records();
-        Ok(self.range(&self.slice()?, from, end.to_vec()).map(|row| {
+        Ok(self.range(&self.record_table()?, from, end.to_vec()).map(|row| {
             let (key, value) = row?;
             let id = keys::person(&key).ok_or(SliceError::Corrupt("a key"))?;
             Ok((id, Stored::decode(&value)?))
@@ -123,7 +139,7 @@ impl Store {
         after: u64,
         up_to: u64,
     ) -> Result<impl Iterator<Item = Result<PersonalId, SliceError>>, SliceError> {
-        let rows = self.range(&self.slice()?, &keys::record_after(after), keys::record_after(up_to));
+        let rows = self.range(&self.record_table()?, &keys::record_after(after), keys::record_after(up_to));
         Ok(rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("a key"))))
     }
 
@@ -140,7 +156,7 @@ impl Store {
         options.fill_cache(false);
         let from = keys::record_after(after);
         let mode = IteratorMode::From(&from, Direction::Forward);
-        Ok(snapshot.iterator_cf_opt(&self.slice()?, options, mode).map(|row| {
+        Ok(snapshot.iterator_cf_opt(&self.record_table()?, options, mode).map(|row| {
             let (key, value) = row?;
             Ok((keys::person(&key).ok_or(SliceError::Corrupt("a key"))?, value))
         }))
@@ -180,6 +196,39 @@ impl Store {
         Ok(number.map_or(0, |number| number + 1).to_be_bytes())
     }
 
+    /// What is left to do of a load.
+    pub(super) fn landing(&self) -> Result<Option<Vec<u8>>, SliceError> {
+        Ok(self.db.get_cf(&self.slice()?, keys::LANDING)?)
+    }
+
+    /// Writes records, ascending, to a file that can be taken in; one that was there is gone.
+    pub(super) fn write_file(
+        &self,
+        rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), SliceError> {
+        let path = load::file_in(&self.dir);
+        fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
+        let options = options::file(&self.options, &self.cache);
+        let mut writer = SstFileWriter::create(&options);
+        writer.open(&path)?;
+        for (key, value) in rows {
+            writer.put(key, value)?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Takes in the file, if it was not taken in before.
+    pub(super) fn ingest_file(&self) -> Result<(), SliceError> {
+        let path = load::file_in(&self.dir);
+        if !path.exists() {
+            return Ok(());
+        }
+        let mut options = IngestExternalFileOptions::default();
+        // It is gone from its place once it is in.
+        options.set_move_files(true);
+        Ok(self.db.ingest_external_file_cf_opts(&self.record_table()?, &options, vec![path])?)
+    }
+
     fn range<'a>(
         &'a self,
         table: &Table<'_>,
@@ -205,7 +254,7 @@ impl Store {
     pub(super) fn compact(&self) -> Result<(), SliceError> {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        for table in [self.slice()?, self.incoming()?] {
+        for table in [self.slice()?, self.record_table()?, self.incoming()?] {
             // Flushed first, so that the log of writes goes too.
             self.db.flush_cf(&table)?;
             self.db.compact_range_cf_opt(&table, None::<&[u8]>, None::<&[u8]>, &options);
@@ -220,6 +269,6 @@ impl Store {
                 self.db.property_int_value_cf(&table, "rocksdb.cur-size-all-mem-tables").ok().flatten();
             files.unwrap_or(0) + memory.unwrap_or(0)
         };
-        self.slice().map_or(0, size) + self.incoming().map_or(0, size)
+        [self.slice(), self.record_table(), self.incoming()].into_iter().flatten().map(size).sum()
     }
 }

@@ -214,7 +214,7 @@ impl Bench {
             remaining: 0,
             cursor: self.model.cursor,
         };
-        self.slice().apply_load(&load).unwrap();
+        self.slice().apply_load(load).unwrap();
     }
 
     fn zones(&self) -> Vec<Zone> {

@@ -146,7 +146,10 @@ async fn stream(
         Err(error) => return Ended::Broken(error.to_string()),
     };
     let (outbound, requests) = mpsc::channel(4);
-    let holding = slice.holding(PROTOCOL, env!("CARGO_PKG_VERSION"));
+    let holding = match slice.holding(PROTOCOL, env!("CARGO_PKG_VERSION")) {
+        Ok(holding) => holding,
+        Err(error) => return Ended::Slice(error),
+    };
     let first = SyncSliceRequest { body: Some(sync_slice_request::Body::Holding(holding)) };
     if outbound.send(first).await.is_err() {
         return Ended::Broken("the stream could not be opened".into());
@@ -239,7 +242,7 @@ async fn apply(slice: Slice, frame: SyncSliceResponse) -> Result<Option<Findings
             Some(Body::Policy(policy)) => slice.apply_policy(policy),
             Some(Body::Delta(delta)) => slice.apply_delta(&delta),
             Some(Body::Load(load)) => {
-                slice.apply_load(&load)?;
+                slice.apply_load(load)?;
                 if let Phase::Loading { received, remaining } = slice.state().phase {
                     tracing::info!(received, remaining, "loading");
                 } else {

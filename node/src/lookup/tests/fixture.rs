@@ -108,7 +108,7 @@ pub(crate) fn open(directory: &Path) -> Slice {
 pub(crate) fn slice(directory: &Path, grants: Vec<wire::Grant>, people: Vec<Change>) -> Slice {
     let slice = open(directory);
     slice.apply_policy(policy(1, grants)).unwrap();
-    slice.apply_load(&load(1, people)).unwrap();
+    slice.apply_load(load(1, people)).unwrap();
     slice
 }
 

@@ -36,7 +36,7 @@ fn nothing_agreed_and_nothing_received_are_two_things() {
     let slice = open(directory.path());
     assert!(matches!(refused(&slice, "a", Operation::Lookup, None), Refusal::Loading));
     slice.apply_policy(policy(1, vec![])).unwrap();
-    slice.apply_load(&load(1, vec![])).unwrap();
+    slice.apply_load(load(1, vec![])).unwrap();
     assert!(matches!(refused(&slice, "a", Operation::Lookup, None), Refusal::NoAgreement));
 }
 

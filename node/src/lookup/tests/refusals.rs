@@ -92,7 +92,7 @@ async fn the_state_of_the_slice_is_told() {
     let node = Served::start(&["*"], None, open).await;
     assert_eq!(reason(&node, "a", AN).await, Some(Reason::SliceLoading));
     node.slice.apply_policy(policy(1, vec![])).unwrap();
-    node.slice.apply_load(&load(1, vec![])).unwrap();
+    node.slice.apply_load(load(1, vec![])).unwrap();
     assert_eq!(reason(&node, "a", AN).await, Some(Reason::NoAgreement));
 
     let mut hasty = grant(1, "a", BOTH, &[Field::Sex]);

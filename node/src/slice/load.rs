@@ -1,0 +1,301 @@
+//! Loads. What comes of one is gathered until it is worth a sorted file, which the database takes in
+//! whole: millions of records cost what they weigh, and not a log, a sort and two compactions besides.
+//!
+//! Taking a file in and moving the state are two writes. A *landing* row goes before both and says all
+//! that is left to do: a start after a crash does it, as often as need be. Until the state has moved no
+//! one reads what came: all of its marks are pending, or its number was not held.
+
+use std::{collections::HashSet, path::PathBuf};
+
+use dancu_proto::{
+    PersonalId, Revision,
+    hub::v1::{Change, ChangeList, Load},
+};
+use prost::Message;
+
+use super::{Phase, Slice, SliceError, SliceState, apply::changes, batch::Batch, index, keys, value::Stored};
+
+/// A file is written when this much has come, bytes.
+const FILE: usize = 16 << 20;
+/// Less than this goes the way of all changes, bytes.
+const WORTH_A_FILE: usize = 1 << 20;
+
+/// What has come of a load and waits for more.
+#[derive(Default)]
+pub(super) struct Staged {
+    /// People who were not held, by number, ascending.
+    rows: Vec<(PersonalId, Stored)>,
+    /// What goes the way of all changes: of people who are held, and who lie elsewhere in the order of
+    /// numbers than in the hub's.
+    others: Vec<Change>,
+    bytes: usize,
+    /// The latest frame, without its changes: where all of them lead.
+    load: Option<Load>,
+}
+
+/// What is left to do once a file is written.
+#[derive(Clone, PartialEq, Message)]
+struct Landing {
+    #[prost(message, optional, tag = "1")]
+    load: Option<Load>,
+    #[prost(message, repeated, tag = "2")]
+    others: Vec<Change>,
+    /// Citizens in the file.
+    #[prost(uint64, tag = "3")]
+    citizens: u64,
+}
+
+impl Slice {
+    /// A part of what a widening adds.
+    ///
+    /// # Errors
+    /// If the disk refuses, or the changes cannot be understood. What has not landed is lost then, and
+    /// comes again with the next stream.
+    pub fn apply_load(&self, load: Load) -> Result<(), SliceError> {
+        let mut staged = self.lock();
+        let list = changes(load.changes.as_ref())?;
+        let count = list.changes.len() as u64;
+        self.stage(&mut staged, list, &load)?;
+        let (complete, remaining) = (load.complete, load.remaining);
+        staged.load = Some(Load { changes: None, ..load });
+        let received = match self.state().phase {
+            Phase::Loading { received, .. } => received,
+            _ => 0,
+        };
+        self.show_progress(Phase::Loading { received: received + count, remaining });
+        if complete || staged.bytes >= FILE { self.land(&mut staged) } else { Ok(()) }
+    }
+
+    fn stage(&self, staged: &mut Staged, list: ChangeList, load: &Load) -> Result<(), SliceError> {
+        // Nobody beyond the end of the range that the frame fills is in order.
+        let end = load.zones.first().map_or(0, |zone| zone.up_to);
+        let mut last = staged.rows.last().map_or(0, |(id, _)| id.as_u64());
+        let mut in_order = Vec::with_capacity(list.changes.len());
+        for change in list.changes {
+            staged.bytes += change.set.len() + 32;
+            let (number, whole) = (change.personal_id, !change.drop && change.grants.is_some());
+            if whole && number > last && (end == 0 || number <= end) {
+                last = number;
+                in_order.push(change);
+            } else {
+                staged.others.push(change);
+            }
+        }
+        let Some(first) = in_order.first().map(|change| change.personal_id) else { return Ok(()) };
+        let held: HashSet<u64> = (self.0.store.keys_between(first - 1, last)?)
+            .map(|id| id.map(PersonalId::as_u64))
+            .collect::<Result<_, _>>()?;
+        for change in in_order {
+            if held.contains(&change.personal_id) {
+                staged.others.push(change);
+            } else {
+                staged.rows.push(Stored::whole(&change)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters what has come of a load: everything else that is applied builds on it.
+    pub(super) fn land(&self, staged: &mut Staged) -> Result<(), SliceError> {
+        self.finish_landing()?;
+        let Staged { rows, others, bytes, load } = std::mem::take(staged);
+        let Some(load) = load else { return Ok(()) };
+        if bytes < WORTH_A_FILE {
+            let mut batch = Batch::new(&self.0.store);
+            batch.apply(&ChangeList { changes: others })?;
+            rows.into_iter().for_each(|(id, stored)| batch.add(id, stored));
+            return self.store_load(batch, &load, 0);
+        }
+        self.prepare_landing(&rows, others, load)?;
+        self.finish_landing()
+    }
+
+    /// Writes the file, and what is left to do then.
+    fn prepare_landing(
+        &self,
+        rows: &[(PersonalId, Stored)],
+        others: Vec<Change>,
+        load: Load,
+    ) -> Result<(), SliceError> {
+        let store = &self.0.store;
+        store.write_file(rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode())))?;
+        let mut batch = Batch::new(store);
+        let slice = store.slice()?;
+        for (id, stored) in rows {
+            // An entry that leads to no one yet is passed over.
+            for entry in index::entries(*id, &stored.record) {
+                batch.raw().put_cf(&slice, entry, []);
+            }
+        }
+        let landing = Landing { load: Some(load), others, citizens: rows.len() as u64 };
+        batch.raw().put_cf(&slice, keys::LANDING, landing.encode_to_vec());
+        batch.write_alone(true)
+    }
+
+    /// Does what a landing row says is left to do.
+    pub(super) fn finish_landing(&self) -> Result<(), SliceError> {
+        let store = &self.0.store;
+        let Some(row) = store.landing()? else { return Ok(()) };
+        let landing = Landing::decode(row.as_slice()).map_err(|_| SliceError::Corrupt("a landing"))?;
+        store.ingest_file()?;
+        let mut batch = Batch::new(store);
+        batch.apply(&ChangeList { changes: landing.others })?;
+        batch.raw().delete_cf(&store.slice()?, keys::LANDING);
+        self.store_load(batch, &landing.load.unwrap_or_default(), landing.citizens)
+    }
+
+    fn store_load(&self, batch: Batch<'_>, load: &Load, citizens: u64) -> Result<(), SliceError> {
+        let mut state: SliceState = (*self.state()).clone();
+        state.zones.clone_from(&load.zones);
+        state.cursor = state.cursor.max(Revision(load.cursor));
+        state.citizens += citizens;
+        if load.complete {
+            state.readable.clone_from(&state.target);
+            state.settled = state.policy_revision;
+        }
+        self.store(batch, state, load.complete)
+    }
+}
+
+/// Where the file of a load is written, below the directory of the slice.
+pub(super) fn file_in(dir: &std::path::Path) -> PathBuf {
+    dir.join("landing").join("records.sst")
+}
+
+#[cfg(test)]
+mod tests {
+    use dancu_proto::{
+        Record,
+        hub::v1::{GrantList, GrantMark, Policy, Zone},
+        v1::{Citizen, Date, Name},
+    };
+
+    use super::*;
+    use crate::slice::SliceOptions;
+
+    const PEOPLE: u64 = 4_000;
+
+    fn person(number: u64) -> Change {
+        let id = PersonalId::from_u64(1_185_000_000 + number).unwrap();
+        let citizen = Citizen {
+            personal_id: id.to_string(),
+            full_name: Some(Name::from_full(&format!("Nguyễn Văn {}", "An".repeat(number as usize % 9 + 1)))),
+            date_of_birth: Some(Date { year: 1985, month: 1, day: 1 }),
+            email: format!("{number}@{}.vn", "a".repeat(200)),
+            ..Citizen::default()
+        };
+        Change {
+            personal_id: id.as_u64(),
+            grants: Some(GrantList { marks: vec![GrantMark { handle: 1, pending: 1 }] }),
+            set: Record::encode(&citizen).into_bytes(),
+            ..Change::default()
+        }
+    }
+
+    fn zone(up_to: u64, policies: Vec<u64>) -> Zone {
+        Zone { up_to, policies }
+    }
+
+    /// How far a landing comes before the process dies.
+    #[derive(Clone, Copy, Debug)]
+    enum Cut {
+        FileWritten,
+        Prepared,
+        TakenIn,
+        Done,
+    }
+
+    #[test]
+    fn a_landing_that_is_cut_short_is_finished_or_comes_again() {
+        for cut in [Cut::FileWritten, Cut::Prepared, Cut::TakenIn, Cut::Done] {
+            let dir = tempfile::tempdir().unwrap();
+            let open = || Slice::open(dir.path(), &SliceOptions::default()).unwrap();
+            let slice = open();
+            let grant = dancu_proto::hub::v1::Grant { handle: 1, fields: u64::MAX, ..Default::default() };
+            let policy = Policy {
+                revision: 1,
+                target: vec![grant],
+                zones: vec![zone(0, vec![])],
+                cursor: 1,
+                ..Policy::default()
+            };
+            slice.apply_policy(policy).unwrap();
+            // One who lies elsewhere in the order of numbers comes among the others.
+            let mut people: Vec<Change> = (1..PEOPLE).map(person).collect();
+            people.insert(1_000, person(PEOPLE + 5));
+            let end = person(PEOPLE - 1).personal_id;
+            let load =
+                Load { zones: vec![zone(end, vec![1]), zone(0, vec![])], cursor: 1, ..Load::default() };
+            let mut staged = Staged::default();
+            slice.stage(&mut staged, ChangeList { changes: people.clone() }, &load).unwrap();
+            assert_eq!((staged.rows.len() as u64, staged.others.len()), (PEOPLE - 1, 1));
+            let Staged { rows, others, bytes, .. } = staged;
+            assert!(bytes > WORTH_A_FILE);
+            match cut {
+                Cut::FileWritten => {
+                    let rows = rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode()));
+                    slice.0.store.write_file(rows).unwrap();
+                }
+                Cut::Prepared => slice.prepare_landing(&rows, others, load.clone()).unwrap(),
+                Cut::TakenIn => {
+                    slice.prepare_landing(&rows, others, load.clone()).unwrap();
+                    slice.0.store.ingest_file().unwrap();
+                }
+                Cut::Done => {
+                    slice.prepare_landing(&rows, others, load.clone()).unwrap();
+                    slice.finish_landing().unwrap();
+                }
+            }
+            drop(slice);
+            let slice = open();
+            let state = slice.state();
+            if matches!(cut, Cut::FileWritten) {
+                assert_eq!(
+                    (state.citizens, state.zones.len()),
+                    (0, 1),
+                    "it comes again with the next stream"
+                );
+                continue;
+            }
+            assert_eq!((state.citizens, &state.zones), (PEOPLE, &load.zones), "{cut:?}");
+            let held = slice.0.store.keys_between(0, PersonalId::MAX).unwrap().count() as u64;
+            assert_eq!(held, PEOPLE);
+            assert!(slice.0.store.landing().unwrap().is_none());
+            // The rest, which is none, and all of it is readable and found.
+            let rest = Load { zones: vec![zone(0, vec![1])], complete: true, cursor: 1, ..Load::default() };
+            slice.apply_load(rest).unwrap();
+            assert_eq!(slice.repair_indexes().unwrap(), 0, "{cut:?}");
+            assert!(slice.examine().unwrap().unwrap().indexes_agree().unwrap());
+        }
+    }
+
+    #[test]
+    fn frames_land_together_and_whatever_else_is_applied_builds_on_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let slice = Slice::open(dir.path(), &SliceOptions::default()).unwrap();
+        let frame = |from: u64, to: u64| {
+            let changes = (from..to).map(person).collect();
+            let changes = Some(dancu_proto::frame::pack(&ChangeList { changes }));
+            let zones = vec![zone(person(to - 1).personal_id, vec![1]), zone(0, vec![])];
+            Load { zones, changes, cursor: 1, remaining: 9, ..Load::default() }
+        };
+        slice.apply_load(frame(1, 50)).unwrap();
+        assert_eq!(slice.state().citizens, 0, "not worth a file yet");
+        assert!(matches!(slice.state().phase, Phase::Empty | Phase::Loading { received: 49, .. }));
+        // Somebody of the frame changes: the change finds them.
+        let change =
+            Change { cleared: 1 << 5, ..Change { personal_id: person(7).personal_id, ..Change::default() } };
+        let changes = Some(dancu_proto::frame::pack(&ChangeList { changes: vec![change] }));
+        let delta =
+            dancu_proto::hub::v1::Delta { target: 2, position: 2, last: true, changes, ..Default::default() };
+        slice.apply_delta(&delta).unwrap();
+        assert_eq!(slice.state().citizens, 49);
+        let id = PersonalId::from_u64(person(7).personal_id).unwrap();
+        let held = slice.0.store.record(id).unwrap().unwrap();
+        assert!(held.record.value(dancu_proto::Field::DateOfBirth).is_none());
+        // What was not stored when the line broke is stored before the node says what it holds.
+        slice.apply_load(frame(50, 80)).unwrap();
+        let holding = slice.holding(1, "").unwrap();
+        assert_eq!((slice.state().citizens, holding.zones[0].up_to), (79, person(79).personal_id));
+    }
+}
