@@ -6,7 +6,6 @@
 
 use prost::{
     Message,
-    bytes::Buf,
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 use thiserror::Error;
@@ -258,16 +257,34 @@ fn parts(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
 }
 
 fn next_part<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
-    // Keys and lengths below 128 are a single byte: nearly all of them.
-    let (number, wire) = decode_key(rest).ok()?;
-    if wire != WireType::LengthDelimited {
+    let start = *rest;
+    let key = short_varint(rest)?;
+    let (number, wire) = (key >> 3, key & 7);
+    if wire != WireType::LengthDelimited as u32 {
+        *rest = start;
+        let (number, wire) = decode_key(rest).ok()?;
         skip_field(wire, number, rest, DecodeContext::default()).ok()?;
         return Some((number, &[]));
     }
-    let length = usize::try_from(decode_varint(rest).ok()?).ok()?;
+    let length = short_varint(rest)? as usize;
     let value = rest.get(..length)?;
-    rest.advance(length);
-    Some((number, value))
+    *rest = &rest[length..];
+    (number > 0).then_some((number, value))
+}
+
+/// A varint of one byte or two, which keys and lengths nearly all are; longer ones the long way.
+fn short_varint(rest: &mut &[u8]) -> Option<u32> {
+    match **rest {
+        [first, ref tail @ ..] if first < 0x80 => {
+            *rest = tail;
+            Some(u32::from(first))
+        }
+        [first, second, ref tail @ ..] if second < 0x80 => {
+            *rest = tail;
+            Some(u32::from(first & 0x7f) | u32::from(second) << 7)
+        }
+        _ => u32::try_from(decode_varint(rest).ok()?).ok(),
+    }
 }
 
 #[cfg(test)]

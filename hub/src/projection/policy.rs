@@ -59,7 +59,7 @@ impl Grant {
             && self.scopes.iter().all(|scope| other.scopes.contains(scope))
     }
 
-    fn covers(&self, facts: &Facts, day: Day) -> bool {
+    fn covers(&self, facts: &Facts<'_>, day: Day) -> bool {
         self.scopes.iter().all(|scope| scope::covers(scope, facts, day))
     }
 
@@ -176,7 +176,7 @@ impl Policy {
     }
 
     /// The grants that cover someone on a day.
-    pub(super) fn covering(&self, facts: &Facts, day: Day) -> impl Iterator<Item = &Grant> {
+    pub(super) fn covering(&self, facts: &Facts<'_>, day: Day) -> impl Iterator<Item = &Grant> {
         self.grants.iter().filter(move |grant| grant.covers(facts, day))
     }
 

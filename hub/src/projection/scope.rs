@@ -2,7 +2,10 @@
 //! followed to those in force, and these resolved to all the areas of earlier orders that lie in
 //! them: an address matches by the codes it was registered with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use dancu_proto::{Areas, CommuneKey, Field, ProvinceKey};
 
@@ -78,57 +81,64 @@ impl Coverage {
     }
 }
 
-/// What scopes ask about a citizen.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    residences: Vec<(Field, Option<ProvinceKey>, Option<CommuneKey>)>,
-    lists: Vec<ListId>,
-    living: bool,
-    /// Birth date as yyyymmdd, an unknown part counting as the first of its kind; 0 where there is no
-    /// date.
-    born: u32,
+/// What scopes ask about a citizen, found out when they do: most ask little.
+pub(super) struct Facts<'a> {
+    citizen: Subject<'a>,
+    residences: OnceCell<Vec<(Field, Option<ProvinceKey>, Option<CommuneKey>)>>,
+    born: OnceCell<u32>,
 }
 
-impl Facts {
-    pub(super) fn of(citizen: Subject<'_>) -> Facts {
-        let record = citizen.record;
-        Facts {
-            residences: residence_areas(record),
-            lists: citizen.lists.to_vec(),
-            living: record.value(Field::DateOfDeath).is_none(),
-            born: birth_of(record)
-                .map_or(0, |date| date.year * 10_000 + date.month.max(1) * 100 + date.day.max(1)),
-        }
+impl<'a> Facts<'a> {
+    pub(super) fn of(citizen: Subject<'a>) -> Facts<'a> {
+        Facts { citizen, residences: OnceCell::new(), born: OnceCell::new() }
+    }
+
+    fn residences(&self) -> &[(Field, Option<ProvinceKey>, Option<CommuneKey>)] {
+        self.residences.get_or_init(|| residence_areas(self.citizen.record))
+    }
+
+    fn is_living(&self) -> bool {
+        self.citizen.record.value(Field::DateOfDeath).is_none()
+    }
+
+    /// Birth date as yyyymmdd, an unknown part counting as the first of its kind; 0 where there is no
+    /// date.
+    fn born(&self) -> u32 {
+        *self.born.get_or_init(|| {
+            birth_of(self.citizen.record)
+                .map_or(0, |date| date.year * 10_000 + date.month.max(1) * 100 + date.day.max(1))
+        })
     }
 }
 
 /// Whether a scope covers a citizen on a day.
-pub(super) fn covers(scope: &Coverage, facts: &Facts, day: Day) -> bool {
+pub(super) fn covers(scope: &Coverage, facts: &Facts<'_>, day: Day) -> bool {
     let conditions = &scope.conditions;
-    let living = conditions.living.is_none_or(|living| living == facts.living);
-    let from = conditions.born_from.is_none_or(|date| facts.born >= date.as_number());
-    let until = conditions.born_until.is_none_or(|date| facts.born != 0 && facts.born <= date.as_number());
+    let living = conditions.living.is_none_or(|living| living == facts.is_living());
+    let from = conditions.born_from.is_none_or(|date| facts.born() >= date.as_number());
+    let until =
+        conditions.born_until.is_none_or(|date| facts.born() != 0 && facts.born() <= date.as_number());
     living && from && until && is_of_age(conditions, facts, day) && lives_in(scope, facts)
 }
 
 /// Ages are counted from birth dates, so they say nothing of whom has none.
-fn is_of_age(conditions: &Conditions, facts: &Facts, day: Day) -> bool {
+fn is_of_age(conditions: &Conditions, facts: &Facts<'_>, day: Day) -> bool {
     if conditions.age_from.is_none() && conditions.age_below.is_none() {
         return true;
     }
-    day.age(facts.born).is_some_and(|age| {
+    day.age(facts.born()).is_some_and(|age| {
         conditions.age_from.is_none_or(|from| age >= from)
             && conditions.age_below.is_none_or(|below| age < below)
     })
 }
 
-fn lives_in(scope: &Coverage, facts: &Facts) -> bool {
+fn lives_in(scope: &Coverage, facts: &Facts<'_>) -> bool {
     let (provinces, communes) = match &scope.areas {
         Covered::Nation => return true,
-        Covered::List(list) => return list.is_some_and(|list| facts.lists.contains(&list)),
+        Covered::List(list) => return list.is_some_and(|list| facts.citizen.lists.contains(&list)),
         Covered::Listed { provinces, communes } => (provinces, communes),
     };
-    facts.residences.iter().any(|(field, province, commune)| {
+    facts.residences().iter().any(|(field, province, commune)| {
         counts(scope.residence, *field)
             && (province.is_some_and(|code| provinces.contains(&code))
                 || commune.is_some_and(|code| communes.contains_key(&code)))

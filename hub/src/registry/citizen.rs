@@ -4,6 +4,7 @@ use std::fmt;
 
 use dancu_proto::{
     Delta, Field, FieldSet, PersonalId, Record, Revision,
+    record::varint,
     v1::{Citizen, Date, StringList},
 };
 use prost::{
@@ -211,8 +212,9 @@ impl StoredCitizen {
 /// The date of birth in a record.
 #[must_use]
 pub fn birth_of(record: &Record) -> Option<Date> {
-    let only: FieldSet = [Field::DateOfBirth].into_iter().collect();
-    record.project(only).record().decode().ok()?.date_of_birth
+    let value = record.value(Field::DateOfBirth)?;
+    let part = |number| varint(value, number).unwrap_or_default() as u32;
+    Some(Date { year: part(1), month: part(2), day: part(3) })
 }
 
 /// The former numbers in a record.

@@ -64,7 +64,7 @@ impl Slice {
         let range = repair.range.ok_or(SliceError::Corrupt("a repair without a range"))?;
         let mut should: BTreeMap<PersonalId, Stored> = BTreeMap::new();
         for change in changes(repair.changes.as_ref())?.changes {
-            let (id, stored) = Stored::whole(&change)?;
+            let (id, stored) = Stored::whole(change)?;
             should.insert(id, stored);
         }
         let store = &self.0.store;

@@ -5,7 +5,10 @@
 //! that is left to do: a start after a crash does it, as often as need be. Until the state has moved no
 //! one reads what came: all of its marks are pending, or its number was not held.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use dancu_proto::{
     PersonalId, Revision,
@@ -89,7 +92,7 @@ impl Slice {
             if held.contains(&change.personal_id) {
                 staged.others.push(change);
             } else {
-                staged.rows.push(Stored::whole(&change)?);
+                staged.rows.push(Stored::whole(change)?);
             }
         }
         Ok(())
@@ -118,15 +121,16 @@ impl Slice {
         load: Load,
     ) -> Result<(), SliceError> {
         let store = &self.0.store;
-        store.write_file(rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode())))?;
+        store.write_file(
+            File::Records,
+            rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode())),
+        )?;
+        let entries = rows.iter().flat_map(|(id, stored)| index::entries(*id, &stored.record));
+        let mut entries: Vec<Vec<u8>> = entries.collect();
+        entries.sort_unstable();
+        store.write_file(File::Entries, entries.into_iter().map(|entry| (entry, Vec::new())))?;
         let mut batch = Batch::new(store);
         let slice = store.slice()?;
-        for (id, stored) in rows {
-            // An entry that leads to no one yet is passed over.
-            for entry in index::entries(*id, &stored.record) {
-                batch.raw().put_cf(&slice, entry, []);
-            }
-        }
         let landing = Landing { load: Some(load), others, citizens: rows.len() as u64 };
         batch.raw().put_cf(&slice, keys::LANDING, landing.encode_to_vec());
         batch.write_alone(true)
@@ -137,7 +141,9 @@ impl Slice {
         let store = &self.0.store;
         let Some(row) = store.landing()? else { return Ok(()) };
         let landing = Landing::decode(row.as_slice()).map_err(|_| SliceError::Corrupt("a landing"))?;
-        store.ingest_file()?;
+        // An entry that leads to no one yet is passed over.
+        store.ingest(File::Entries)?;
+        store.ingest(File::Records)?;
         let mut batch = Batch::new(store);
         batch.apply(&ChangeList { changes: landing.others })?;
         batch.raw().delete_cf(&store.slice()?, keys::LANDING);
@@ -157,9 +163,24 @@ impl Slice {
     }
 }
 
-/// Where the file of a load is written, below the directory of the slice.
-pub(super) fn file_in(dir: &std::path::Path) -> PathBuf {
-    dir.join("landing").join("records.sst")
+/// A sorted file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum File {
+    /// Of records.
+    Records,
+    /// Of index entries.
+    Entries,
+}
+
+impl File {
+    /// Where it is written, below the directory of the slice.
+    pub(super) fn path(self, dir: &Path) -> PathBuf {
+        let name = match self {
+            File::Records => "records.sst",
+            File::Entries => "entries.sst",
+        };
+        dir.join("landing").join(name)
+    }
 }
 
 #[cfg(test)]
@@ -234,12 +255,12 @@ mod tests {
             match cut {
                 Cut::FileWritten => {
                     let rows = rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode()));
-                    slice.0.store.write_file(rows).unwrap();
+                    slice.0.store.write_file(File::Records, rows).unwrap();
                 }
                 Cut::Prepared => slice.prepare_landing(&rows, others, load.clone()).unwrap(),
                 Cut::TakenIn => {
                     slice.prepare_landing(&rows, others, load.clone()).unwrap();
-                    slice.0.store.ingest_file().unwrap();
+                    slice.0.store.ingest(File::Entries).unwrap();
                 }
                 Cut::Done => {
                     slice.prepare_landing(&rows, others, load.clone()).unwrap();

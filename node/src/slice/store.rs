@@ -14,7 +14,7 @@ use rocksdb::{
     SnapshotWithThreadMode, SstFileWriter, WriteBatch,
 };
 
-use super::{SliceError, SliceOptions, SliceState, keys, load, options, value::Stored};
+use super::{SliceError, SliceOptions, SliceState, keys, load::File, options, value::Stored};
 
 /// Tables can be dropped and made anew while it is open.
 type Db = DBWithThreadMode<MultiThreaded>;
@@ -201,13 +201,22 @@ impl Store {
         Ok(self.db.get_cf(&self.slice()?, keys::LANDING)?)
     }
 
-    /// Writes records, ascending, to a file that can be taken in; one that was there is gone.
+    /// Writes rows, ascending, to a file that can be taken in; one that was there is gone. No file where
+    /// there are no rows.
     pub(super) fn write_file(
         &self,
+        file: File,
         rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<(), SliceError> {
-        let path = load::file_in(&self.dir);
+        let path = file.path(&self.dir);
         fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
+        if path.exists() {
+            fs::remove_file(&path)?;
+        }
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
         let options = options::file(&self.options, &self.cache);
         let mut writer = SstFileWriter::create(&options);
         writer.open(&path)?;
@@ -217,16 +226,20 @@ impl Store {
         Ok(writer.finish()?)
     }
 
-    /// Takes in the file, if it was not taken in before.
-    pub(super) fn ingest_file(&self) -> Result<(), SliceError> {
-        let path = load::file_in(&self.dir);
+    /// Takes in a file, if it was not taken in before.
+    pub(super) fn ingest(&self, file: File) -> Result<(), SliceError> {
+        let path = file.path(&self.dir);
         if !path.exists() {
             return Ok(());
         }
         let mut options = IngestExternalFileOptions::default();
         // It is gone from its place once it is in.
         options.set_move_files(true);
-        Ok(self.db.ingest_external_file_cf_opts(&self.record_table()?, &options, vec![path])?)
+        let table = match file {
+            File::Records => self.record_table()?,
+            File::Entries => self.slice()?,
+        };
+        Ok(self.db.ingest_external_file_cf_opts(&table, &options, vec![path])?)
     }
 
     fn range<'a>(

@@ -1,7 +1,7 @@
 //! A record as stored: the agreements that cover the citizen, and the projected record.
 
 use dancu_proto::{
-    Delta, FieldSet, PersonalId, Record, Revision,
+    PersonalId, Record, Revision,
     hub::v1::{Change, GrantList},
 };
 use prost::Message;
@@ -34,13 +34,13 @@ struct Row {
 
 impl Stored {
     /// A citizen as a change tells them whole.
-    pub(super) fn whole(change: &Change) -> Result<(PersonalId, Stored), SliceError> {
+    pub(super) fn whole(change: Change) -> Result<(PersonalId, Stored), SliceError> {
         let corrupt = || SliceError::Corrupt("what the hub sent");
         let id = PersonalId::from_u64(change.personal_id).map_err(|_| corrupt())?;
         let grants = change.grants.as_ref().filter(|_| !change.drop).ok_or_else(corrupt)?;
-        let delta = Delta { set: change.set.clone(), cleared: FieldSet::EMPTY };
-        let record = Record::default().apply(&delta).map_err(|_| corrupt())?;
-        Ok((id, Stored { marks: marks(grants), record }))
+        let marks = marks(grants);
+        let record = Record::from_bytes(change.set).map_err(|_| corrupt())?;
+        Ok((id, Stored { marks, record }))
     }
 
     /// Whether both say the same of the citizen; since when a mark is readable does not count.
