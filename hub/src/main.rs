@@ -6,6 +6,10 @@ use clap::Parser;
 use console::style;
 use dancu_hub::cli;
 
+/// Frames and records come and go by the million: the system's allocator takes a sixth of a load's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     end_quietly_when_nobody_reads();

@@ -53,6 +53,13 @@ pub(super) fn table(options: &SliceOptions, cache: &Cache) -> Options {
     table
 }
 
+/// Options of the table of indexes, and of its sorted files: hashes hardly compress.
+pub(super) fn indexes(options: &SliceOptions, cache: &Cache) -> Options {
+    let mut indexes = table(options, cache);
+    indexes.set_bottommost_compression_type(DBCompressionType::Lz4);
+    indexes
+}
+
 /// Options of a sorted file of records, which goes straight to the lowest level.
 pub(super) fn file(options: &SliceOptions, cache: &Cache) -> Options {
     let mut file = table(options, cache);

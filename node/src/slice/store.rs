@@ -10,8 +10,8 @@ use dancu_proto::{Areas, PersonalId};
 use prost::bytes::Bytes;
 use rocksdb::{
     BottommostLevelCompaction, BoundColumnFamily, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBWithThreadMode, Direction, IngestExternalFileOptions, IteratorMode, MultiThreaded, ReadOptions,
-    SnapshotWithThreadMode, SstFileWriter, WriteBatch,
+    DBWithThreadMode, Direction, IngestExternalFileOptions, IteratorMode, MultiThreaded, Options,
+    ReadOptions, SnapshotWithThreadMode, SstFileWriter, WriteBatch,
 };
 
 use super::{SliceError, SliceOptions, SliceState, keys, load::File, options, value::Stored};
@@ -45,11 +45,15 @@ pub(super) struct Store {
     cache: Cache,
 }
 
+fn options_of(table: &str, of: &SliceOptions, cache: &Cache) -> Options {
+    if table == SLICE { options::indexes(of, cache) } else { options::table(of, cache) }
+}
+
 impl Store {
     pub(super) fn open(dir: &Path, of: &SliceOptions) -> Result<Store, SliceError> {
         let cache = options::cache(of);
         let tables = [SLICE, RECORDS, INCOMING]
-            .map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
+            .map(|name| ColumnFamilyDescriptor::new(name, options_of(name, of, &cache)));
         let db = Db::open_cf_descriptors(&options::database(of), dir, tables)?;
         let store = Store { db, dir: dir.to_owned(), options: *of, cache };
         let (from, until) = keys::records();
@@ -63,7 +67,7 @@ impl Store {
     pub(super) fn recreate(&self) -> Result<(), SliceError> {
         for name in [SLICE, RECORDS, INCOMING] {
             self.db.drop_cf(name)?;
-            self.db.create_cf(name, &options::table(&self.options, &self.cache))?;
+            self.db.create_cf(name, &options_of(name, &self.options, &self.cache))?;
         }
         Ok(())
     }
@@ -217,7 +221,10 @@ impl Store {
         if rows.peek().is_none() {
             return Ok(());
         }
-        let options = options::file(&self.options, &self.cache);
+        let options = match file {
+            File::Records => options::file(&self.options, &self.cache),
+            File::Entries => options::indexes(&self.options, &self.cache),
+        };
         let mut writer = SstFileWriter::create(&options);
         writer.open(&path)?;
         for (key, value) in rows {
