@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use dancu_proto::Revision;
@@ -23,6 +24,28 @@ pub struct Presence {
     pub software: String,
     /// When it was last heard.
     pub last_seen: OffsetDateTime,
+    /// A load that is under way.
+    pub loading: Option<Loading>,
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loading {
+    /// Citizens looked at.
+    pub done: u64,
+    /// Citizens still to be looked at, by an estimate.
+    pub to_come: u64,
+    /// When it began.
+    pub since: Instant,
+}
+
+impl Loading {
+    /// How many are looked at in a second; 0 while that is not known.
+    #[must_use]
+    pub fn per_second(&self) -> u64 {
+        let seconds = self.since.elapsed().as_secs_f64();
+        if seconds < 0.2 { 0 } else { (self.done as f64 / seconds) as u64 }
+    }
 }
 
 /// All nodes that were heard since the hub started.
@@ -65,8 +88,14 @@ impl Fleet {
         }
         let stream = old.map_or(0, |entry| entry.stream + 1);
         let citizens = old.map_or(0, |entry| entry.presence.citizens);
-        let presence =
-            Presence { connected: true, cursor, citizens, software: software.to_owned(), last_seen: now };
+        let presence = Presence {
+            connected: true,
+            cursor,
+            citizens,
+            software: software.to_owned(),
+            last_seen: now,
+            loading: None,
+        };
         nodes.insert(node.to_owned(), Entry { presence, stream, replaced: replaced.clone() });
         Connection { fleet: Arc::clone(self), node: node.to_owned(), stream, replaced }
     }
@@ -103,6 +132,14 @@ impl Connection {
         });
     }
 
+    /// A load has looked at so many, and has so many before it; none where none is under way.
+    pub fn loads(&self, progress: Option<(u64, u64)>) {
+        self.update(|presence| {
+            let since = presence.loading.map_or_else(Instant::now, |loading| loading.since);
+            presence.loading = progress.map(|(done, to_come)| Loading { done, to_come, since });
+        });
+    }
+
     fn update(&self, change: impl FnOnce(&mut Presence)) {
         if let Some(entry) = self.fleet.lock().get_mut(&self.node)
             && entry.stream == self.stream
@@ -114,7 +151,10 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.update(|presence| presence.connected = false);
+        self.update(|presence| {
+            presence.connected = false;
+            presence.loading = None;
+        });
     }
 }
 

@@ -135,8 +135,13 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
 
 fn progress(phase: &Phase) -> String {
     match phase {
-        Phase::Loading { received, remaining } => {
-            format!("loading: {received} citizens received, about {remaining} to come")
+        Phase::Loading { received, remaining, per_second } => {
+            let left = remaining.checked_div(*per_second).map(|seconds| {
+                let left = rounded(Duration::from_secs(seconds + 1));
+                format!(", {per_second} a second: about {left}")
+            });
+            let left = left.unwrap_or_default();
+            format!("loading: {received} citizens received, about {remaining} to come{left}")
         }
         _ => "loading".into(),
     }
@@ -172,9 +177,9 @@ impl Node {
     pub fn status(&self) -> GetStatusResponse {
         let (slice, line) = (self.slice.state(), self.line());
         let (state, explanation) = judge(&slice, &line);
-        let loading = match slice.phase {
-            Phase::Loading { received, .. } => received,
-            _ => 0,
+        let (loading, to_come, per_second) = match slice.phase {
+            Phase::Loading { received, remaining, per_second } => (received, remaining, per_second),
+            _ => (0, 0, 0),
         };
         GetStatusResponse {
             node: self.about.name.clone(),
@@ -191,6 +196,8 @@ impl Node {
             certificate_expires: (self.about.certificate_expires)().map(lookup::timestamp),
             version: env!("CARGO_PKG_VERSION").into(),
             loading,
+            to_come,
+            per_second,
             proof: self.prover.latest().map(without_numbers),
             repaired: self.prover.repaired(),
         }

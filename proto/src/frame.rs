@@ -11,6 +11,9 @@ pub const MAX_RAW: usize = 8 << 20;
 /// Below this many bytes compression saves less than its header costs.
 const WORTH_COMPRESSING: usize = 256;
 
+/// From this many bytes on a frame carries a checksum.
+const CHECKED: usize = 16 << 10;
+
 /// Zstandard level: the fastest that still finds the repetition between records.
 const LEVEL: i32 = 1;
 
@@ -34,12 +37,20 @@ pub fn pack(changes: &ChangeList) -> ChangeFrame {
     let raw = changes.encode_to_vec();
     let raw_size = raw.len() as u32;
     if raw.len() >= WORTH_COMPRESSING
-        && let Ok(packed) = zstd::bulk::compress(&raw, LEVEL)
+        && let Ok(packed) = compress(&raw)
         && packed.len() < raw.len()
     {
         return ChangeFrame { payload: packed.into(), compression: Compression::Zstd.into(), raw_size };
     }
     ChangeFrame { payload: raw.into(), compression: Compression::Unspecified.into(), raw_size }
+}
+
+/// Large frames carry a checksum of their contents (RFC 8878, 3.1.1): what is written to a disk should
+/// be what was read from one, whatever the memory in between does.
+fn compress(raw: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+    compressor.include_checksum(raw.len() >= CHECKED)?;
+    compressor.compress(raw)
 }
 
 /// Unpacks a frame.
@@ -75,6 +86,22 @@ mod tests {
             let frame = pack(&list);
             assert_eq!(unpack(&frame).unwrap(), list);
             assert!(count < 1000 || frame.payload.len() < 20_000);
+        }
+    }
+
+    #[test]
+    fn a_large_frame_with_a_flipped_bit_is_refused() {
+        let texts = (0..2_000_u64).map(|i| Change {
+            personal_id: i,
+            set: blake3::hash(&i.to_be_bytes()).as_bytes().to_vec(),
+            ..Change::default()
+        });
+        let frame = pack(&ChangeList { changes: texts.collect() });
+        for place in (20..frame.payload.len()).step_by(997) {
+            let mut payload = frame.payload.to_vec();
+            payload[place] ^= 4;
+            let spoilt = ChangeFrame { payload: payload.into(), ..frame.clone() };
+            assert!(unpack(&spoilt).is_err(), "at {place}");
         }
     }
 

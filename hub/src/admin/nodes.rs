@@ -5,7 +5,7 @@ use std::time::Duration;
 use dancu_proto::{
     Reason,
     hub::v1::{
-        AddNodeRequest, AddNodeResponse, NodeEnrollmentState, NodeSummary, SetNodeStateRequest,
+        AddNodeRequest, AddNodeResponse, LoadProgress, NodeEnrollmentState, NodeSummary, SetNodeStateRequest,
         SetNodeStateResponse,
     },
 };
@@ -79,6 +79,11 @@ impl Admin {
             citizens: presence.as_ref().map_or(0, |presence| presence.citizens),
             last_seen: presence.as_ref().map(|presence| timestamp(presence.last_seen)),
             certificate_expires: entry.certificate_expires().map(timestamp),
+            loading: presence.as_ref().and_then(|presence| presence.loading).map(|loading| LoadProgress {
+                done: loading.done,
+                to_come: loading.to_come,
+                per_second: loading.per_second(),
+            }),
             software: presence.map(|presence| presence.software).unwrap_or_default(),
             added: Some(timestamp(entry.added)),
             agreements: policy.grants().iter().map(|grant| grant.agreement.id.to_string()).collect(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use console::style;
 use dancu_proto::hub::v1::{
-    AddNodeRequest, GetNodeRequest, ListNodesRequest, NodeEnrollmentState, NodeSummary, SetNodeStateRequest,
+    AddNodeRequest, GetNodeRequest, ListNodesRequest, LoadProgress, NodeEnrollmentState, NodeSummary,
+    SetNodeStateRequest,
 };
 use serde_json::{Value, json};
 
@@ -147,13 +148,27 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
 
 fn state_of(node: &NodeSummary) -> String {
     match (node.state(), node.connected) {
-        (NodeEnrollmentState::Active, true) => style("connected").green().to_string(),
+        (NodeEnrollmentState::Active, true) => {
+            let connected = style("connected").green();
+            node.loading
+                .as_ref()
+                .map_or(connected.to_string(), |load| format!("{connected}, {}", progress(load)))
+        }
         (NodeEnrollmentState::Active, false) => style("not connected").yellow().to_string(),
         (NodeEnrollmentState::Invited, _) => style("invited").dim().to_string(),
         (NodeEnrollmentState::Suspended, _) => style("suspended").red().to_string(),
         (NodeEnrollmentState::Revoked, _) => style("revoked").red().to_string(),
         (NodeEnrollmentState::Unspecified, _) => "unknown".into(),
     }
+}
+
+fn progress(load: &LoadProgress) -> String {
+    let share = load.done * 100 / (load.done + load.to_come).max(1);
+    let left = load.to_come.checked_div(load.per_second).map(|seconds| {
+        let left = humantime::format_duration(std::time::Duration::from_secs(seconds + 1));
+        format!(", {} a second, {left} left", output::number(load.per_second))
+    });
+    format!("loading {share} %{}", left.unwrap_or_default())
 }
 
 fn as_json(node: &NodeSummary) -> Value {
@@ -164,5 +179,8 @@ fn as_json(node: &NodeSummary) -> Value {
         "last_seen": node.last_seen.map(|at| at.seconds), "added": node.added.map(|at| at.seconds),
         "certificate_expires": node.certificate_expires.map(|at| at.seconds),
         "software": node.software, "agreements": node.agreements,
+        "loading": node.loading.as_ref().map(|load| {
+            json!({ "done": load.done, "to_come": load.to_come, "per_second": load.per_second })
+        }),
     })
 }

@@ -12,7 +12,7 @@ use dancu_proto::{Areas, CommuneKey, Field, ProvinceKey};
 use super::{AgreementState, Day};
 use crate::{
     agreements::{AreaScope, Conditions, ResidenceKinds, Scope},
-    registry::{ListId, Partition, Subject, birth_of, residence_areas},
+    registry::{ListId, Partition, Residence, Subject, birth_of, residence_areas},
 };
 
 /// Whom a scope covers, as of a state of the administrative order.
@@ -84,7 +84,7 @@ impl Coverage {
 /// What scopes ask about a citizen, found out when they do: most ask little.
 pub(super) struct Facts<'a> {
     citizen: Subject<'a>,
-    residences: OnceCell<Vec<(Field, Option<ProvinceKey>, Option<CommuneKey>)>>,
+    residences: OnceCell<Vec<Residence>>,
     born: OnceCell<u32>,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Facts<'a> {
         Facts { citizen, residences: OnceCell::new(), born: OnceCell::new() }
     }
 
-    fn residences(&self) -> &[(Field, Option<ProvinceKey>, Option<CommuneKey>)] {
+    fn residences(&self) -> &[Residence] {
         self.residences.get_or_init(|| residence_areas(self.citizen.record))
     }
 

@@ -39,7 +39,7 @@ pub use self::{
         InterestUpdate, Origin, Person,
     },
     journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
-    partition::{ListId, Partition, partitions_of, residence_areas},
+    partition::{ListId, Partition, Residence, partitions_of, residence_areas},
     store::{Store, StoreError},
     view::{MERGED, View},
 };

@@ -75,9 +75,12 @@ fn area_of(address: &[u8]) -> (Option<ProvinceKey>, Option<CommuneKey>) {
 /// The fields whose address makes a citizen a member of an area's partition.
 const RESIDENCES: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
 
-/// Where a citizen lives: for each such field its province and commune, as far as it has them.
+/// An address that makes a resident: its field, its province and commune as far as it has them.
+pub type Residence = (Field, Option<ProvinceKey>, Option<CommuneKey>);
+
+/// Where a citizen lives.
 #[must_use]
-pub fn residence_areas(record: &Record) -> Vec<(Field, Option<ProvinceKey>, Option<CommuneKey>)> {
+pub fn residence_areas(record: &Record) -> Vec<Residence> {
     let area = |field| {
         let (province, commune) = area_of(address_of(record.as_bytes(), field)?);
         Some((field, province, commune))

@@ -402,6 +402,12 @@ impl Session {
         }))))
     }
 
+    /// How many citizens a load has looked at, and how many it has still to; none where none is under way.
+    pub(super) fn progress(&self) -> Option<(u64, u64)> {
+        let loading = self.to_look_at > 0 && self.zones.settled() != Some(self.revision);
+        loading.then(|| (self.looked_at, self.to_look_at.saturating_sub(self.looked_at)))
+    }
+
     /// Tells the node that nothing is new for it, and how far that holds.
     pub(super) fn heartbeat(
         &self,

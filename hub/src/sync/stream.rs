@@ -87,7 +87,7 @@ impl Stream {
         }
         let mut heartbeats = interval_at(Instant::now(), self.heartbeat);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut beat = false;
+        let (mut beat, mut loading) = (false, false);
         loop {
             // Room comes before the step, so that a slow reader makes the hub hold one frame.
             let room = match self.room().await {
@@ -99,6 +99,11 @@ impl Stream {
                 Err(status) => return status,
             };
             session = back;
+            let progress = session.progress();
+            if progress.is_some() || loading {
+                loading = progress.is_some();
+                self.connection.loads(progress);
+            }
             // Followed before the next look at the registry, so that no change falls in between.
             let partitions = session.partitions();
             if partitions != place.partitions() {

@@ -175,7 +175,7 @@ pub(super) fn status_json(status: &GetStatusResponse) -> Value {
         "offline_seconds": status.offline.map(|offline| offline.seconds),
         "citizens": status.citizens,
         "bytes": status.bytes,
-        "loading": status.loading,
+        "loading": status.loading, "to_come": status.to_come, "per_second": status.per_second,
         "agreements": agreements,
         "certificate_expires": rfc3339(status.certificate_expires.as_ref()),
         "version": status.version,

@@ -8,6 +8,7 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use dancu_proto::{
@@ -34,6 +35,30 @@ pub(super) struct Staged {
     bytes: usize,
     /// The latest frame, without its changes: where all of them lead.
     load: Option<Load>,
+    pace: Pace,
+}
+
+/// How much has come of a load since its first frame.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    since: Option<Instant>,
+    received: u64,
+}
+
+impl Pace {
+    /// What has been received after so many more, and how many in a second; with the last ones it ends.
+    fn after(&mut self, more: u64, last: bool) -> (u64, u64) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.received += more;
+        let received = self.received;
+        let seconds = since.elapsed().as_secs_f64();
+        if last {
+            *self = Pace::default();
+        }
+        // The first frame took its time before it came.
+        let per_second = if seconds < 0.2 { 0 } else { (received as f64 / seconds) as u64 };
+        (received, per_second)
+    }
 }
 
 /// What is left to do once a file is written.
@@ -61,11 +86,8 @@ impl Slice {
         self.stage(&mut staged, list, &load)?;
         let (complete, remaining) = (load.complete, load.remaining);
         staged.load = Some(Load { changes: None, ..load });
-        let received = match self.state().phase {
-            Phase::Loading { received, .. } => received,
-            _ => 0,
-        };
-        self.show_progress(Phase::Loading { received: received + count, remaining });
+        let (received, per_second) = staged.pace.after(count, complete);
+        self.show_progress(Phase::Loading { received, remaining, per_second });
         if complete || staged.bytes >= FILE { self.land(&mut staged) } else { Ok(()) }
     }
 
@@ -101,7 +123,9 @@ impl Slice {
     /// Enters what has come of a load: everything else that is applied builds on it.
     pub(super) fn land(&self, staged: &mut Staged) -> Result<(), SliceError> {
         self.finish_landing()?;
-        let Staged { rows, others, bytes, load } = std::mem::take(staged);
+        let pace = staged.pace;
+        let Staged { rows, others, bytes, load, .. } =
+            std::mem::replace(staged, Staged { pace, ..Staged::default() });
         let Some(load) = load else { return Ok(()) };
         if bytes < WORTH_A_FILE {
             let mut batch = Batch::new(&self.0.store);

@@ -53,6 +53,8 @@ pub enum Phase {
         received: u64,
         /// The hub's estimate of those to come.
         remaining: u64,
+        /// How many are received in a second; 0 while that is not known.
+        per_second: u64,
     },
     /// What may no longer be held is being removed.
     Narrowing,
@@ -200,7 +202,7 @@ impl SliceState {
         } else {
             match self.phase {
                 loading @ Phase::Loading { .. } => loading,
-                _ => Phase::Loading { received: 0, remaining: 0 },
+                _ => Phase::Loading { received: 0, remaining: 0, per_second: 0 },
             }
         };
         self

@@ -243,8 +243,8 @@ async fn apply(slice: Slice, frame: SyncSliceResponse) -> Result<Option<Findings
             Some(Body::Delta(delta)) => slice.apply_delta(&delta),
             Some(Body::Load(load)) => {
                 slice.apply_load(load)?;
-                if let Phase::Loading { received, remaining } = slice.state().phase {
-                    tracing::info!(received, remaining, "loading");
+                if let Phase::Loading { received, remaining, per_second } = slice.state().phase {
+                    tracing::info!(received, remaining, per_second, "loading");
                 } else {
                     tracing::info!(citizens = slice.state().citizens, "the slice is loaded");
                 }
