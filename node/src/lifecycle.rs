@@ -86,18 +86,40 @@ pub fn log(config: &Config) {
     }
 }
 
-/// Runs the node until it is told to stop.
+/// Runs the node until it is told to stop. A node whose slice turns out to be damaged on the disk
+/// throws it away and starts again: the hub has it all.
 ///
 /// # Errors
 /// It cannot start, serving fails, or it does not end in time.
 pub async fn run(config: Config) -> Result<(), LifecycleError> {
-    let mut node = Running::start(&config).await?;
+    while run_once(&config).await? == Stopped::Damaged {
+        let path = config.slice_dir();
+        let removed = fs::remove_dir_all(&path);
+        removed.map_err(|source| LifecycleError::Data { path, source })?;
+    }
+    Ok(())
+}
+
+/// Why a node stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// It was told to.
+    Told,
+    /// Its slice cannot be read from the disk.
+    Damaged,
+}
+
+async fn run_once(config: &Config) -> Result<Stopped, LifecycleError> {
+    let mut node = Running::start(config).await?;
+    let prover = node.prover.clone();
     let stopped = tokio::select! {
         served = &mut node.serving => {
-            served.map_err(|_| LifecycleError::Panicked)?.map_err(LifecycleError::from)
+            served.map_err(|_| LifecycleError::Panicked)?.map_err(LifecycleError::from).map(|()| Stopped::Told)
         }
-        signalled = until_told_to_stop(&node.roster, &node.certificate) => signalled,
+        signalled = until_told_to_stop(&node.roster, &node.certificate) => signalled.map(|()| Stopped::Told),
+        () = prover.damaged() => Ok(Stopped::Damaged),
     };
+    drop(prover);
     notify(NotifyState::Stopping);
     tracing::info!("stopping");
     let (roster, certificate) = (Arc::clone(&node.roster), Arc::clone(&node.certificate));
@@ -106,11 +128,12 @@ pub async fn run(config: Config) -> Result<(), LifecycleError> {
         // A second signal is for a hard stop.
         signalled = until_told_to_stop(&roster, &certificate) => signalled.and(Err(LifecycleError::NotEnded)),
     };
-    stopped.and(ended)
+    ended.and(stopped)
 }
 
 /// A node that runs. Dropped, it cancels what runs; stopped, it waits for it too.
 struct Running {
+    prover: Prover,
     roster: Arc<Roster>,
     certificate: Arc<ServingCertificate>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -172,7 +195,7 @@ impl Running {
         let told_by = dial.clone();
         keep_in_step(&identity, slice, contact, desk, dial, &tasks, &cancel);
         tasks.spawn(tell(interests, told_by, cancel.clone()));
-        tasks.spawn(prover.keep(config.slice.prove_every, unclean, cancel.clone()));
+        tasks.spawn(prover.clone().keep(config.slice.prove_every, unclean, cancel.clone()));
         tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
         tasks.spawn(Arc::clone(&certificate).keep(clock, cancel.clone()));
         tasks.spawn(health.follow(cancel.clone()));
@@ -185,7 +208,16 @@ impl Running {
         let serving = tasks.spawn(listeners.serve(routes, cancel.clone(), ready));
         tasks.close();
         let patience = config.limits.drain + WIND_DOWN;
-        Ok(Running { roster, certificate, serving, tasks, cancel: cancel.drop_guard(), patience, ended })
+        Ok(Running {
+            prover,
+            roster,
+            certificate,
+            serving,
+            tasks,
+            cancel: cancel.drop_guard(),
+            patience,
+            ended,
+        })
     }
 
     /// Lets calls under way be answered and everything else end.

@@ -44,8 +44,11 @@ async fn proof(node: &Node) -> Value {
 fn tamper(node: &Node, with: impl FnOnce(&DBWithThreadMode<MultiThreaded>)) {
     let path = node.data().join("slice");
     let options = Options::default();
-    let database =
-        DBWithThreadMode::<MultiThreaded>::open_cf(&options, path, ["default", "slice", "incoming"]);
+    let database = DBWithThreadMode::<MultiThreaded>::open_cf(
+        &options,
+        path,
+        ["default", "slice", "records", "incoming"],
+    );
     with(&database.unwrap());
 }
 
@@ -73,14 +76,15 @@ async fn what_was_altered_on_the_disk_is_named_and_repaired() {
     let (gone, altered, foreign) = ([id(11), id(5_001)], id(2_501), "079199123456".to_owned());
     node.stop();
     tamper(&node, |database| {
-        let slice = database.cf_handle("slice").unwrap();
-        gone.iter().for_each(|id| database.delete_cf(&slice, key(id)).unwrap());
-        let mut record = database.get_cf(&slice, key(&altered)).unwrap().unwrap();
+        let records = database.cf_handle("records").unwrap();
+        gone.iter().for_each(|id| database.delete_cf(&records, key(id)).unwrap());
+        let mut record = database.get_cf(&records, key(&altered)).unwrap().unwrap();
         let last = record.len() - 1;
         record[last] ^= 1;
-        database.put_cf(&slice, key(&altered), &record).unwrap();
-        database.put_cf(&slice, key(&foreign), &record).unwrap();
-        // The first entry of an index, which lies above the records.
+        database.put_cf(&records, key(&altered), &record).unwrap();
+        database.put_cf(&records, key(&foreign), &record).unwrap();
+        let slice = database.cf_handle("slice").unwrap();
+        // The first entry of an index.
         let (entry, _) = database
             .iterator_cf(&slice, IteratorMode::From(&[2], rocksdb::Direction::Forward))
             .next()
@@ -111,8 +115,10 @@ async fn a_node_that_was_killed_proves_its_slice_by_itself() {
     let (hub, mut node, people) = start().await;
     node.kill();
     tamper(&node, |database| {
-        let slice = database.cf_handle("slice").unwrap();
-        people[100..1_100].iter().for_each(|one| database.delete_cf(&slice, key(&one.personal_id)).unwrap());
+        let records = database.cf_handle("records").unwrap();
+        people[100..1_100]
+            .iter()
+            .for_each(|one| database.delete_cf(&records, key(&one.personal_id)).unwrap());
     });
     node.start().await;
     node.reaches(hub.head().await).await;
@@ -128,9 +134,9 @@ async fn a_file_that_cannot_be_read_is_thrown_away_and_the_slice_loaded_anew() {
     // So that the records are in files, and not in the log of writes alone.
     node.stop();
     tamper(&node, |database| {
-        let slice = database.cf_handle("slice").unwrap();
-        database.flush_cf(&slice).unwrap();
-        database.compact_range_cf(&slice, None::<&[u8]>, None::<&[u8]>);
+        let records = database.cf_handle("records").unwrap();
+        database.flush_cf(&records).unwrap();
+        database.compact_range_cf(&records, None::<&[u8]>, None::<&[u8]>);
     });
     let file = largest(&node.data().join("slice"));
     let mut bytes = fs::read(&file).unwrap();

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use dancu_proto::{Digest, PersonalId, Revision, hub::v1::Repair};
 
-use super::{
-    Slice, SliceError, SliceState, apply::changes, batch::Batch, index, keys, load::Staged, store,
-    value::Stored,
-};
+use super::{Slice, SliceError, SliceState, apply::changes, batch::Batch, index, keys, store, value::Stored};
 
 /// The settled slice at one moment, whatever is applied meanwhile. Hold it for a proof only: while it
 /// lives, the database keeps what it shows.
@@ -150,18 +147,6 @@ impl Slice {
         }
         state.citizens = citizens;
         self.store(Batch::new(&self.0.store), state, true)
-    }
-
-    /// Forgets everything, without reading it: what is on the disk is damaged. The hub sends it anew.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn start_anew(&self) -> Result<(), SliceError> {
-        let mut staged = self.lock();
-        *staged = Staged::default();
-        self.close_gate();
-        self.0.store.recreate()?;
-        self.store(Batch::new(&self.0.store), SliceState::empty(), true)
     }
 }
 

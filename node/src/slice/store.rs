@@ -16,7 +16,6 @@ use rocksdb::{
 
 use super::{SliceError, SliceOptions, SliceState, keys, load::File, options, value::Stored};
 
-/// Tables can be dropped and made anew while it is open.
 type Db = DBWithThreadMode<MultiThreaded>;
 
 /// A table of the database.
@@ -61,15 +60,6 @@ impl Store {
             return Err(SliceError::Corrupt("its layout, which is of an earlier version,"));
         }
         Ok(store)
-    }
-
-    /// Drops the tables with their files, read or not, and makes them anew.
-    pub(super) fn recreate(&self) -> Result<(), SliceError> {
-        for name in [SLICE, RECORDS, INCOMING] {
-            self.db.drop_cf(name)?;
-            self.db.create_cf(name, &options_of(name, &self.options, &self.cache))?;
-        }
-        Ok(())
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<'_> {

@@ -73,7 +73,6 @@ pub async fn run(
             biased;
             () = cancel.cancelled() => Ended::Cancelled,
             () = renewed() => Ended::Broken("the node's certificate is renewed".into()),
-            () = desk.restart.clone().notified_owned() => Ended::Broken("the slice is loaded anew".into()),
             ended = stream(&slice, &contact, &mut desk, &connect, &clock) => ended,
         };
         let wait = match ended {

@@ -76,7 +76,7 @@ struct Inner {
     repairs: mpsc::Sender<Range>,
     /// Held by whoever proves: one proof at a time.
     findings: Mutex<mpsc::Receiver<Findings>>,
-    restart: Arc<Notify>,
+    damaged: Notify,
     latest: watch::Sender<Option<SliceProof>>,
     repaired: AtomicU64,
 }
@@ -85,8 +85,6 @@ struct Inner {
 pub struct RepairDesk {
     pub(super) asked: mpsc::Receiver<Range>,
     pub(super) found: mpsc::Sender<Findings>,
-    /// The slice was emptied: the stream is to be opened anew.
-    pub(super) restart: Arc<Notify>,
 }
 
 impl Prover {
@@ -98,18 +96,22 @@ impl Prover {
     ) -> (Prover, RepairDesk) {
         let (repairs, asked) = mpsc::channel(QUEUE);
         let (found, findings) = mpsc::channel(QUEUE);
-        let restart = Arc::new(Notify::new());
         let prover = Prover(Arc::new(Inner {
             slice,
             connect: Box::new(connect),
             clock: Box::new(clock),
             repairs,
             findings: Mutex::new(findings),
-            restart: Arc::clone(&restart),
+            damaged: Notify::new(),
             latest: watch::Sender::new(None),
             repaired: AtomicU64::new(0),
         }));
-        (prover, RepairDesk { asked, found, restart })
+        (prover, RepairDesk { asked, found })
+    }
+
+    /// Ends when a proof has found that the slice cannot be read from the disk.
+    pub async fn damaged(&self) {
+        self.0.damaged.notified().await;
     }
 
     /// The latest proof.
@@ -162,9 +164,11 @@ impl Prover {
         let (mut proof, differing) = match compared.unwrap_or(Err(ProofError::Cancelled)) {
             Err(ProofError::Slice(SliceError::Corrupt(what))) => {
                 tracing::error!(what, "the slice cannot be read from the disk; it is loaded anew");
-                self.0.slice.start_anew()?;
-                self.0.restart.notify_one();
-                (SliceProof { reloading: true, ..SliceProof::default() }, Vec::new())
+                let time = Some(timestamp((self.0.clock)()));
+                let proof = SliceProof { reloading: true, time, ..SliceProof::default() };
+                self.conclude(&proof);
+                self.0.damaged.notify_one();
+                return Ok(proof);
             }
             compared => compared?,
         };
