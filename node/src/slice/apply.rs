@@ -72,6 +72,7 @@ impl Slice {
             self.store(batch, state, false)?;
             return if delta.last { self.finish_narrowing() } else { Ok(()) };
         }
+        self.0.room.check(0)?;
         if delta.last && state.pending.is_none() {
             let mut batch = Batch::new(&self.0.store);
             batch.apply(&list)?;
@@ -88,6 +89,7 @@ impl Slice {
     /// As above.
     pub fn apply_load(&self, load: &Load) -> Result<(), SliceError> {
         let _applying = self.lock();
+        self.0.room.check(0)?;
         let mut state = (*self.state()).clone();
         let list = changes(load.changes.as_ref())?;
         let received = match state.phase {
@@ -169,6 +171,11 @@ impl Slice {
     }
 
     fn keep_aside(&self, state: &mut SliceState, delta: &Delta, list: &ChangeList) -> Result<(), SliceError> {
+        if delta.last {
+            // Applied, the frames take their room once more before what they lie in is given back, and
+            // nobody can be answered meanwhile.
+            self.0.room.check(self.0.store.bytes_aside()?)?;
+        }
         let mut batch = Batch::new(&self.0.store);
         let key = self.0.store.next_frame()?;
         batch.raw().put_cf(&self.0.store.incoming()?, key, list.encode_to_vec());
