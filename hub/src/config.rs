@@ -28,6 +28,8 @@ pub struct Config {
     /// How often the hub looks whether a day has begun, Asia/Ho_Chi_Minh.
     #[serde(with = "humantime_serde")]
     pub day_check: Duration,
+    /// The disk.
+    pub storage: Storage,
     /// Logging.
     pub log: Log,
 }
@@ -66,6 +68,14 @@ pub struct Sync {
     pub heartbeat: Duration,
 }
 
+/// The disk.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Writing stops while less than this is free, MiB.
+    pub reserve_mb: u64,
+}
+
 /// Logging.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -97,6 +107,7 @@ impl Default for Config {
             certificates: Certificates::default(),
             sync: Sync::default(),
             day_check: Duration::from_secs(20),
+            storage: Storage::default(),
             log: Log::default(),
         }
     }
@@ -121,6 +132,12 @@ impl Default for Certificates {
 impl Default for Sync {
     fn default() -> Sync {
         Sync { heartbeat: Duration::from_secs(10) }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage { reserve_mb: 256 }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
     fleet::Fleet,
     projection::Ledger,
-    registry::{Clock, Registry, system_clock},
+    registry::{Clock, CommitError, Registry, StoreError, system_clock},
     router::Router,
     sync::SyncServer,
 };
@@ -85,7 +85,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 /// If it cannot start, or its listener fails.
 pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> anyhow::Result<()> {
     let router = Arc::new(Router::default());
-    let registry = Arc::new(Registry::open(&config.data_dir, Arc::clone(&router), Arc::clone(&clock))?);
+    let reserve = config.storage.reserve_mb << 20;
+    let registry = Registry::open(&config.data_dir, reserve, Arc::clone(&router), Arc::clone(&clock))?;
+    let registry = Arc::new(registry);
     let authority = Arc::new(Authority::open(&config.data_dir.join("authority"))?);
     let rows = Arc::new(RollRows(Arc::clone(registry.store())));
     let roll = Arc::new(NodeRoll::open(Arc::clone(&authority), rows, config.certificates.node_lifetime)?);
@@ -100,7 +102,11 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let tasks = TaskTracker::new();
     let calendar =
         Calendar { registry: Arc::clone(&registry), ledger: Arc::clone(&ledger), clock: Arc::clone(&clock) };
-    calendar.catch_up().await?;
+    match calendar.catch_up().await {
+        // Reads go on, so the hub starts; the day begins as soon as there is room.
+        Err(CommitError::Store(StoreError::Full)) => {}
+        caught_up => caught_up?,
+    }
     let admin = Admin {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),

@@ -163,6 +163,8 @@ pub struct Slice {
     pub cache_mb: usize,
     /// Memory for writes not yet on disk, MiB.
     pub write_buffer_mb: usize,
+    /// Nothing is added to the slice while less than this is free on the disk, MiB.
+    pub reserve_mb: u64,
     /// How often the slice is compared with what the hub says it should be.
     #[serde(with = "humantime_serde")]
     pub prove_every: Duration,
@@ -170,7 +172,7 @@ pub struct Slice {
 
 impl Default for Slice {
     fn default() -> Slice {
-        Slice { cache_mb: 16, write_buffer_mb: 8, prove_every: Duration::from_secs(86_400) }
+        Slice { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, prove_every: Duration::from_secs(86_400) }
     }
 }
 

@@ -270,8 +270,11 @@ fn keep_in_step(
 }
 
 fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
-    let options =
-        SliceOptions { cache_mb: config.slice.cache_mb, write_buffer_mb: config.slice.write_buffer_mb };
+    let options = SliceOptions {
+        cache_mb: config.slice.cache_mb,
+        write_buffer_mb: config.slice.write_buffer_mb,
+        reserve_mb: config.slice.reserve_mb,
+    };
     let path = config.slice_dir();
     match Slice::open(&path, &options) {
         // It is a copy: what is damaged is thrown away, and the hub sends it anew.

@@ -65,6 +65,8 @@ pub struct Line {
     pub head: u64,
     /// Why the hub refuses this node, and in the words of its operator.
     pub refusal: Option<(Reason, String)>,
+    /// Why what the hub sends cannot be stored.
+    pub stuck: Option<String>,
 }
 
 impl Line {
@@ -98,6 +100,7 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
         (refusal, Phase::Empty) => {
             let why = match refusal {
                 Some((_, message)) => format!("the hub refuses this node: {message}"),
+                None if line.stuck.is_some() => line.stuck.clone().unwrap_or_default(),
                 None if line.offline.is_some() => {
                     "the hub is not in reach, and nothing was received yet".into()
                 }
@@ -117,13 +120,16 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
                     rounded(offline)
                 ),
             ),
-            _ if slice.readable.is_empty() => (NodeState::Loading, progress(phase)),
+            _ if slice.readable.is_empty() => {
+                (NodeState::Loading, line.stuck.clone().unwrap_or_else(|| progress(phase)))
+            }
             Some(offline) => {
-                let why = match refusal {
-                    Some((_, message)) => format!("the hub refuses this node: {message}"),
-                    None => "the hub is out of reach".into(),
+                let why = match (refusal, &line.stuck) {
+                    (Some((_, message)), _) => format!("the hub refuses this node: {message}; last heard"),
+                    (None, Some(stuck)) => format!("{stuck}; last in step"),
+                    (None, None) => "the hub is out of reach; last heard".into(),
                 };
-                (NodeState::Offline, format!("{why}; last heard {} ago", rounded(offline)))
+                (NodeState::Offline, format!("{why} {} ago", rounded(offline)))
             }
             None => (
                 NodeState::Serving,
@@ -163,6 +169,7 @@ impl Node {
             offline,
             head: contact.head.0,
             refusal: contact.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone())),
+            stuck: contact.stuck,
         }
     }
 
@@ -261,6 +268,15 @@ mod tests {
         narrower.removals_follow = true;
         slice.apply_policy(narrower).unwrap();
         assert_eq!(state(&line(None)), NodeState::Narrowing);
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let slice = slice(directory.path(), vec![grant(1, "a", &["lookup"], &[Field::Sex])], vec![]);
+        let stuck = Line { stuck: Some("the disk is full".into()), ..line(Some(90)) };
+        let (state, why) = judge(&slice.state(), &stuck);
+        assert_eq!((state, why.as_str()), (NodeState::Offline, "the disk is full; last in step 1m 30s ago"));
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod disk_full;
 mod kill;
 mod proof;

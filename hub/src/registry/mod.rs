@@ -82,12 +82,13 @@ impl Registry {
         areas.ok_or(StoreError::Corrupt("the administrative order it began with"))
     }
 
-    /// Opens a registry and starts its writer.
+    /// Opens a registry and starts its writer. Writing stops while fewer bytes than a reserve are free
+    /// on the disk.
     ///
     /// # Errors
     /// If there is none, another process holds it, or it is damaged.
-    pub fn open(dir: &Path, router: Arc<Router>, clock: Clock) -> Result<Registry, StoreError> {
-        let store: Arc<dyn Store> = Arc::new(RocksStore::open(dir)?);
+    pub fn open(dir: &Path, reserve: u64, router: Arc<Router>, clock: Clock) -> Result<Registry, StoreError> {
+        let store: Arc<dyn Store> = Arc::new(RocksStore::open(dir, reserve)?);
         let id = store.snapshot().registry_id()?;
         let writer = Writer::start(Arc::clone(&store), router, clock)?;
         Ok(Registry { store, writer, id })

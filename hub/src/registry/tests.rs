@@ -69,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
 type Model = BTreeMap<u64, BTreeMap<u64, Record>>;
 
 fn open(dir: &std::path::Path) -> Registry {
-    Registry::open(dir, Arc::default(), system_clock()).unwrap()
+    Registry::open(dir, 0, Arc::default(), system_clock()).unwrap()
 }
 
 fn update(person: Person, set: &Citizen, clear: FieldSet) -> Commit {

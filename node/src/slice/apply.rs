@@ -82,6 +82,7 @@ impl Slice {
             self.store(batch, state, false)?;
             return if delta.last { self.finish_narrowing() } else { Ok(()) };
         }
+        self.0.room.check(0)?;
         if delta.last && state.pending.is_none() {
             let mut batch = Batch::new(&self.0.store);
             batch.apply(&list)?;
@@ -157,6 +158,11 @@ impl Slice {
     }
 
     fn keep_aside(&self, state: &mut SliceState, delta: &Delta, list: &ChangeList) -> Result<(), SliceError> {
+        if delta.last {
+            // Applied, the frames take their room once more before what they lie in is given back, and
+            // nobody can be answered meanwhile.
+            self.0.room.check(self.0.store.bytes_aside()?)?;
+        }
         let mut batch = Batch::new(&self.0.store);
         let key = self.0.store.next_frame()?;
         batch.raw().put_cf(&self.0.store.incoming()?, key, list.encode_to_vec());

@@ -57,6 +57,7 @@ impl Slice {
     /// If the disk refuses, or what came cannot be understood.
     pub fn apply_repair(&self, repair: &Repair) -> Result<Findings, SliceError> {
         let _applying = self.lock();
+        self.0.room.check(0)?;
         let state = (*self.state()).clone();
         let range = repair.range.ok_or(SliceError::Corrupt("a repair without a range"))?;
         let mut should: BTreeMap<PersonalId, Stored> = BTreeMap::new();

@@ -127,6 +127,7 @@ impl Slice {
         let Staged { rows, others, bytes, load, .. } =
             std::mem::replace(staged, Staged { pace, ..Staged::default() });
         let Some(load) = load else { return Ok(()) };
+        self.0.room.check(bytes as u64)?;
         if bytes < WORTH_A_FILE {
             let mut batch = Batch::new(&self.0.store);
             batch.apply(&ChangeList { changes: others })?;
@@ -254,7 +255,9 @@ mod tests {
     fn a_landing_that_is_cut_short_is_finished_or_comes_again() {
         for cut in [Cut::FileWritten, Cut::Prepared, Cut::TakenIn, Cut::Done] {
             let dir = tempfile::tempdir().unwrap();
-            let open = || Slice::open(dir.path(), &SliceOptions::default()).unwrap();
+            let open = || {
+                Slice::open(dir.path(), &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap()
+            };
             let slice = open();
             let grant = dancu_proto::hub::v1::Grant { handle: 1, fields: u64::MAX, ..Default::default() };
             let policy = Policy {
@@ -317,7 +320,8 @@ mod tests {
     #[test]
     fn frames_land_together_and_whatever_else_is_applied_builds_on_them() {
         let dir = tempfile::tempdir().unwrap();
-        let slice = Slice::open(dir.path(), &SliceOptions::default()).unwrap();
+        let slice =
+            Slice::open(dir.path(), &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap();
         let frame = |from: u64, to: u64| {
             let changes = (from..to).map(person).collect();
             let changes = Some(dancu_proto::frame::pack(&ChangeList { changes }));

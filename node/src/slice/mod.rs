@@ -2,7 +2,7 @@
 //!
 //! - `store`: open, tables, the state row. `keys`: the only place that knows key bytes. `options`:
 //!   the only place that knows RocksDB's options. `value`: a stored record. `index`: how records
-//!   are found. `batch`: changes on their way into one atomic write.
+//!   are found. `batch`: changes on their way into one atomic write. `room`: what the disk has left.
 //! - [`SliceState`]: where the slice stands. [`SliceReader`]: reading it, state and records
 //!   consistent. `apply`, `load`, `purge`: what the hub sends takes effect.
 //! - [`Examination`]: digests of the slice at one moment, and the repair of what differs.
@@ -16,6 +16,7 @@ mod load;
 mod options;
 mod purge;
 mod read;
+mod room;
 mod state;
 mod store;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use self::{
     state::{Grant, Phase, SliceState},
     value::Mark,
 };
-use self::{load::Staged, store::Store};
+use self::{load::Staged, room::Room, store::Store};
 
 /// What the slice cannot do.
 #[derive(Debug, Error)]
@@ -46,7 +47,7 @@ pub enum SliceError {
     #[error("the slice is being narrowed")]
     Narrowing,
     /// The disk is full.
-    #[error("the disk is full: the slice stands still until there is room")]
+    #[error("the disk is full: the slice stands still until there is room; make room, and it goes on")]
     Full,
     /// What is stored, or was received, cannot be understood.
     #[error("the slice is damaged: {0} cannot be read")]
@@ -90,6 +91,7 @@ pub struct Slice(Arc<Inner>);
 
 struct Inner {
     store: Store,
+    room: Room,
     /// What readers see. Written together with the data, so that a reader's state and records agree.
     shared: RwLock<Shared>,
     /// Held by whoever applies; what has come of a load and is not stored yet.
@@ -111,11 +113,12 @@ impl Slice {
     /// If another process holds it, it is damaged, or the disk refuses.
     pub fn open(dir: &Path, options: &SliceOptions) -> Result<Slice, SliceError> {
         let store = Store::open(dir, options)?;
+        let room = Room::new(dir.to_owned(), options.reserve_mb << 20);
         let state = Arc::new(store.state()?);
         let open = state.narrowing.is_none() && !state.applying;
         let published = watch::Sender::new(Arc::clone(&state));
         let shared = RwLock::new(Shared { state, open });
-        let slice = Slice(Arc::new(Inner { store, shared, applying: Mutex::default(), published }));
+        let slice = Slice(Arc::new(Inner { store, room, shared, applying: Mutex::default(), published }));
         slice.finish_interrupted()?;
         Ok(slice)
     }

@@ -2,19 +2,21 @@
 
 use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Options, WriteOptions};
 
-/// How much memory the slice may use.
+/// How much memory the slice may use, and how much of the disk it leaves free.
 #[derive(Clone, Copy, Debug)]
 pub struct SliceOptions {
     /// Cache of blocks read, MiB.
     pub cache_mb: usize,
     /// Buffer of what is being written, MiB; up to three of them at once.
     pub write_buffer_mb: usize,
+    /// Nothing is added while less than this is free on the disk, MiB.
+    pub reserve_mb: u64,
 }
 
 /// Sized for a commune of 30,000 citizens on a small machine.
 impl Default for SliceOptions {
     fn default() -> SliceOptions {
-        SliceOptions { cache_mb: 16, write_buffer_mb: 8 }
+        SliceOptions { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64 }
     }
 }
 

@@ -183,6 +183,11 @@ impl Store {
         Ok(self.range(&self.incoming()?, &[], keys::END.to_vec()))
     }
 
+    /// Bytes of the frames kept aside.
+    pub(super) fn bytes_aside(&self) -> Result<u64, SliceError> {
+        self.frames()?.map(|row| row.map(|(_, frame)| frame.len() as u64)).sum()
+    }
+
     /// The key under which the next frame is kept aside: frames come back in the order they came.
     pub(super) fn next_frame(&self) -> Result<[u8; 8], SliceError> {
         let last = self.db.iterator_cf(&self.incoming()?, IteratorMode::End).next().transpose()?;

@@ -105,7 +105,9 @@ impl Bench {
 
     fn reopen(&mut self) {
         self.slice = None;
-        self.slice = Some(Slice::open(self.dir.path(), &SliceOptions::default()).unwrap());
+        self.slice = Some(
+            Slice::open(self.dir.path(), &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap(),
+        );
     }
 
     /// The model after a change that a draw decides, and the change as the hub would say it.

@@ -99,9 +99,10 @@ pub async fn run(
                 SUSPENDED
             }
             Ended::Slice(error) => {
-                tracing::error!(%error, "what the hub sent cannot be stored");
-                contact.lost(clock(), None);
-                BACKOFF.1
+                if contact.stuck(clock(), error.to_string()) {
+                    tracing::error!(%error, "what the hub sent cannot be stored; it is tried again");
+                }
+                jittered(BACKOFF.1)
             }
             Ended::Broken(why) => {
                 if contact.state().connected {
@@ -191,11 +192,16 @@ async fn stream(
         }
         // A stream that opens with a refusal is not yet a line that stands.
         contact.heard(clock(), head);
+        // Every stream opens with a policy: that it was stored does not mean that data can be.
+        let policy = matches!(frame.body, Some(Body::Policy(_)));
         match apply(slice.clone(), frame).await {
             // A proof that no longer waits for them finds what is left the next time.
             Ok(Some(findings)) => _ = desk.found.try_send(findings),
             Ok(None) => {}
             Err(error) => return Ended::Slice(error),
+        }
+        if !policy && contact.stored(clock()) {
+            tracing::info!("what the hub sends is stored again");
         }
         owed = true;
     }

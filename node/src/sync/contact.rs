@@ -36,6 +36,9 @@ pub struct ContactState {
     pub head: Revision,
     /// Why the hub refuses this node, if it does.
     pub refusal: Option<Refusal>,
+    /// Why what the hub sends cannot be stored, if it cannot. The slice grows old then although the hub
+    /// is in reach: it counts as out of reach.
+    pub stuck: Option<String>,
 }
 
 /// Why the hub refuses this node.
@@ -79,7 +82,8 @@ impl Contact {
         let last_heard = (kept.last_heard != 0)
             .then(|| OffsetDateTime::from_unix_timestamp(kept.last_heard).ok())
             .flatten();
-        let state = ContactState { connected: false, last_heard, head: Revision(kept.head), refusal };
+        let state =
+            ContactState { connected: false, last_heard, head: Revision(kept.head), refusal, stuck: None };
         let state = watch::Sender::new(state);
         Ok(Contact(Arc::new(Inner { file: file.to_owned(), state, kept: Mutex::new(kept) })))
     }
@@ -114,12 +118,31 @@ impl Contact {
     /// The hub was heard.
     pub(super) fn heard(&self, now: OffsetDateTime, head: Option<Revision>) {
         self.0.state.send_modify(|state| {
-            state.connected = true;
             state.refusal = None;
-            state.last_heard = Some(state.last_heard.map_or(now, |heard| heard.max(now)));
             state.head = state.head.max(head.unwrap_or_default());
+            if state.stuck.is_none() {
+                state.connected = true;
+                state.last_heard = Some(state.last_heard.map_or(now, |heard| heard.max(now)));
+            }
         });
         self.keep(now, false);
+    }
+
+    /// What the hub sends cannot be stored. Says whether that is new.
+    pub(super) fn stuck(&self, now: OffsetDateTime, why: String) -> bool {
+        let mut new = false;
+        self.0.state.send_modify(|state| new = state.stuck.replace(why).is_none());
+        self.lost(now, None);
+        new
+    }
+
+    /// What the hub sent was stored. Says whether it could not be before.
+    pub(super) fn stored(&self, now: OffsetDateTime) -> bool {
+        let was_stuck = self.0.state.send_if_modified(|state| state.stuck.take().is_some());
+        if was_stuck {
+            self.heard(now, None);
+        }
+        was_stuck
     }
 
     /// The stream broke, or could not be opened. A refusal is kept until the hub is heard again.
@@ -166,6 +189,20 @@ mod tests {
 
     fn at(seconds: i64) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    }
+
+    #[test]
+    fn data_that_cannot_be_stored_does_not_stay_fresh() {
+        let dir = tempfile::tempdir().unwrap();
+        let contact = Contact::open(&dir.path().join("contact.json")).unwrap();
+        contact.heard(at(1000), None);
+        assert!(contact.stuck(at(1010), "full".into()) && !contact.stuck(at(1020), "full".into()));
+        contact.heard(at(1030), Some(Revision(9)));
+        assert_eq!(contact.silence(at(1030)), Duration::from_secs(30));
+        assert!(!contact.state().connected);
+        assert!(contact.stored(at(1040)) && !contact.stored(at(1040)));
+        assert_eq!(contact.silence(at(1040)), Duration::ZERO);
+        assert!(contact.state().connected);
     }
 
     #[test]

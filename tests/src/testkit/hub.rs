@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use super::{
-    Line, Node, Simulated, eventually,
+    Disk, Line, Node, Simulated, eventually,
     process::{Process, binary, free_port, run},
 };
 
@@ -23,9 +23,18 @@ use super::{
 pub struct Hub {
     // Before the directory, so that its log can still be shown when it is dropped.
     process: Option<Process>,
+    place: Place,
+}
+
+/// Settings, as environment variables.
+type Settings = &'static [(&'static str, &'static str)];
+
+/// Where a hub is.
+struct Place {
     dir: TempDir,
+    data: PathBuf,
     port: u16,
-    settings: &'static [(&'static str, &'static str)],
+    settings: Settings,
 }
 
 /// An agreement, as a test writes it.
@@ -74,48 +83,54 @@ impl Hub {
     }
 
     /// A new hub with settings of its own, as environment variables.
-    pub async fn start_with(settings: &'static [(&'static str, &'static str)]) -> Hub {
-        let mut hub = Hub::make(settings, &[]).await;
-        hub.restart().await;
+    pub async fn start_with(settings: Settings) -> Hub {
+        Hub::start_in(Place::new(settings)).await
+    }
+
+    /// A new hub whose data is on a disk of its own.
+    pub async fn start_on(disk: &Disk, settings: Settings) -> Hub {
+        Hub::start_in(Place { data: disk.path().join("hub"), ..Place::new(settings) }).await
+    }
+
+    async fn start_in(place: Place) -> Hub {
+        place.init(&[]).await;
+        let hub = Hub { process: Some(place.serve()), place };
+        hub.ready().await;
         hub
     }
 
     /// A new hub whose registry begins with the administrative order in a file.
     pub async fn start_under(areas: &Path) -> Hub {
-        let mut hub = Hub::make(&[], &["--areas", areas.to_str().expect("a path")]).await;
-        hub.restart().await;
+        let place = Place::new(&[]);
+        place.init(&["--areas", areas.to_str().expect("a path")]).await;
+        let hub = Hub { process: Some(place.serve()), place };
+        hub.ready().await;
         hub
     }
 
     /// A new hub that the test itself runs, on the data directory, port and socket of this one.
     pub async fn prepare() -> Hub {
-        Hub::make(&[], &[]).await
-    }
-
-    async fn make(settings: &'static [(&'static str, &'static str)], init: &[&str]) -> Hub {
-        let dir = tempfile::tempdir().expect("a directory");
-        let port = free_port();
-        let (made, _, error) = run(command(&dir, port, settings, &[&["init"], init].concat())).await;
-        assert!(made, "{error}");
-        Hub { process: None, dir, port, settings }
+        let place = Place::new(&[]);
+        place.init(&[]).await;
+        Hub { process: None, place }
     }
 
     /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.place.data.clone()
     }
 
     /// Its admin socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.dir.path().join("hub.sock")
+        self.place.dir.path().join("hub.sock")
     }
 
     /// The port for nodes.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.place.port
     }
 
     /// Waits until it answers.
@@ -131,7 +146,7 @@ impl Hub {
     /// Starts it again.
     pub async fn restart(&mut self) {
         self.kill();
-        self.process = Some(serve(&self.dir, self.port, self.settings));
+        self.process = Some(self.place.serve());
         self.ready().await;
     }
 
@@ -140,7 +155,7 @@ impl Hub {
     /// # Errors
     /// What the command says went wrong.
     pub async fn cli(&self, args: &[&str]) -> Result<String, String> {
-        let (done, out, error) = run(command(&self.dir, self.port, self.settings, args)).await;
+        let (done, out, error) = run(self.place.command(args)).await;
         if done { Ok(out) } else { Err(error) }
     }
 
@@ -164,16 +179,25 @@ impl Hub {
 
     /// Imports citizens.
     pub async fn import(&self, citizens: &[Citizen]) -> Value {
-        let file = self.dir.path().join("citizens.jsonl");
+        self.try_import(citizens).await.expect("an import that succeeds")
+    }
+
+    /// The same, where it may fail.
+    ///
+    /// # Errors
+    /// What the command says went wrong.
+    pub async fn try_import(&self, citizens: &[Citizen]) -> Result<Value, String> {
+        let file = self.place.dir.path().join("citizens.jsonl");
         let rows: Vec<String> =
             citizens.iter().map(|citizen| serde_json::to_string(citizen).expect("JSON")).collect();
         std::fs::write(&file, rows.join("\n")).expect("a file");
-        self.json(&["import", file.to_str().expect("a path")]).await
+        let out = self.cli(&["--json", "import", file.to_str().expect("a path")]).await?;
+        Ok(serde_json::from_str(&out).expect("JSON"))
     }
 
     /// Applies an agreement; the revision.
     pub async fn apply(&self, agreement: &Agreement) -> u64 {
-        let file = self.dir.path().join("agreement.toml");
+        let file = self.place.dir.path().join("agreement.toml");
         std::fs::write(&file, agreement.document()).expect("a file");
         let answer = self.json(&["agreement", "apply", file.to_str().expect("a path")]).await;
         answer["revision"].as_u64().expect("a revision")
@@ -182,14 +206,15 @@ impl Hub {
     /// Enrols a node, over a line of its own, and starts it.
     pub async fn enroll(&self, name: &str, agency: &str) -> Node {
         let token = self.token(name, agency).await;
-        let line = Line::to(self.port).await;
+        let line = Line::to(self.place.port).await;
         Node::join(name, line, &token).await.expect("a node that joins")
     }
 
     /// Enrols a simulated node, over a line of its own, and starts it.
     pub async fn simulate(&self, name: &str, agency: &str) -> Simulated {
         let token = self.token(name, agency).await;
-        let mut node = Simulated::join(&token, Line::to(self.port).await).await.expect("a node that joins");
+        let mut node =
+            Simulated::join(&token, Line::to(self.place.port).await).await.expect("a node that joins");
         node.start();
         node
     }
@@ -215,13 +240,25 @@ impl Hub {
 
     /// A line to this hub.
     pub async fn line(&self) -> Line {
-        Line::to(self.port).await
+        Line::to(self.place.port).await
     }
 
     /// A line with nothing in between, for nodes by the thousand.
     #[must_use]
     pub fn straight_line(&self) -> Line {
-        Line::straight(self.port)
+        Line::straight(self.place.port)
+    }
+
+    /// Memory in use, KiB.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.process.as_ref().map_or(0, Process::memory)
+    }
+
+    /// What it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.place.dir.path().join("hub.log")).unwrap_or_default()
     }
 
     /// Its process.
@@ -234,19 +271,30 @@ impl Hub {
     }
 }
 
-fn command(dir: &TempDir, port: u16, settings: &[(&str, &str)], args: &[&str]) -> Command {
-    let data: PathBuf = dir.path().join("data");
-    let mut command = Command::new(binary("dancu-hub"));
-    command
-        .args(args)
-        .env("DANCU_HUB__DATA_DIR", data)
-        .env("DANCU_HUB__LISTEN__NODES", format!("127.0.0.1:{port}"))
-        .env("DANCU_HUB__LISTEN__ADMIN_SOCKET", dir.path().join("hub.sock"))
-        .env("DANCU_HUB__SYNC__HEARTBEAT", "200ms")
-        .envs(settings.iter().copied());
-    command
-}
+impl Place {
+    fn new(settings: Settings) -> Place {
+        let dir = tempfile::tempdir().expect("a directory");
+        Place { data: dir.path().join("data"), dir, port: free_port(), settings }
+    }
 
-fn serve(dir: &TempDir, port: u16, settings: &[(&str, &str)]) -> Process {
-    Process::start(command(dir, port, settings, &["serve"]), &dir.path().join("hub.log"))
+    async fn init(&self, options: &[&str]) {
+        let (made, _, error) = run(self.command(&[&["init"], options].concat())).await;
+        assert!(made, "{error}");
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary("dancu-hub"));
+        command
+            .args(args)
+            .env("DANCU_HUB__DATA_DIR", &self.data)
+            .env("DANCU_HUB__LISTEN__NODES", format!("127.0.0.1:{}", self.port))
+            .env("DANCU_HUB__LISTEN__ADMIN_SOCKET", self.dir.path().join("hub.sock"))
+            .env("DANCU_HUB__SYNC__HEARTBEAT", "200ms")
+            .envs(self.settings.iter().copied());
+        command
+    }
+
+    fn serve(&self) -> Process {
+        Process::start(self.command(&["serve"]), &self.dir.path().join("hub.log"))
+    }
 }

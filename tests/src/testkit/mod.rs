@@ -5,6 +5,7 @@
 //! let node = hub.enroll("ha-giang", "tuyen-quang").await;
 //! ```
 
+mod disk;
 mod hub;
 mod line;
 mod node;
@@ -12,6 +13,7 @@ mod process;
 mod simulated;
 
 pub use self::{
+    disk::Disk,
     hub::{Agreement, Hub},
     line::Line,
     node::Node,

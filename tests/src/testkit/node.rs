@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
 
 use super::{
-    Line, eventually,
+    Disk, Line, eventually,
     process::{Process, binary, free_port, run},
 };
 
@@ -25,6 +25,7 @@ pub struct Node {
     // Before the directory, so that its log can still be shown when it is dropped.
     process: Process,
     dir: TempDir,
+    data: PathBuf,
     /// The line to the hub.
     pub line: Line,
     /// The address its TLS listener has.
@@ -38,12 +39,38 @@ impl Node {
     /// What the join says went wrong.
     pub async fn join(name: &str, line: Line, token: &str) -> Result<Node, String> {
         let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("data");
+        Node::join_in(dir, data, "", name, line, token).await
+    }
+
+    /// The same, with its data on a disk of its own and settings of the slice.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn join_on(
+        disk: &Disk,
+        slice: &str,
+        name: &str,
+        line: Line,
+        token: &str,
+    ) -> Result<Node, String> {
+        let dir = tempfile::tempdir().expect("a directory");
+        Node::join_in(dir, disk.path().join("node"), slice, name, line, token).await
+    }
+
+    async fn join_in(
+        dir: TempDir,
+        data: PathBuf,
+        slice: &str,
+        name: &str,
+        line: Line,
+        token: &str,
+    ) -> Result<Node, String> {
         let address = format!("127.0.0.1:{}", free_port());
         let uid = dir.path().metadata().expect("a directory").uid();
         let config = format!(
-            "data_dir = {:?}\n[listen]\ntcp = {address:?}\nunix = {:?}\n\
+            "data_dir = {data:?}\n[slice]\n{slice}\n[listen]\ntcp = {address:?}\nunix = {:?}\n\
              [[callers]]\nname = \"test\"\nunix_uid = {uid}\npurposes = [\"*\"]\n",
-            dir.path().join("data"),
             dir.path().join("node.sock"),
         );
         std::fs::write(dir.path().join("node.toml"), config).expect("a file");
@@ -53,7 +80,7 @@ impl Node {
             return Err(error);
         }
         let process = serve(&dir);
-        let node = Node { process, dir, line, address };
+        let node = Node { process, dir, data, line, address };
         eventually(name, || async { node.cli(&["status"]).await.is_ok() }).await;
         Ok(node)
     }
@@ -167,7 +194,13 @@ impl Node {
     /// Where it keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data.clone()
+    }
+
+    /// What it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("node.log")).unwrap_or_default()
     }
 
     /// Its process.
@@ -179,10 +212,7 @@ impl Node {
     /// Memory in use, KiB.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+        self.process.memory()
     }
 }
 

@@ -46,6 +46,13 @@ impl Process {
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
+
+    /// Memory in use, KiB.
+    pub(super) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Drop for Process {

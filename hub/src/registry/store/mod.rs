@@ -24,7 +24,7 @@ pub enum StoreError {
     #[error("another process holds the registry; talk to the running hub instead")]
     Locked,
     /// The disk is full.
-    #[error("the disk is full: writes have stopped, reads go on; make room and restart the hub")]
+    #[error("the disk is full: writes have stopped, reads go on; make room, and writes go on by themselves")]
     Full,
     /// What is stored cannot be understood.
     #[error("the registry is damaged: {0} cannot be read")]

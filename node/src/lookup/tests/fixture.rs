@@ -101,7 +101,8 @@ pub(crate) fn load(revision: u64, people: Vec<Change>) -> Load {
 }
 
 pub(crate) fn open(directory: &Path) -> Slice {
-    Slice::open(&directory.join("slice"), &SliceOptions { cache_mb: 4, write_buffer_mb: 4 }).unwrap()
+    let options = SliceOptions { cache_mb: 4, write_buffer_mb: 4, reserve_mb: 0 };
+    Slice::open(&directory.join("slice"), &options).unwrap()
 }
 
 /// A slice settled under some grants.

@@ -68,6 +68,17 @@ impl RocksStore {
         files: &[(BulkTable, PathBuf)],
         writes: &[Write],
     ) -> Result<(), StoreError> {
+        self.undo_ingest()?;
+        let taken = self.take_in(files, writes);
+        if taken.is_err() {
+            // Readers must not see a part. If this fails too, as on a full disk it may, the next load
+            // or start does it.
+            self.undo_ingest()?;
+        }
+        taken
+    }
+
+    fn take_in(&self, files: &[(BulkTable, PathBuf)], writes: &[Write]) -> Result<(), StoreError> {
         let meta = self.table(Table::Meta)?;
         // Files are taken in a table at a time; the mark lets a start after a crash undo a part.
         self.db.put_cf_opt(meta, meta::INGESTING, [1], &synced())?;
@@ -88,13 +99,17 @@ impl RocksStore {
         Ok(self.db.write_opt(batch, &synced())?)
     }
 
-    /// Empties the tables that a bulk load was entering when the process died.
+    /// Empties the tables that a bulk load was entering when it failed or the process died.
     pub(super) fn undo_ingest(&self) -> Result<(), StoreError> {
+        let meta = self.table(Table::Meta)?;
+        if self.db.get_cf(meta, meta::INGESTING)?.is_none() {
+            return Ok(());
+        }
         let mut batch = WriteBatch::default();
         for table in BulkTable::ALL {
             batch.delete_range_cf(self.table(table.into())?, &[0u8][..], &[u8::MAX; 32][..]);
         }
-        batch.delete_cf(self.table(Table::Meta)?, meta::INGESTING);
+        batch.delete_cf(meta, meta::INGESTING);
         Ok(self.db.write_opt(batch, &synced())?)
     }
 }

@@ -3,6 +3,7 @@
 mod bulk;
 mod keys;
 mod options;
+mod room;
 mod snapshot;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use rocksdb::{ColumnFamily, DBWithThreadMode, IteratorMode, SingleThreaded, WriteBatch, WriteOptions};
 use uuid::Uuid;
 
+use self::room::Room;
 use super::{BulkTable, BulkWriter, Head, NamedRow, Snapshot, Store, StoreError, Write};
 
 type Db = DBWithThreadMode<SingleThreaded>;
@@ -97,6 +99,7 @@ const FORMAT: &[u8] = &[4];
 pub struct RocksStore {
     db: Db,
     dir: PathBuf,
+    room: Room,
     /// Options of the sorted files of a bulk load, by table.
     bulk: [(BulkTable, rocksdb::Options); 4],
 }
@@ -133,8 +136,8 @@ impl RocksStore {
         Ok(())
     }
 
-    /// Opens a registry; an interrupted bulk load is undone.
-    pub(crate) fn open(dir: &Path) -> Result<RocksStore, StoreError> {
+    /// Opens a registry that leaves so many bytes of the disk free; an interrupted bulk load is undone.
+    pub(crate) fn open(dir: &Path, reserve: u64) -> Result<RocksStore, StoreError> {
         let path = dir.join("registry");
         if !path.exists() {
             return Err(StoreError::Missing(dir.to_owned()));
@@ -142,15 +145,14 @@ impl RocksStore {
         let store = RocksStore {
             db: open(&path, false)?,
             dir: dir.to_owned(),
+            room: Room::new(dir.to_owned(), reserve),
             bulk: BulkTable::ALL.map(|table| (table, bulk::options_of(table))),
         };
         let meta = store.table(Table::Meta)?;
         if store.db.get_cf(meta, meta::FORMAT)?.as_deref() != Some(FORMAT) {
             return Err(StoreError::Corrupt("its format version"));
         }
-        if store.db.get_cf(meta, meta::INGESTING)?.is_some() {
-            store.undo_ingest()?;
-        }
+        store.undo_ingest()?;
         Ok(store)
     }
 
@@ -235,7 +237,7 @@ impl Store for RocksStore {
         for write in writes {
             self.add(&mut batch, write)?;
         }
-        Ok(self.db.write_opt(batch, &synced())?)
+        self.room.write(|| Ok(self.db.write_opt(batch, &synced())?))
     }
 
     fn bulk_dir(&self) -> Result<PathBuf, StoreError> {
@@ -250,11 +252,12 @@ impl Store for RocksStore {
     fn bulk_writer(&self, table: BulkTable, file: &Path) -> Result<Box<dyn BulkWriter + '_>, StoreError> {
         let found = self.bulk.iter().find(|(of, _)| *of == table);
         let (_, options) = found.ok_or(StoreError::Corrupt("the list of tables"))?;
+        self.room.check()?;
         Ok(Box::new(bulk::SortedFile::create(options, file)?))
     }
 
     fn ingest(&self, files: &[(BulkTable, PathBuf)], writes: &[Write]) -> Result<(), StoreError> {
-        self.ingest_files(files, writes)
+        self.room.write(|| self.ingest_files(files, writes))
     }
 
     fn rows(&self, table: &'static str) -> Result<Vec<NamedRow>, StoreError> {
