@@ -43,13 +43,13 @@ impl Disk {
         self.dir.path()
     }
 
-    /// Fills it, but for so many MiB.
+    /// Fills it, but for so many MiB; where there is less room already it stays as it is.
     ///
     /// # Panics
-    /// If there is less room already.
+    /// If the disk refuses.
     pub fn fill(&self, but: u64) {
         let disk = rustix::fs::statvfs(self.path()).expect("a disk");
-        let bytes = (disk.f_bavail * disk.f_frsize).checked_sub(but << 20).expect("as much room");
+        let Some(bytes) = (disk.f_bavail * disk.f_frsize).checked_sub(but << 20) else { return };
         let file = OpenOptions::new().create(true).append(true).open(self.ballast()).expect("a file");
         let length = file.metadata().expect("a file").len();
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), length, bytes).expect("room");
