@@ -2,7 +2,7 @@
 //! machine, with the same people, in one run. Each measure says in its own page what it takes for
 //! fair.
 //!
-//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`]: what is measured.
+//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`idle`]: what is measured.
 //! - [`fleet`], [`slice`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
 //!   seen; [`cpu`]: what they cost.
 //! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod drive;
 pub mod fanout;
 pub mod fleet;
+pub mod idle;
 pub mod import;
 pub mod latency;
 pub mod machine;
@@ -65,6 +66,8 @@ enum Measure {
     Catchup,
     /// A registry is founded, and asked
     Import,
+    /// Connected nodes while nothing happens
+    Idle,
 }
 
 impl Measure {
@@ -191,7 +194,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut bench = Bench { quick: cli.quick, fleet: None, pair: None };
     for measure in chosen {
         // Some go on with what the one before has set up.
-        if !matches!(measure, Measure::Fanout | Measure::Latency) {
+        if !matches!(measure, Measure::Fanout | Measure::Latency | Measure::Idle) {
             bench.fleet = None;
         }
         if !matches!(measure, Measure::Bootstrap | Measure::Catchup) {
@@ -204,6 +207,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Measure::Bootstrap => bootstrap::run(&mut bench).await,
             Measure::Catchup => catchup::run(&mut bench).await,
             Measure::Import => import::run(&bench).await,
+            Measure::Idle => idle::run(&mut bench).await,
         }
         .with_context(|| measure.name())?;
         table::print(&outcome);
