@@ -73,11 +73,23 @@ impl Feed {
         self.store.apply(&writes).unwrap();
     }
 
-    /// Waits until compaction has come to rest, and measures.
+    /// Waits until compaction has come to rest by itself, and measures.
     fn at_rest(&self) -> Size {
         let mut options = WaitForCompactOptions::default();
         options.set_flush(true);
         self.store.db.wait_for_compact(&options).unwrap();
+        self.size()
+    }
+
+    /// Compacts everything, and measures: the least that it can be.
+    fn at_least(&self) -> Size {
+        let table = self.store.table(Table::Feed).unwrap();
+        self.store.db.flush_cf(table).unwrap();
+        self.store.db.compact_range_cf(table, None::<&[u8]>, None::<&[u8]>);
+        self.size()
+    }
+
+    fn size(&self) -> Size {
         let table = self.store.table(Table::Feed).unwrap();
         let bytes = self.store.db.property_int_value_cf(table, "rocksdb.total-sst-files-size").unwrap();
         let snapshot = self.store.snapshot();
@@ -100,7 +112,7 @@ impl Feed {
 fn stays_as_small(citizens: u64, changes: u64, flush_every: u64) {
     let mut once = Feed::of(citizens);
     once.change(0..citizens, flush_every);
-    let once_size = once.at_rest();
+    let once_size = once.at_least();
     let mut often = Feed::of(citizens);
     let started = Instant::now();
     let mut random = 7_u64;
@@ -126,7 +138,8 @@ fn stays_as_small(citizens: u64, changes: u64, flush_every: u64) {
 
 #[test]
 fn a_feed_stays_as_small_as_its_citizens() {
-    stays_as_small(10_000, 100_000, 5_000);
+    // The last files are too few to be compacted for their number: it is their deletions that do it.
+    stays_as_small(10_000, 113_000, 5_000);
 }
 
 #[test]
