@@ -41,9 +41,9 @@ async fn emails(node: &Node, people: &[Citizen]) -> Vec<String> {
     answers.into_iter().map(|answer| answer.citizen.unwrap().email).collect()
 }
 
-/// A hub on a full disk. `room` is what the disk is filled but for, MiB.
+/// A hub on a full disk. It would have ample room for everything within the reserve. `room` is what the disk is filled but for, MiB.
 async fn of_a_hub(settings: &'static [(&'static str, &'static str)], room: u64) {
-    let Some(disk) = Disk::mount(400) else { return };
+    let Some(disk) = Disk::mount(600) else { return };
     let mut hub = Hub::start_on(&disk, settings).await;
     let people = people(61, 62_000);
     let (first, rest) = people.split_at(2_000);
@@ -106,7 +106,7 @@ async fn of_a_hub(settings: &'static [(&'static str, &'static str)], room: u64) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_stops_writing_while_a_reserve_is_left_and_goes_on_when_there_is_room() {
-    of_a_hub(&[("DANCU_HUB__STORAGE__RESERVE_MB", "64")], 40).await;
+    of_a_hub(&[("DANCU_HUB__STORAGE__RESERVE_MB", "300")], 280).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,9 +114,9 @@ async fn a_hub_whose_database_ran_dry_goes_on_when_there_is_room() {
     of_a_hub(&[("DANCU_HUB__STORAGE__RESERVE_MB", "0")], 0).await;
 }
 
-/// A node on a full disk.
+/// A node on a full disk, likewise.
 async fn of_a_node(slice: &str, room: u64) {
-    let Some(disk) = Disk::mount(200) else { return };
+    let Some(disk) = Disk::mount(400) else { return };
     let hub = Hub::start().await;
     let people = people(62, 63_000);
     let (first, rest) = people.split_at(3_000);
@@ -167,7 +167,7 @@ async fn of_a_node(slice: &str, room: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_stands_still_while_a_reserve_is_left_and_goes_on_when_there_is_room() {
-    of_a_node("reserve_mb = 32", 20).await;
+    of_a_node("reserve_mb = 200", 180).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,12 +89,22 @@ async fn a_load_that_is_killed_goes_on_and_ends_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_outlives_a_kill() {
-    let mut rng = SmallRng::seed_from_u64(4);
+    acknowledged_outlives(4, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: some minutes; part of `make test-slow`"]
+async fn what_was_acknowledged_outlives_many_kills() {
+    acknowledged_outlives(5, 60).await;
+}
+
+async fn acknowledged_outlives(seed: u64, rounds: u32) {
+    let mut rng = SmallRng::seed_from_u64(seed);
     let mut hub = Hub::start().await;
     let people = people(34, 2_000);
     hub.import(&people).await;
     let mut last: BTreeMap<String, (u64, String)> = BTreeMap::new();
-    for round in 0..6_u32 {
+    for round in 0..rounds {
         // Eight at once hand in changes, each of people of their own, until the hub is gone.
         let writers: Vec<_> = (0..8_usize)
             .map(|writer| {
@@ -148,4 +158,44 @@ async fn what_was_acknowledged_outlives_a_kill() {
         }
     }
     assert!(last.len() > 100, "{} people changed", last.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_among_changes_stays_exact() {
+    let mut rng = SmallRng::seed_from_u64(6);
+    let hub = Hub::start().await;
+    let people = people(35, 3_000);
+    hub.import(&people).await;
+    hub.apply(&Agreement {
+        id: "everyone".into(),
+        version: 1,
+        agency: "agency".into(),
+        purpose: "p".into(),
+        fields: vec!["full_name".into(), "email".into()],
+        provinces: Vec::new(),
+        communes: Vec::new(),
+        offline_limit: "1d".into(),
+    })
+    .await;
+    let mut node = hub.enroll("node", "agency").await;
+    node.reaches(hub.head().await).await;
+    for round in 0..6 {
+        let mut changed = people.clone();
+        for person in &mut changed {
+            person.email = format!("round{round}x{}@example.vn", rng.random_range(0..1_000_000));
+        }
+        let wait = Duration::from_millis(rng.random_range(50..400));
+        tokio::join!(hub.import(&changed), async {
+            tokio::time::sleep(wait).await;
+            node.kill();
+        });
+        node.start().await;
+    }
+    node.reaches(hub.head().await).await;
+    let proof = node.cli(&["verify-slice", "--json"]).await.unwrap();
+    let proof: serde_json::Value = serde_json::from_str(&proof).unwrap();
+    let digest = hub.json(&["slice", "digest", "--node", "node"]).await;
+    assert_eq!(digest["digest"], proof["digest"]);
+    // By itself, that is: no proof had anything to repair.
+    assert_eq!(node.status().await["repaired"], 0);
 }

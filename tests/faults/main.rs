@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod disk_full;
+mod herd;
 mod kill;
 mod proof;
+mod slow_readers;

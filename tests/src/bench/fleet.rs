@@ -181,11 +181,11 @@ pub fn dealt(communes: &[Commune]) -> Vec<String> {
 async fn settled(nodes: &[Simulated], streams: &[u64]) -> anyhow::Result<()> {
     let follows =
         |(node, streams): (&Simulated, &u64)| node.traffic().streams > *streams && node.holding().settled();
-    for _ in 0..1200 {
+    for _ in 0..6_000 {
         if nodes.iter().zip(streams).all(follows) {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let refusal = nodes.iter().find_map(Simulated::refusal);
     bail!("nodes do not settle within a minute; {refusal:?}")

@@ -2,8 +2,8 @@
 //! machine, with the same people, in one run. Each measure says in its own page what it takes for
 //! fair.
 //!
-//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`merger`]: what is
-//!   measured.
+//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`merger`], [`idle`]: what
+//!   is measured.
 //! - [`fleet`], [`slice`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
 //!   seen; [`cpu`]: what they cost.
 //! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
@@ -14,6 +14,7 @@ pub mod cpu;
 pub mod drive;
 pub mod fanout;
 pub mod fleet;
+pub mod idle;
 pub mod import;
 pub mod latency;
 pub mod machine;
@@ -69,6 +70,8 @@ enum Measure {
     Import,
     /// Provinces and communes merge
     Merger,
+    /// Connected nodes while nothing happens
+    Idle,
 }
 
 impl Measure {
@@ -195,7 +198,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut bench = Bench { quick: cli.quick, fleet: None, pair: None };
     for measure in chosen {
         // Some go on with what the one before has set up.
-        if !matches!(measure, Measure::Fanout | Measure::Latency) {
+        if !matches!(measure, Measure::Fanout | Measure::Latency | Measure::Idle) {
             bench.fleet = None;
         }
         if !matches!(measure, Measure::Bootstrap | Measure::Catchup) {
@@ -209,6 +212,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Measure::Catchup => catchup::run(&mut bench).await,
             Measure::Import => import::run(&bench).await,
             Measure::Merger => merger::run(&bench).await,
+            Measure::Idle => idle::run(&mut bench).await,
         }
         .with_context(|| measure.name())?;
         table::print(&outcome);

@@ -1,8 +1,11 @@
 //! The line between a node and the hub, which a test can cut: at once, or after so many bytes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -20,6 +23,8 @@ pub struct Line {
     budget: Arc<AtomicI64>,
     passed: Arc<AtomicI64>,
     returned: Arc<AtomicI64>,
+    /// Bytes towards the node in a tenth of a second; below 0 for any number.
+    pace: Arc<AtomicI64>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -33,11 +38,17 @@ impl Line {
         let port = listener.local_addr().map(|address| address.port()).expect("a port");
         let up = watch::Sender::new(true);
         let (budget, passed) = (Arc::new(AtomicI64::new(-1)), Arc::new(AtomicI64::new(0)));
-        let returned = Arc::new(AtomicI64::new(0));
-        let state = (up.subscribe(), Arc::clone(&budget), Arc::clone(&passed), Arc::clone(&returned));
+        let (returned, pace) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(-1)));
+        let state = (
+            up.subscribe(),
+            Arc::clone(&budget),
+            Arc::clone(&passed),
+            Arc::clone(&returned),
+            Arc::clone(&pace),
+        );
         let task = tokio::spawn(async move {
             while let Ok((node, _)) = listener.accept().await {
-                let (mut up, budget, passed, returned) = state.clone();
+                let (mut up, budget, passed, returned, pace) = state.clone();
                 if !*up.borrow_and_update() {
                     continue;
                 }
@@ -48,14 +59,14 @@ impl Line {
                     let (mut node_in, mut node_out) = node.into_split();
                     let (mut hub_in, mut hub_out) = hub.into_split();
                     tokio::select! {
-                        () = pass(&mut node_in, &mut hub_out, &UNBROKEN, &returned) => {}
-                        () = pass(&mut hub_in, &mut node_out, &budget, &passed) => {}
+                        () = pass(&mut node_in, &mut hub_out, &UNBROKEN, &returned, &UNBROKEN) => {}
+                        () = pass(&mut hub_in, &mut node_out, &budget, &passed, &pace) => {}
                         _ = up.wait_for(|up| !up) => {}
                     }
                 });
             }
         });
-        Line { port, up, budget, passed, returned, task: Some(task) }
+        Line { port, up, budget, passed, returned, pace, task: Some(task) }
     }
 
     /// The hub itself: nothing in between that could be cut or that counts. For thousands of nodes.
@@ -66,6 +77,7 @@ impl Line {
             budget: Arc::default(),
             passed: Arc::default(),
             returned: Arc::default(),
+            pace: Arc::default(),
             task: None,
         }
     }
@@ -98,6 +110,11 @@ impl Line {
         self.budget.store(i64::from(bytes), Ordering::SeqCst);
     }
 
+    /// Lets so many bytes pass towards the node in a tenth of a second; none for any number.
+    pub fn slow_down(&self, bytes: Option<u16>) {
+        self.pace.store(bytes.map_or(-1, i64::from), Ordering::SeqCst);
+    }
+
     /// Bytes that have passed towards the node.
     #[must_use]
     pub fn bytes(&self) -> i64 {
@@ -120,7 +137,7 @@ impl Drop for Line {
     }
 }
 
-/// Of a direction that is never broken in the middle.
+/// Of a direction that is never broken in the middle, and never slow.
 static UNBROKEN: AtomicI64 = AtomicI64::new(-1);
 
 async fn pass(
@@ -128,9 +145,18 @@ async fn pass(
     to: &mut (impl AsyncWriteExt + Unpin),
     budget: &AtomicI64,
     passed: &AtomicI64,
+    pace: &AtomicI64,
 ) {
     let mut buffer = vec![0; 16 << 10];
-    while let Ok(read) = from.read(&mut buffer).await {
+    loop {
+        let most = match usize::try_from(pace.load(Ordering::SeqCst)) {
+            Ok(slow) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                slow.clamp(1, buffer.len())
+            }
+            Err(_) => buffer.len(),
+        };
+        let Ok(read) = from.read(&mut buffer[..most]).await else { return };
         if read == 0 {
             return;
         }

@@ -32,6 +32,29 @@ async fn failed_and_idle_handshakes_harm_nobody_else() {
 }
 
 #[tokio::test]
+async fn handshakes_beyond_the_limit_wait() {
+    let authority = Authority::new("ours");
+    let clients = ClientAuth::Required(authority.roots());
+    let limits = Limits { handshakes: 2, handshake_timeout: Duration::from_millis(500), connections: 100 };
+    let server = Arc::new(TestServer::start(authority.hub(), clients, limits).await);
+    let started = std::time::Instant::now();
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    // A herd comes while all places are taken: each is served in its turn, and not before.
+    let config = client_config(authority.roots(), Some(authority.node("ha-giang"))).unwrap();
+    let mut herd = JoinSet::new();
+    for _ in 0..20 {
+        let (server, config) = (Arc::clone(&server), config.clone());
+        herd.spawn(async move { call(&server, config).await.map(|_| std::time::Instant::now()) });
+    }
+    while let Some(served) = herd.join_next().await {
+        assert!(served.unwrap().unwrap() - started >= Duration::from_millis(450));
+    }
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_closed() {
     let authority = Authority::new("ours");
     let clients = ClientAuth::Required(authority.roots());

@@ -133,7 +133,8 @@ impl Simulated {
         self.shared().watcher = Some(watcher);
     }
 
-    /// Makes every frame take a while to be stored.
+    /// Makes every frame take a while to be stored; a frame under way too. One that takes for ever
+    /// makes a node that is connected and reads nothing.
     pub fn slow_down(&self, by: Duration) {
         self.shared().slowness = by;
     }
@@ -245,9 +246,9 @@ async fn follow(url: &str, config: &Arc<ClientConfig>, shared: &Mutex<Shared>) -
             Ok(None) => bail!("the hub closed the stream"),
             Err(status) => return refused(shared, &status),
         };
-        let slowness = lock(shared).slowness;
-        if !slowness.is_zero() {
-            tokio::time::sleep(slowness).await;
+        let came = Instant::now();
+        while came.elapsed() < lock(shared).slowness {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let size = frame.encoded_len() as u64;
         let ack = {

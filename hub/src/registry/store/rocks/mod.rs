@@ -3,6 +3,8 @@
 mod bulk;
 mod keys;
 mod options;
+#[cfg(test)]
+mod retention;
 mod room;
 mod snapshot;
 
