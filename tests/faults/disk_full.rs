@@ -172,5 +172,5 @@ async fn a_node_stands_still_while_a_reserve_is_left_and_goes_on_when_there_is_r
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_database_ran_dry_goes_on_when_there_is_room() {
-    of_a_node("reserve_mb = 0", 0).await;
+    of_a_node("reserve_mb = 0\nwrite_buffer_mb = 1", 0).await;
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use dancu_proto::{CommuneCode, ProvinceCode, Revision};
+use dancu_proto::{CommuneKey, ProvinceKey, Revision};
 use rocksdb::WaitForCompactOptions;
 
 use super::{
@@ -37,14 +37,14 @@ fn key(citizen: u64) -> CitizenKey {
 }
 
 fn partitions(citizen: u64) -> [Partition; PARTITIONS as usize] {
-    let (province, commune) = ((citizen % 34) as u8, (citizen % 3_321) as u32);
-    [Partition::Nation, Partition::Province(ProvinceCode(province)), Partition::Commune(CommuneCode(commune))]
+    let (province, commune) = ((citizen % 34) as u32, (citizen % 3_321) as u32);
+    [Partition::Nation, Partition::Province(ProvinceKey(province)), Partition::Commune(CommuneKey(commune))]
 }
 
 impl Feed {
     fn of(citizens: u64) -> Feed {
         let dir = tempfile::tempdir().unwrap();
-        RocksStore::create(dir.path()).unwrap();
+        RocksStore::create(dir.path(), &[]).unwrap();
         let store = RocksStore::open(dir.path(), 0).unwrap();
         Feed { store, latest: vec![0; citizens as usize], revision: 0, _dir: dir }
     }
