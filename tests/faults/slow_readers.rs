@@ -106,7 +106,8 @@ async fn who_reads_slowly_slows_nobody_and_holds_no_memory() {
     eprintln!("latency: {:?} before, {median:?} meanwhile, at the worst {worst:?}", before[before.len() / 2]);
     assert!(slow.iter().all(|node| !node.holding().settled()), "nobody has taken everything");
     assert!(pending >= 8, "much is pending");
-    assert!(grown < 64, "{grown} MiB are held for those who do not read");
+    // A frame in the making, and one on its way, for each: and not what is pending.
+    assert!(grown < 6 * SLOW as u64, "{grown} MiB are held for those who do not read");
     assert!(median < Duration::from_millis(100) && worst < Duration::from_secs(2), "{meanwhile:?}");
 
     for node in &slow {
