@@ -66,7 +66,7 @@ pub async fn run(
     mut renewed: impl FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>>,
     cancel: CancellationToken,
 ) {
-    let mut backoff = BACKOFF.0;
+    let mut backoff = Backoff::default();
     loop {
         let before = contact.state().last_heard;
         let ended = tokio::select! {
@@ -96,7 +96,7 @@ pub async fn run(
                     "the hub refuses this node"
                 );
                 contact.lost(clock(), Some(refusal));
-                SUSPENDED
+                jittered(SUSPENDED)
             }
             Ended::Slice(error) => {
                 if contact.stuck(clock(), error.to_string()) {
@@ -109,19 +109,26 @@ pub async fn run(
                     tracing::info!(why, "the line to the hub is down");
                 }
                 contact.lost(clock(), None);
-                // A line that stood for a moment is tried again at once.
-                backoff = if contact.state().last_heard == before {
-                    (backoff * 2).min(BACKOFF.1)
-                } else {
-                    BACKOFF.0
-                };
-                jittered(backoff)
+                backoff.after(contact.state().last_heard != before)
             }
         };
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+/// How long to wait before the next attempt.
+#[derive(Default)]
+struct Backoff(Duration);
+
+impl Backoff {
+    /// After an attempt that failed, longer than before; after a line that stood for a moment, as
+    /// short as at first.
+    fn after(&mut self, stood: bool) -> Duration {
+        self.0 = if stood { BACKOFF.0 } else { (self.0 * 2).clamp(BACKOFF.0, BACKOFF.1) };
+        jittered(self.0)
     }
 }
 
@@ -270,4 +277,37 @@ fn acknowledge(slice: &Slice, outbound: &mpsc::Sender<SyncSliceRequest>) {
     let policy = if state.phase == Phase::Settled { state.policy_revision.0 } else { 0 };
     let ack = Ack { cursor: state.cursor.0, citizens: state.citizens, policy };
     let _ = outbound.try_send(SyncSliceRequest { body: Some(sync_slice_request::Body::Ack(ack)) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_herd_comes_back_spread_over_the_time_that_the_hub_was_away() {
+        const NODES: usize = 3_400;
+        let away = Duration::from_secs(5);
+        let mut arrivals = [0; 200];
+        for _ in 0..NODES {
+            let (mut backoff, mut stood, mut at) = (Backoff::default(), true, Duration::ZERO);
+            while at < away {
+                at += backoff.after(stood);
+                stood = false;
+            }
+            arrivals[((at - away).as_millis() / 100) as usize] += 1;
+        }
+        let most = arrivals.iter().max().copied().unwrap_or_default();
+        assert!(most < NODES / 10, "{most} of {NODES} come within a tenth of a second");
+        assert_eq!(arrivals[100..].iter().sum::<usize>(), 0, "nobody waits longer than ten seconds");
+    }
+
+    #[test]
+    fn waiting_grows_to_its_limit_and_begins_anew() {
+        let mut backoff = Backoff::default();
+        let within = |wait: Duration, middle: f64| (0.5..=1.5).contains(&(wait.as_secs_f64() / middle));
+        for middle in [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0] {
+            assert!(within(backoff.after(false), middle), "about {middle} s");
+        }
+        assert!(within(backoff.after(true), 0.2));
+    }
 }

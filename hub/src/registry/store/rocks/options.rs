@@ -51,7 +51,9 @@ pub(super) fn table(table: Table, cache: &Cache) -> Options {
         Table::Feed | Table::Members => {
             // Read by partition, and never by a whole key: the first five bytes are the partition.
             options.set_prefix_extractor(SliceTransform::create_fixed_prefix(5));
-            // Every superseded feed entry is a point deletion: compact files that gather them.
+            // Every superseded feed entry is a point deletion. Compaction by size gets to them while
+            // changes go on; when they stop, the last files would stay with their deletions, so files
+            // that have many are compacted for that. `retention.rs` measures what is left.
             options.add_compact_on_deletion_collector_factory(4096, 1024, 0.25);
         }
         _ => {
