@@ -72,10 +72,9 @@ async fn of_a_hub(settings: &'static [(&'static str, &'static str)], room: u64) 
     node.reaches(hub.head().await).await;
     assert_eq!(hub.log().matches("ERROR dancu_hub::registry").count(), 1, "told once:\n{}", hub.log());
     if room > 0 {
-        // A start may use the reserve.
+        // A start may use the reserve, and what it gives back is filled too.
         hub.kill();
         hub.restart().await;
-        // What was in the log of writes is in files now, which are smaller.
         disk.fill(room);
         assert!(hub.change(&first[30].personal_id, &["email=full@example.vn"]).await.is_err());
     }
