@@ -198,7 +198,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut bench = Bench { quick: cli.quick, fleet: None, pair: None };
     for measure in chosen {
         // Some go on with what the one before has set up.
-        if !matches!(measure, Measure::Fanout | Measure::Latency | Measure::Idle) {
+        if !matches!(measure, Measure::Fanout | Measure::Latency) {
             bench.fleet = None;
         }
         if !matches!(measure, Measure::Bootstrap | Measure::Catchup) {
@@ -215,6 +215,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Measure::Idle => idle::run(&mut bench).await,
         }
         .with_context(|| measure.name())?;
+        if *measure == Measure::Idle {
+            // Its nodes follow nothing that changes.
+            bench.fleet = None;
+        }
         table::print(&outcome);
         outcome.write(&cli.out, &machine, cli.quick)?;
     }
