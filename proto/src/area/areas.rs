@@ -10,8 +10,7 @@ use thiserror::Error;
 
 use super::{
     AreaError, CommuneCode, CommuneKey, Division, ProvinceCode, ProvinceKey, Succession,
-    division::{commune_code, province_code},
-    files,
+    division::commune_code, files,
 };
 use crate::v1::AreaChange;
 
@@ -278,9 +277,6 @@ fn successions(
                 _ => went_to = Some(into),
             }
         }
-    }
-    for province in &change.provinces {
-        province_code(province.code)?;
     }
     Ok(successions)
 }
