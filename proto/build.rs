@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "dancu/v1/citizen.proto",
     "dancu/v1/access.proto",
     "dancu/v1/area.proto",
+    "dancu/v1/signed.proto",
     "dancu/node/v1/citizen_service.proto",
     "dancu/node/v1/interest_service.proto",
     "dancu/node/v1/node_service.proto",

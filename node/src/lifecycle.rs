@@ -231,8 +231,13 @@ impl Running {
 
 fn about(identity: &Arc<NodeIdentity>) -> About {
     let (name, agency) = (identity.name().to_owned(), identity.agency().to_owned());
-    let identity = Arc::clone(identity);
-    About { name, agency, certificate_expires: Box::new(move || Some(identity.expires())) }
+    let (identity, signer) = (Arc::clone(identity), Arc::clone(identity));
+    About {
+        name,
+        agency,
+        certificate_expires: Box::new(move || Some(identity.expires())),
+        sign: Box::new(move |report| signer.sign(report)),
+    }
 }
 
 /// How the hub is reached.

@@ -6,6 +6,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use dancu_proto::{
     Reason,
     node::v1::{AgreementStatus, GetStatusResponse, NodeState, SliceProof},
+    signed::SignError,
+    v1::{Signed, SliceReport},
 };
 use time::OffsetDateTime;
 
@@ -32,6 +34,8 @@ pub struct About {
     pub agency: String,
     /// When its certificate expires; it changes with each renewal.
     pub certificate_expires: Box<dyn Fn() -> Option<OffsetDateTime> + Send + Sync>,
+    /// Signs what it reports of its slice.
+    pub sign: Box<dyn Fn(&SliceReport) -> Result<Signed, SignError> + Send + Sync>,
 }
 
 /// The node as the services see it.
@@ -171,6 +175,25 @@ impl Node {
             refusal: contact.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone())),
             stuck: contact.stuck,
         }
+    }
+
+    /// What a proof found, signed. None if it found nothing to compare, or the key refuses.
+    #[must_use]
+    pub fn report(&self, proof: &SliceProof) -> Option<Signed> {
+        if proof.reloading {
+            return None;
+        }
+        let report = SliceReport {
+            node: self.about.name.clone(),
+            registry_id: proof.registry_id.clone(),
+            cursor: proof.cursor,
+            policy: proof.policy,
+            citizens: proof.citizens,
+            digest: proof.digest.clone(),
+            time: proof.time,
+        };
+        let signed = (self.about.sign)(&report);
+        signed.inspect_err(|error| tracing::error!(%error, "the report is not signed")).ok()
     }
 
     /// What the node can do now.

@@ -4,6 +4,7 @@
 //! - [`PersonalId`], [`Field`], [`FieldSet`], [`Revision`]: the vocabulary, each with its rules.
 //! - [`record`]: the canonical encoding of a citizen, and projection and deltas on its bytes.
 //! - [`area`]: provinces and communes, how they changed, and addresses by the order in force.
+//! - [`signed`]: statements that can be checked later and elsewhere.
 //! - [`Reason`]: every way a call can be refused, as callers see it.
 //! - [`channel`]: the TLS that hub and node speak.
 
@@ -20,6 +21,7 @@ pub mod personal_id;
 pub mod reason;
 pub mod record;
 pub mod revision;
+pub mod signed;
 
 pub use area::{Areas, CommuneCode, CommuneKey, ProvinceCode, ProvinceKey};
 pub use digest::Digest;

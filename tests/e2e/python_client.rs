@@ -64,6 +64,7 @@ async fn a_python_client_calls_a_node() {
         "dancu/v1/citizen.proto",
         "dancu/v1/access.proto",
         "dancu/v1/area.proto",
+        "dancu/v1/signed.proto",
         "dancu/node/v1/citizen_service.proto",
         "dancu/node/v1/node_service.proto",
     ];

@@ -229,6 +229,15 @@ impl AdminService for Admin {
         blocking(move || admin.slice_digest(&request)).await.map(Response::new)
     }
 
+    async fn check_slice_report(
+        &self,
+        request: Request<CheckSliceReportRequest>,
+    ) -> Result<Response<CheckSliceReportResponse>, Status> {
+        self.operator(&request)?;
+        let (admin, request) = (self.clone(), request.into_inner());
+        blocking(move || admin.check_report(request)).await.map(Response::new)
+    }
+
     async fn change_areas(
         &self,
         request: Request<ChangeAreasRequest>,

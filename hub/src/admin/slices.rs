@@ -3,10 +3,13 @@
 use dancu_proto::{
     Digest, PersonalId, Reason, Revision,
     area::by_order_in_force,
+    channel::PeerIdentity,
     hub::v1::{
-        GetHeldCitizenRequest, GetHeldCitizenResponse, GetSliceDigestRequest, GetSliceDigestResponse,
-        HeldUnder, PointInTime, point_in_time::Point,
+        CheckSliceReportRequest, CheckSliceReportResponse, GetHeldCitizenRequest, GetHeldCitizenResponse,
+        GetSliceDigestRequest, GetSliceDigestResponse, HeldUnder, PointInTime, point_in_time::Point,
     },
+    signed,
+    v1::SliceReport,
 };
 use time::OffsetDateTime;
 use tonic::Status;
@@ -65,6 +68,27 @@ impl Admin {
             citizens: digest.citizens,
             digest: digest.to_bytes().to_vec(),
         })
+    }
+
+    pub(super) fn check_report(
+        &self,
+        request: CheckSliceReportRequest,
+    ) -> Result<CheckSliceReportResponse, Status> {
+        let refused = |why: String| Reason::InvalidRequest.field("report", why);
+        let signed = request.report.unwrap_or_default();
+        let (report, signer): (SliceReport, _) = signed::verify(&signed, self.authority.certificate())
+            .map_err(|error| refused(error.to_string()))?;
+        if signer != PeerIdentity::Node(report.node.clone()) {
+            return Err(refused(format!("it is about {}, and {signer} signed it", report.node)));
+        }
+        if report.registry_id != self.registry.id() {
+            return Err(refused("it is about another registry".into()));
+        }
+        let at = Some(PointInTime { point: Some(Point::Revision(report.cursor)) });
+        let expected = self.slice_digest(&GetSliceDigestRequest { node: report.node.clone(), at })?;
+        let right = (report.policy, report.citizens, &report.digest)
+            == (expected.policy, expected.citizens, &expected.digest);
+        Ok(CheckSliceReportResponse { report: Some(report), expected: Some(expected), right })
     }
 
     fn policy_at(

@@ -1,8 +1,10 @@
 //! `dancu-hub import`.
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
+    thread,
     time::Instant,
 };
 
@@ -11,11 +13,7 @@ use clap::{Args, ValueEnum};
 use dancu_proto::hub::v1::{ImportCitizensRequest, ImportCitizensResponse, ImportFormat, ImportReject};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use tokio::{
-    fs::File,
-    io::{AsyncRead, AsyncReadExt},
-    sync::mpsc,
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Global, connect, output};
@@ -25,7 +23,7 @@ const PIECE: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// The file, or - for standard input
+    /// The file, which may be compressed (.zst), or - for standard input
     file: PathBuf,
     /// How it is written [default: by the file's ending; jsonl for standard input]
     #[arg(long)]
@@ -43,17 +41,20 @@ enum FileFormat {
 
 pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()> {
     let stdin = args.file.as_os_str() == "-";
+    let packed = ends_in(&args.file, "zst");
     let format = args.format.unwrap_or_else(|| {
-        let csv = args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
-        if csv { FileFormat::Csv } else { FileFormat::Jsonl }
+        let plain = if packed { args.file.with_extension("") } else { args.file.clone() };
+        if ends_in(&plain, "csv") { FileFormat::Csv } else { FileFormat::Jsonl }
     });
-    let (input, size): (Box<dyn AsyncRead + Send + Unpin>, Option<u64>) = if stdin {
-        (Box::new(tokio::io::stdin()), None)
+    let (input, bar): (Box<dyn Read + Send>, ProgressBar) = if stdin {
+        let bar = progress_bar(None);
+        (Box::new(bar.wrap_read(io::stdin())), bar)
     } else {
-        let file =
-            File::open(&args.file).await.with_context(|| format!("cannot read {}", args.file.display()))?;
-        let size = file.metadata().await?.len();
-        (Box::new(file), Some(size))
+        let unreadable = || format!("cannot read {}", args.file.display());
+        let file = File::open(&args.file).with_context(unreadable)?;
+        let bar = progress_bar(Some(file.metadata().with_context(unreadable)?.len()));
+        let file = bar.wrap_read(file);
+        (if packed { Box::new(zstd::Decoder::new(file)?) } else { Box::new(file) }, bar)
     };
     let rejects = args.rejects.unwrap_or_else(|| {
         if stdin { "import.rejects.jsonl".into() } else { appended(&args.file, ".rejects.jsonl") }
@@ -62,14 +63,27 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
     let name = args.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = if stdin { "standard input".into() } else { name.unwrap_or_default() };
     let started = Instant::now();
-    let bar = progress_bar(size);
     let (pieces, requests) = mpsc::channel(4);
-    let reading = tokio::spawn(read(input, format, source, pieces, bar.clone()));
+    // Held until the whole file is read: an end of the requests is the end of the file to the hub,
+    // and a file that cannot be read to its end is not imported.
+    let mut open = Some(pieces.clone());
+    let (ended, mut reading) = oneshot::channel();
+    // A thread, because standard input cannot be left once it is waited for.
+    thread::spawn(move || ended.send(read(input, format, source, &pieces)));
     let mut admin = connect::admin(global).await?;
     let mut answers = admin.import_citizens(ReceiverStream::new(requests)).await?.into_inner();
     let mut rejected = Rejects::new(rejects);
     let mut last = ImportCitizensResponse::default();
-    while let Some(answer) = answers.message().await? {
+    loop {
+        let answer = tokio::select! {
+            read = &mut reading, if open.is_some() => {
+                read.context("the file was not read to its end")?.context("the file cannot be read; nothing is imported")?;
+                open = None;
+                continue;
+            }
+            answer = answers.message() => answer?,
+        };
+        let Some(answer) = answer else { break };
         rejected.write(&answer.rejects)?;
         let phase = if answer.phase == "writing" {
             format!("writing {} of {} citizens", output::number(answer.written), output::number(answer.rows))
@@ -80,7 +94,6 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> anyhow::Result<()>
         last = answer;
     }
     bar.finish_and_clear();
-    reading.await.context("the file could not be read")??;
     if !last.done {
         bail!("the hub ended the import before it was complete; import the same file again");
     }
@@ -106,13 +119,17 @@ fn progress_bar(size: Option<u64>) -> ProgressBar {
     bar
 }
 
-async fn read(
-    mut input: Box<dyn AsyncRead + Send + Unpin>,
+fn ends_in(file: &Path, ending: &str) -> bool {
+    file.extension().is_some_and(|other| other.eq_ignore_ascii_case(ending))
+}
+
+/// Sends the file to the hub, in pieces.
+fn read(
+    mut input: impl Read,
     format: FileFormat,
     source: String,
-    pieces: mpsc::Sender<ImportCitizensRequest>,
-    bar: ProgressBar,
-) -> anyhow::Result<()> {
+    pieces: &mpsc::Sender<ImportCitizensRequest>,
+) -> io::Result<()> {
     let format = match format {
         FileFormat::Jsonl => ImportFormat::JsonLines,
         FileFormat::Csv => ImportFormat::Csv,
@@ -120,14 +137,13 @@ async fn read(
     let mut first = Some(source);
     loop {
         let mut data = Vec::with_capacity(PIECE);
-        while data.len() < PIECE && input.read_buf(&mut data).await? > 0 {}
+        input.by_ref().take(PIECE as u64).read_to_end(&mut data)?;
         if data.is_empty() && first.is_none() {
             return Ok(());
         }
-        bar.inc(data.len() as u64);
         let source = first.take().unwrap_or_default();
         let request = ImportCitizensRequest { format: format.into(), data, source };
-        if pieces.send(request).await.is_err() {
+        if pieces.blocking_send(request).is_err() {
             // The hub has ended the import and says why itself.
             return Ok(());
         }

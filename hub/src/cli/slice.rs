@@ -1,13 +1,16 @@
 //! `dancu-hub slice`: what a node held, as of any revision.
 
-use anyhow::Context;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
 use clap::Subcommand;
 use dancu_proto::{
     Field,
     hub::v1::{
-        GetHeldCitizenRequest, GetHeldCitizenResponse, GetSliceDigestRequest, PointInTime,
-        point_in_time::Point,
+        CheckSliceReportRequest, CheckSliceReportResponse, GetHeldCitizenRequest, GetHeldCitizenResponse,
+        GetSliceDigestRequest, PointInTime, point_in_time::Point,
     },
+    v1::Signed,
 };
 use serde_json::json;
 
@@ -31,6 +34,11 @@ pub(super) enum SliceCommand {
         #[arg(long, value_name = "REVISION|TIME")]
         at: Option<String>,
     },
+    /// Hold a node's signed report of its slice against what the slice should have been
+    Check {
+        /// What `dancu-node verify-slice --report FILE` wrote
+        file: PathBuf,
+    },
     /// The digest of a node's slice, to hold against the node's own
     Digest {
         /// The node
@@ -50,10 +58,16 @@ pub(super) async fn run(global: &Global, command: SliceCommand) -> anyhow::Resul
             let request = GetHeldCitizenRequest { node: node.clone(), personal_id: citizen, at };
             show(global, &node, &admin.get_held_citizen(request).await?.into_inner())
         }
+        SliceCommand::Check { file } => {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let report = Some(Signed::from_text(&text)?);
+            checked(global, admin.check_slice_report(CheckSliceReportRequest { report }).await?.into_inner())
+        }
         SliceCommand::Digest { node, at } => {
             let at = at.as_deref().map(point).transpose()?;
             let answer = admin.get_slice_digest(GetSliceDigestRequest { node, at }).await?.into_inner();
-            let digest: String = answer.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex(&answer.digest);
             if global.json {
                 return output::json(&json!({
                     "revision": answer.revision, "policy": answer.policy,
@@ -69,6 +83,37 @@ pub(super) async fn run(global: &Global, command: SliceCommand) -> anyhow::Resul
             Ok(())
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A report that is not right is a failure, so that a script notices.
+fn checked(global: &Global, answer: CheckSliceReportResponse) -> anyhow::Result<()> {
+    let (said, expected) = (answer.report.unwrap_or_default(), answer.expected.unwrap_or_default());
+    if global.json {
+        output::json(&json!({
+            "node": said.node, "time": output::moment(said.time.as_ref()), "revision": said.cursor, "right": answer.right,
+            "reported": { "policy": said.policy, "citizens": said.citizens, "digest": hex(&said.digest) },
+            "expected":
+                { "policy": expected.policy, "citizens": expected.citizens, "digest": hex(&expected.digest) },
+        }))?;
+    } else {
+        let mut table = output::table(["", "reported", "expected"]);
+        let number = output::number;
+        table.add_row(["policy of revision".into(), number(said.policy), number(expected.policy)]);
+        table.add_row(["citizens".into(), number(said.citizens), number(expected.citizens)]);
+        table.add_row(["digest".into(), hex(&said.digest), hex(&expected.digest)]);
+        println!("{table}");
+    }
+    let which =
+        format!("{} at revision {}, reported {}", said.node, said.cursor, output::moment(said.time.as_ref()));
+    ensure!(answer.right, "{which}: the slice was not what it should have been");
+    if !global.json {
+        output::done(&format!("{which}: signed by the node, and right"));
+    }
+    Ok(())
 }
 
 fn point(text: &str) -> anyhow::Result<PointInTime> {

@@ -1,8 +1,16 @@
 //! `dancu-node verify-slice`.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use clap::Args;
 use console::style;
-use dancu_proto::node::v1::{SliceProof, VerifySliceRequest, node_service_client::NodeServiceClient};
+use dancu_proto::{
+    node::v1::{SliceProof, VerifySliceRequest, node_service_client::NodeServiceClient},
+    v1::Signed,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -17,6 +25,9 @@ pub(super) struct VerifySlice {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write what was found to a file, signed by the node, for `dancu-hub slice check`
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 impl VerifySlice {
@@ -38,8 +49,16 @@ impl VerifySlice {
         }
         bar.finish_and_clear();
         let proof = proof.unwrap_or_default();
+        if let Some(path) = &self.report {
+            write_report(path, proof.report.as_ref())?;
+        }
         if self.json { print::json(&as_json(&proof)) } else { tell(&proof) }
     }
+}
+
+fn write_report(path: &Path, report: Option<&Signed>) -> Result<(), Failure> {
+    let signed = report.ok_or_else(|| Failure::Usage("the slice is loaded anew: no report yet".into()))?;
+    fs::write(path, signed.to_text()).map_err(|source| Failure::File { path: path.to_owned(), source })
 }
 
 fn as_json(proof: &SliceProof) -> serde_json::Value {

@@ -14,13 +14,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use dancu_proto::channel::{
-    ConnectError, HUB_SERVER_NAME, IdentityError, PeerCertificate, PeerIdentity, SwappableIdentity, Timeouts,
-    client_config,
-    config::ConfigError,
-    connect, connect_lazy,
-    identity::{key_from_pem, roots},
-    peer::CertificateError,
+use dancu_proto::{
+    channel::{
+        ConnectError, HUB_SERVER_NAME, IdentityError, PeerCertificate, PeerIdentity, SwappableIdentity,
+        Timeouts, client_config,
+        config::ConfigError,
+        connect, connect_lazy,
+        identity::{key_from_pem, roots},
+        peer::CertificateError,
+    },
+    signed::{SignError, Statement, sign},
+    v1::Signed,
 };
 use rustls::{
     ClientConfig,
@@ -120,6 +124,14 @@ impl NodeIdentity {
     #[must_use]
     pub fn hub_url(&self) -> &str {
         &self.hub_url
+    }
+
+    /// Signs a statement with the node's key.
+    ///
+    /// # Errors
+    /// The key refuses.
+    pub fn sign<S: Statement>(&self, statement: &S) -> Result<Signed, SignError> {
+        sign(statement, &self.shown)
     }
 
     /// When the current certificate expires.

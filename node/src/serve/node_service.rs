@@ -96,8 +96,9 @@ impl NodeService for StatusService {
                 let _ = progress.try_send(Ok(VerifySliceResponse { compared, citizens, proof: None }));
             };
             let outcome = match node.prover.prove(tell, &cancel).await {
-                Ok(proof) => {
+                Ok(mut proof) => {
                     let compared = proof.citizens;
+                    proof.report = node.report(&proof);
                     Ok(VerifySliceResponse { compared, citizens: compared, proof: Some(proof) })
                 }
                 Err(error) => Err(error.into()),

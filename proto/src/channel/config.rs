@@ -36,7 +36,7 @@ pub enum ConfigError {
 }
 
 /// The cryptography in use. X25519MLKEM768 comes first in its key exchange groups.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 

@@ -12,6 +12,7 @@ use rustls::{
 };
 
 use super::config::provider;
+use crate::signed::SCHEMES;
 
 /// A certificate or key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,18 @@ impl SwappableIdentity {
     ) -> Result<(), IdentityError> {
         self.0.store(certified(chain, key)?);
         Ok(())
+    }
+
+    /// Signs with the key shown now; the certificate that the signature is checked with.
+    ///
+    /// # Errors
+    /// The key refuses.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<(CertificateDer<'static>, Vec<u8>), rustls::Error> {
+        let identity = self.0.load_full();
+        let refused = || rustls::Error::General("the key is of a kind that does not sign statements".into());
+        let signer = identity.key.choose_scheme(SCHEMES).ok_or_else(refused)?;
+        let certificate = identity.cert.first().ok_or_else(refused)?.clone();
+        Ok((certificate, signer.sign(message)?))
     }
 
     /// The chain shown now.

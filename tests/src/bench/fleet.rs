@@ -1,7 +1,7 @@
 //! A hub with as many simulated nodes as a measure asks for. Each node is the office of one commune,
 //! with an agency and an agreement of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use dancu_proto::{
@@ -232,22 +232,28 @@ fn mobile_number_in(set: &[u8]) -> Option<u64> {
 pub async fn import(hub: &Hub, population: &Population) -> anyhow::Result<serde_json::Value> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("citizens.jsonl");
-    write_file(population, &path)?;
+    write_file(population, Format::JsonLines, &path)?;
     let out = hub.cli(&["--json", "import", path.to_str().context("a path")?]).await;
     Ok(serde_json::from_str(&out.map_err(anyhow::Error::msg)?)?)
 }
 
-/// Writes a population as the hub imports it.
+/// Writes a population, compressed if the file is to end in `.zst`.
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn write_file(population: &Population, path: &std::path::Path) -> anyhow::Result<()> {
-    let file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?);
+pub fn write_file(population: &Population, format: Format, path: &std::path::Path) -> anyhow::Result<()> {
+    let mut file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let bar = progress("writing people", population.citizens().into());
-    writer::write(population, Format::JsonLines, threads, file, |more| bar.inc(more))?;
+    if path.extension().is_some_and(|ending| ending == "zst") {
+        let mut packed = zstd::Encoder::new(file, 1)?;
+        writer::write(population, format, threads, &mut packed, |more| bar.inc(more))?;
+        file = packed.finish()?;
+    } else {
+        writer::write(population, format, threads, &mut file, |more| bar.inc(more))?;
+    }
     bar.finish_and_clear();
-    Ok(())
+    Ok(file.flush()?)
 }
 
 /// What makes changes at a hub, one call each: of people in turn.

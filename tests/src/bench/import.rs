@@ -12,7 +12,7 @@
 //! list.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -27,8 +27,13 @@ use super::{
     postgres::{Cluster, rows},
     progress, spinner,
 };
-use crate::{population::Population, testkit::Hub};
+use crate::{
+    population::{Population, writer::Format},
+    testkit::Hub,
+};
 
+/// The most people of whom a file is left as it is.
+const PLAIN: u32 = 10_000_000;
 /// Look-ups before any is timed.
 const WARM: usize = 500;
 
@@ -37,27 +42,35 @@ const WARM: usize = 500;
 /// # Errors
 /// If either system fails.
 pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
-    let citizens = bench.scale(10_000_000, 1_000_000);
+    let citizens = bench.people.unwrap_or(bench.scale(10_000_000, 1_000_000));
     let population = Population::new(SEED, citizens);
     let mut outcome = Outcome::new("import", "A registry is founded from a file, and asked");
     let setting = format!("{} citizens", super::table::number(citizens.into()));
     let asked = sample(&population, bench.scale(20_000, 4_000));
     hub(&mut outcome, &setting, &population, &asked).await?;
     postgres(&mut outcome, &setting, &population, &asked).await?;
+    let ratio = |name| {
+        let value = |system| outcome.value(system, name, &setting);
+        Some(value(System::Dancu)? / value(System::PostgreSql)?)
+    };
+    let (time, disk) = (ratio("import"), ratio("on disk"));
+    outcome.goal("an import takes half of PostgreSQL's time", time, 0.5);
+    outcome.goal("half of its disk", disk, 0.5);
     outcome.note("each import is done once");
     Ok(outcome)
 }
 
-/// Some numbers, evenly from everybody and in no order that a disk would like.
+/// Some numbers, one of each hamlet in turn, in no order that a disk would like.
 fn sample(population: &Population, count: usize) -> Vec<String> {
-    let bar = progress("choosing whom to ask for", population.citizens().into());
-    let step = (population.citizens() as usize / count).max(1);
-    let everybody = population.iter().inspect(|_| bar.inc(1));
-    let chosen: Vec<String> = everybody.step_by(step).map(|citizen| citizen.personal_id).collect();
-    bar.finish_and_clear();
-    // A stride that has no divisor in common with the length comes by everybody.
-    let stride = (chosen.len() * 5 / 8..).find(|stride| coprime(*stride, chosen.len())).unwrap_or(1);
-    (0..chosen.len()).map(|at| chosen[at * stride % chosen.len()].clone()).collect()
+    let hamlets = population.places().hamlets() as usize;
+    // A stride that has no divisor in common with the number comes by every hamlet.
+    let stride = (hamlets * 5 / 8..).find(|stride| coprime(*stride, hamlets)).unwrap_or(1);
+    let people = |turn: usize| {
+        let households = population.households((turn * stride % hamlets) as u32);
+        let household = households.get(turn / hamlets % households.len().max(1))?;
+        Some(population.records().citizen(household, 0).personal_id)
+    };
+    (0..count).filter_map(people).collect()
 }
 
 fn coprime(mut a: usize, mut b: usize) -> bool {
@@ -75,8 +88,8 @@ async fn hub(
 ) -> anyhow::Result<()> {
     let hub = Hub::start_with(AS_IN_SERVICE).await;
     let dir = tempfile::tempdir()?;
-    let file = dir.path().join("citizens.jsonl");
-    fleet::write_file(population, &file)?;
+    let file = packed(dir.path().join("citizens.jsonl"), population);
+    fleet::write_file(population, Format::JsonLines, &file)?;
     let bar = spinner("dancu-hub import");
     let (before, started) = (cpu::of_process(hub.process_id()), Instant::now());
     hub.cli(&["import", file.to_str().context("a path")?]).await.map_err(anyhow::Error::msg)?;
@@ -112,13 +125,13 @@ async fn postgres(
     asked: &[String],
 ) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let file = dir.path().join("citizens.txt");
-    write_rows(population, &file)?;
+    let file = packed(dir.path().join("citizens.txt"), population);
+    fleet::write_file(population, Format::Other(rows::append), &file)?;
     let cluster = Cluster::start()?;
     cluster.sql(&rows::table())?;
     let bar = spinner("COPY and CREATE INDEX");
     let (before, started) = (cluster.cpu(), Instant::now());
-    rows::copy_file(&cluster, std::fs::File::open(&file)?)?;
+    rows::copy_file(&cluster, &file)?;
     cluster.sql(rows::INDEXES)?;
     let seconds = started.elapsed().as_secs_f64();
     let used = (cluster.cpu() - before).as_secs_f64();
@@ -145,16 +158,9 @@ fn add_look_ups(outcome: &mut Outcome, system: System, setting: &str, times: &[f
     }
 }
 
-fn write_rows(population: &Population, file: &Path) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(file)?);
-    let bar = progress("writing rows", population.citizens().into());
-    for citizen in population.iter() {
-        out.write_all(rows::line(&citizen)?.as_bytes())?;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(out.flush()?)
+/// Beyond what fits on a disk beside the systems themselves, the file is compressed, for both.
+fn packed(file: PathBuf, population: &Population) -> PathBuf {
+    if population.citizens() > PLAIN { file.with_added_extension("zst") } else { file }
 }
 
 /// Waits until a server does nothing any more: what it does after an import is part of its size.

@@ -48,6 +48,9 @@ struct Cli {
     /// Where results and plots are written
     #[arg(long, default_value = "docs/bench", value_name = "DIR")]
     out: PathBuf,
+    /// How many citizens `import` is measured with [default: ten million]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    people: Option<u32>,
     /// What to measure [default: everything]
     #[arg(value_enum, value_name = "MEASURE")]
     measures: Vec<Measure>,
@@ -87,6 +90,8 @@ pub const REPEATS: usize = 3;
 pub struct Bench {
     /// Less of everything.
     pub quick: bool,
+    /// How many citizens an import has, if not as many as usual.
+    pub people: Option<u32>,
     /// Hub and nodes, once a measure has needed them.
     fleet: Option<Fleet>,
     /// A large slice, and a subscriber with the same, once a measure has needed them.
@@ -195,7 +200,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let machine = Machine::describe()?;
     println!("{machine}");
     let chosen = if cli.measures.is_empty() { Measure::value_variants() } else { &cli.measures };
-    let mut bench = Bench { quick: cli.quick, fleet: None, pair: None };
+    let mut bench = Bench { quick: cli.quick, people: cli.people, fleet: None, pair: None };
     for measure in chosen {
         // Some go on with what the one before has set up.
         if !matches!(measure, Measure::Fanout | Measure::Latency) {

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use dancu_proto::v1::Relative;
+use dancu_proto::v1::{Citizen, Relative};
 
 use super::{Population, csv_rows, json, person::Household, record::Records};
 
@@ -16,12 +16,14 @@ const CHUNK: u32 = 16;
 const WAITING: usize = 4;
 
 /// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Format {
     /// A citizen as JSON on each line.
     JsonLines,
     /// A header of dotted names, then a line each.
     Csv,
+    /// As something else wants it: appends a citizen.
+    Other(fn(&mut Vec<u8>, &Citizen) -> io::Result<()>),
 }
 
 /// Writes everybody. `progress` hears how many more have been written.
@@ -35,7 +37,7 @@ pub fn write(
     mut out: impl Write,
     mut progress: impl FnMut(u64),
 ) -> io::Result<()> {
-    if format == Format::Csv {
+    if matches!(format, Format::Csv) {
         csv_rows::header(&mut out)?;
     }
     let threads = threads.max(1);
@@ -96,14 +98,20 @@ fn one(
         citizens += household.people.len() as u64;
         match format {
             Format::JsonLines => json_lines(&mut text, records, &household),
-            Format::Csv => {
-                for at in 0..household.people.len() {
-                    csv_rows::append(&mut text, &records.citizen(&household, at))?;
-                }
-            }
+            Format::Csv => each(&mut text, records, &household, csv_rows::append)?,
+            Format::Other(append) => each(&mut text, records, &household, append)?,
         }
     }
     Ok(Chunk { text, citizens })
+}
+
+fn each(
+    text: &mut Vec<u8>,
+    records: Records<'_>,
+    household: &Household,
+    append: impl Fn(&mut Vec<u8>, &Citizen) -> io::Result<()>,
+) -> io::Result<()> {
+    (0..household.people.len()).try_for_each(|at| append(text, &records.citizen(household, at)))
 }
 
 fn json_lines(text: &mut Vec<u8>, records: Records<'_>, household: &Household) {

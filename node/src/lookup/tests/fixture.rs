@@ -8,7 +8,7 @@ use dancu_proto::{
     frame,
     hub::v1::{self as wire, Change, ChangeFrame, ChangeList, GrantList, GrantMark, Load, Policy, Zone},
     node::v1::citizen_service_client::CitizenServiceClient,
-    v1::{AccessContext, Citizen},
+    v1::{AccessContext, Citizen, Signed},
 };
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
@@ -127,6 +127,7 @@ pub(crate) fn node(slice: Slice, contact: Contact) -> Arc<Node> {
         name: "ha-giang".into(),
         agency: "ubnd-ha-giang".into(),
         certificate_expires: Box::new(|| None),
+        sign: Box::new(|_| Ok(Signed::default())),
     };
     let (prover, _) = Prover::new(slice.clone(), || Box::pin(async { Err("no hub".into()) }), || NOW);
     Arc::new(Node { about, slice, contact, prover, clock: Arc::new(|| NOW) })

@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufWriter, Write},
+    path::Path,
     process::Stdio,
 };
 
@@ -83,8 +84,11 @@ pub fn copy(
     let mut psql = cluster.psql()?;
     let mut child = psql.args(["-c", COPY]).stdin(Stdio::piped()).spawn()?;
     let mut out = BufWriter::with_capacity(1 << 20, child.stdin.take().context("a pipe")?);
+    let mut line = Vec::new();
     for citizen in citizens {
-        out.write_all(line(&citizen)?.as_bytes())?;
+        line.clear();
+        append(&mut line, &citizen)?;
+        out.write_all(&line)?;
         progress();
     }
     out.flush()?;
@@ -93,12 +97,23 @@ pub fn copy(
     Ok(())
 }
 
-/// Fills the table of a registry from a file of such lines.
+/// Fills the table of a registry from a file of such lines, which may be compressed.
 ///
 /// # Errors
 /// If a row is refused.
-pub fn copy_file(cluster: &Cluster, file: std::fs::File) -> anyhow::Result<()> {
-    let status = cluster.psql()?.args(["-c", COPY]).stdin(file).status()?;
+pub fn copy_file(cluster: &Cluster, path: &Path) -> anyhow::Result<()> {
+    let file = std::fs::File::open(path)?;
+    let mut psql = cluster.psql()?;
+    psql.args(["-c", COPY]);
+    let status = if path.extension().is_some_and(|ending| ending == "zst") {
+        let mut child = psql.stdin(Stdio::piped()).spawn()?;
+        let mut out = child.stdin.take().context("a pipe")?;
+        std::io::copy(&mut zstd::Decoder::new(file)?, &mut out)?;
+        drop(out);
+        child.wait()?
+    } else {
+        psql.stdin(file).status()?
+    };
     ensure!(status.success(), "the rows could not be copied");
     Ok(())
 }
@@ -106,11 +121,11 @@ pub fn copy_file(cluster: &Cluster, file: std::fs::File) -> anyhow::Result<()> {
 /// The lines have the table's columns in its order.
 const COPY: &str = "COPY citizens FROM STDIN";
 
-/// A citizen as a line of COPY's text format.
+/// Appends a citizen as a line of COPY's text format.
 ///
 /// # Errors
 /// If the citizen cannot be told as JSON.
-pub fn line(citizen: &Citizen) -> anyhow::Result<String> {
+pub fn append(out: &mut Vec<u8>, citizen: &Citizen) -> std::io::Result<()> {
     let json = serde_json::to_value(citizen)?;
     let mut line = String::with_capacity(2048);
     for field in Field::ALL {
@@ -129,7 +144,8 @@ pub fn line(citizen: &Citizen) -> anyhow::Result<String> {
     line.push('\t');
     push(&mut line, citizen.full_name.as_ref().map(|name| fold(&name.full())).as_deref());
     line.push('\n');
-    Ok(line)
+    out.extend_from_slice(line.as_bytes());
+    Ok(())
 }
 
 /// A date of which a part is unknown has its first day here: a column of type `date` has no other.
