@@ -42,6 +42,8 @@ pub struct Listen {
     pub nodes: SocketAddr,
     /// Operators on this machine: a Unix socket.
     pub admin_socket: PathBuf,
+    /// Monitoring, plain HTTP; none to have no such address.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Lifetimes of certificates.
@@ -115,7 +117,11 @@ impl Default for Config {
 
 impl Default for Listen {
     fn default() -> Listen {
-        Listen { nodes: SocketAddr::from(([0, 0, 0, 0], 7400)), admin_socket: "/run/dancu/hub.sock".into() }
+        Listen {
+            nodes: SocketAddr::from(([0, 0, 0, 0], 7400)),
+            admin_socket: "/run/dancu/hub.sock".into(),
+            metrics: None,
+        }
     }
 }
 

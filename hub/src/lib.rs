@@ -13,6 +13,7 @@ pub mod enrollment;
 pub mod fleet;
 pub mod intake;
 pub mod lifecycle;
+pub mod metrics;
 pub mod projection;
 pub mod registry;
 pub mod router;

@@ -27,6 +27,7 @@ use crate::{
     config::Config,
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
     fleet::Fleet,
+    metrics,
     projection::Ledger,
     registry::{Clock, CommitError, Registry, StoreError, system_clock},
     router::Router,
@@ -118,6 +119,10 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         clock: Arc::clone(&clock),
         tasks: tasks.clone(),
     };
+    if let Some(address) = config.listen.metrics {
+        let (registry, fleet) = (Arc::clone(&registry), Arc::clone(&fleet));
+        tasks.spawn(metrics::serve(address, registry, fleet, cancel.clone())?);
+    }
     let sync = SyncServer {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),

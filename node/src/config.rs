@@ -65,6 +65,8 @@ pub struct Listen {
     pub tcp: String,
     /// Path of the Unix socket; empty for none.
     pub unix: String,
+    /// Address and port for monitoring, plain HTTP; none to have no such address.
+    pub metrics: Option<SocketAddr>,
     /// Mode of the Unix socket, octal: "600" for the node's user alone, "660" for its group too,
     /// "666" for everyone on the host. Whoever connects must still be a caller.
     pub unix_mode: String,
@@ -72,7 +74,12 @@ pub struct Listen {
 
 impl Default for Listen {
     fn default() -> Listen {
-        Listen { tcp: "127.0.0.1:7443".into(), unix: "/run/dancu/node.sock".into(), unix_mode: "660".into() }
+        Listen {
+            tcp: "127.0.0.1:7443".into(),
+            unix: "/run/dancu/node.sock".into(),
+            metrics: None,
+            unix_mode: "660".into(),
+        }
     }
 }
 

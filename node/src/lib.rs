@@ -10,6 +10,7 @@ pub mod identity;
 pub mod interest;
 pub mod lifecycle;
 pub mod lookup;
+pub mod metrics;
 pub mod serve;
 pub mod slice;
 pub mod state;

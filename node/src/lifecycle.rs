@@ -1,6 +1,8 @@
 //! One place for signals and for everything that runs: started in order, stopped together.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fs, io, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
+};
 
 use dancu_proto::channel::{HUB_SERVER_NAME, Timeouts, connect};
 use sd_notify::NotifyState;
@@ -21,6 +23,7 @@ use crate::{
     config::{Config, LogFormat},
     identity::{NodeIdentity, NodeIdentityError, renew::renew_loop},
     interest::{Interests, InterestsError, tell},
+    metrics,
     serve::{self, Listeners, ServeError, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
@@ -64,6 +67,14 @@ pub enum LifecycleError {
     /// Serving.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Monitoring.
+    #[error("cannot listen on {address} for monitoring: {source}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// Signals.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
@@ -92,6 +103,9 @@ pub fn log(config: &Config) {
 /// # Errors
 /// It cannot start, serving fails, or it does not end in time.
 pub async fn run(config: Config) -> Result<(), LifecycleError> {
+    if let Some(address) = config.listen.metrics {
+        metrics::listen(address).map_err(|source| LifecycleError::Metrics { address, source })?;
+    }
     while run_once(&config).await? == Stopped::Damaged {
         let path = config.slice_dir();
         let removed = fs::remove_dir_all(&path);
@@ -199,6 +213,7 @@ impl Running {
         tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
         tasks.spawn(Arc::clone(&certificate).keep(clock, cancel.clone()));
         tasks.spawn(health.follow(cancel.clone()));
+        tasks.spawn(metrics::follow(Arc::clone(&node), cancel.clone()));
         let address = listeners.address();
         let (name, socket) = (node.about.name.clone(), config.listen.unix.clone());
         let ready = move || {

@@ -72,6 +72,12 @@ async fn what_was_altered_on_the_disk_is_named_and_repaired() {
     let digest = hub.json(&["slice", "digest", "--node", "node"]).await;
     assert_eq!(digest["digest"], whole["digest"], "the hub and the node fold the same");
 
+    let report = node.data().join("report");
+    let signed = async |node: &Node| node.cli(&["verify-slice", "--report", report.to_str().unwrap()]).await;
+    signed(&node).await.unwrap();
+    let checked = hub.json(&["slice", "check", report.to_str().unwrap()]).await;
+    assert_eq!((&checked["node"], &checked["right"]), (&"node".into(), &true.into()), "{checked}");
+
     let id = |at: usize| people[at].personal_id.clone();
     let (gone, altered, foreign) = ([id(11), id(5_001)], id(2_501), "079199123456".to_owned());
     node.stop();
@@ -94,7 +100,13 @@ async fn what_was_altered_on_the_disk_is_named_and_repaired() {
     });
     node.start().await;
     node.reaches(hub.head().await).await;
-    let found = proof(&node).await;
+    let found = node.cli(&["verify-slice", "--json", "--report", report.to_str().unwrap()]).await.unwrap();
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let wrong = hub.cli(&["slice", "check", report.to_str().unwrap()]).await.unwrap_err();
+    assert!(wrong.contains("was not what it should have been"), "{wrong}");
+    let altered_report = fs::read_to_string(&report).unwrap().replacen('A', "B", 1);
+    fs::write(&report, altered_report).unwrap();
+    assert!(hub.cli(&["slice", "check", report.to_str().unwrap()]).await.is_err());
     assert_eq!(names(&found["missing"]), gone.clone().into());
     assert_eq!(names(&found["different"]), [altered.clone()].into());
     assert_eq!(names(&found["foreign"]), [foreign].into());
@@ -106,6 +118,13 @@ async fn what_was_altered_on_the_disk_is_named_and_repaired() {
     let status = node.status().await;
     assert_eq!(status["citizens"], CITIZENS);
     assert!(status["repaired"].as_u64() >= Some(5));
+    let metrics = node.metrics().await;
+    for (kind, number) in [("missing", 2.0), ("different", 1.0), ("foreign", 1.0)] {
+        let series = format!("dancu_node_proof_differences_total{{kind=\"{kind}\"}}");
+        assert_eq!(metrics[&series], number, "{metrics:?}");
+    }
+    assert_eq!(metrics["dancu_node_proofs_total"], 2.0);
+    assert_eq!(metrics["dancu_node_citizens"], f64::from(CITIZENS));
     let answers = node.batch("p", &[gone.to_vec(), vec![altered]].concat()).await.unwrap();
     assert!(answers.iter().all(|answer| answer.citizen.is_some()));
 }

@@ -2,12 +2,13 @@
 //! policy.
 
 use dancu_proto::{
-    Reason, Revision,
+    Digest, Reason, Revision,
     hub::v1::{CompareDigestsRequest, CompareDigestsResponse, RangeDigest},
 };
 use tonic::Status;
 
 use crate::{
+    metrics,
     projection::{Ledger, SliceAt},
     registry::Registry,
 };
@@ -48,6 +49,7 @@ pub(super) fn compare(
     for range in &request.ranges {
         let enough = range.citizens.saturating_mul(2).saturating_add(FAR_MORE);
         let digest = slice.digest(after, range.up_to, enough)?;
+        metrics::range_compared(Digest::from_parts(range.citizens, &range.sum) == Some(digest));
         ranges.push(RangeDigest {
             up_to: range.up_to,
             citizens: digest.citizens,

@@ -1,17 +1,21 @@
 //! One node's session: what the hub believes the node holds, and what it sends next. Steps are
 //! synchronous and pure over a view of the registry; `stream.rs` runs them.
 
-use std::{collections::VecDeque, sync::Arc};
+mod frame;
+mod narrow;
+mod open;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use dancu_proto::{
     PersonalId, Revision,
     hub::v1::{
-        AreaNews, ChangeFrame, Delta, Heartbeat, Holding, Load, Policy as PolicyFrame, Range, Repair,
-        SyncSliceResponse, sync_slice_response::Body,
+        ChangeFrame, Delta, Heartbeat, Load, Range, Repair, SyncSliceResponse, sync_slice_response::Body,
     },
 };
 use tonic::Status;
 
+pub(super) use self::frame::FrameSize;
 use super::{
     shared::{SharedDelta, SharedDeltas},
     steps::{self, Moment, Stairs},
@@ -56,6 +60,7 @@ pub(super) struct Session {
     /// What a load has looked at and what it will.
     looked_at: u64,
     to_look_at: u64,
+    frame: FrameSize,
 }
 
 /// What a session is in the middle of.
@@ -79,83 +84,6 @@ pub(super) enum Step {
 }
 
 impl Session {
-    /// Opens a session on what a node says it holds; the first frame is its policy.
-    pub(super) fn open(
-        registry: Arc<Registry>,
-        ledger: Arc<Ledger>,
-        shared: Arc<SharedDeltas>,
-        node: String,
-        agency: String,
-        holding: &Holding,
-    ) -> Result<(Session, SyncSliceResponse), StoreError> {
-        let mut session = Session {
-            registry,
-            ledger,
-            shared,
-            node,
-            agency,
-            cursor: Revision(holding.cursor),
-            base: Revision(holding.cursor),
-            zones: Zones::nothing(),
-            target: Policy::default(),
-            revision: Revision::NONE,
-            areas: holding.areas as usize,
-            key: None,
-            readable: Policy::default(),
-            doing: Doing::Following,
-            repairs: VecDeque::new(),
-            looked_at: 0,
-            to_look_at: 0,
-        };
-        let registry = Arc::clone(&session.registry);
-        let view = registry.view();
-        session.ledger.catch_up(&view)?;
-        let head = view.revision()?;
-        let foreign = !holding.registry_id.is_empty() && holding.registry_id != registry.id();
-        let from_the_future = session.cursor > head;
-        // Before the founding load there was no one: what a node held then is nothing.
-        let before_founding = view.founded()?.is_some_and(|founded| session.cursor < founded);
-        let reset = foreign || from_the_future;
-        if reset || before_founding || holding.zones.is_empty() {
-            session.cursor = head;
-        } else {
-            session.zones = Zones::from_wire(&holding.zones, &view, |at| session.policy_at(at))?;
-            if session.zones.hold_nothing() {
-                session.cursor = head;
-            }
-            session.readable = session.zones.meet();
-            if !holding.narrowing_to.is_empty() {
-                let narrowed = Zones::from_wire(&holding.narrowing_to, &view, |at| session.policy_at(at))?;
-                let old_zones = std::mem::replace(&mut session.zones, narrowed);
-                let old_readable = session.readable.clone();
-                session.doing = Doing::Removing { old_zones, old_readable, lost: Vec::new(), after: None };
-            }
-        }
-        let held = session.zones.clone();
-        if foreign {
-            session.areas = 0;
-        }
-        let mut frame = session.change_policy(&view, reset)?;
-        // A catch-up received in part goes on if what is held has not changed its shape.
-        if let Some(pending) = &holding.pending
-            && !reset
-            && matches!(session.doing, Doing::Following)
-            && session.zones.hold_like(&held)
-            && Revision(pending.target) <= head
-            && Revision(pending.target) > session.cursor
-        {
-            session.doing = Doing::CatchingUp {
-                target: Revision(pending.target),
-                position: Revision(pending.position).max(session.cursor),
-                sent: true,
-            };
-            if let Some(Body::Policy(policy)) = &mut frame.body {
-                policy.keep_pending = true;
-            }
-        }
-        Ok((session, frame))
-    }
-
     fn policy_at(&self, at: Revision) -> Policy {
         self.ledger.policy(&self.node, &self.agency, at)
     }
@@ -173,61 +101,6 @@ impl Session {
             partitions.truncate(1);
         }
         partitions
-    }
-
-    /// Narrows what is held to the policy as of a view, and tells the node. A narrowing that was
-    /// under way is part of the new one: the node may hold anything between the two.
-    fn change_policy(&mut self, view: &View<'_>, reset: bool) -> Result<SyncSliceResponse, StoreError> {
-        let revision = self.ledger.last_turn(&self.agency, view.revision()?);
-        let target = self.policy_at(revision);
-        let (old_zones, old_readable) = match std::mem::replace(&mut self.doing, Doing::Following) {
-            Doing::Removing { old_zones, old_readable, .. } => (old_zones, old_readable),
-            _ => (self.zones.clone(), self.readable.clone()),
-        };
-        self.zones = self.zones.narrow(revision, &target, |at| self.policy_at(at));
-        // Purposes and limits of what stays readable are those of the new policy.
-        self.readable = self.zones.meet().meet(&target);
-        let mut lost: Vec<_> = old_zones
-            .iter()
-            .flat_map(|zone| zone.policy.scopes_lost_to(self.zones.policy_up_to(zone.up_to)))
-            .collect();
-        lost.sort_unstable();
-        lost.dedup();
-        if lost.first() == Some(&Partition::Nation) {
-            lost.truncate(1);
-        }
-        self.key = target.key().map(Arc::new);
-        self.base = self.cursor;
-        (self.target, self.revision) = (target, revision);
-        (self.looked_at, self.to_look_at) = (0, 0);
-        let removals_follow = !lost.is_empty() && !reset;
-        self.doing = if removals_follow {
-            Doing::Removing { old_zones, old_readable, lost, after: None }
-        } else {
-            Doing::Following
-        };
-        Ok(response(Body::Policy(PolicyFrame {
-            revision: revision.0,
-            target: self.target.to_wire(),
-            readable: self.readable.to_wire(),
-            zones: self.zones.to_wire(),
-            registry_id: self.registry.id().to_vec(),
-            reset,
-            cursor: self.cursor.0,
-            removals_follow,
-            keep_pending: false,
-            areas: self.area_news(revision),
-        })))
-    }
-
-    /// What the node does not know of the administrative order as of a revision.
-    fn area_news(&mut self, at: Revision) -> Option<AreaNews> {
-        let areas = self.ledger.areas(at);
-        let changes = areas.changes();
-        // Who knows of more than there are has them from elsewhere.
-        let known = if self.areas <= changes.len() { self.areas } else { 0 };
-        self.areas = changes.len();
-        (known < changes.len()).then(|| AreaNews { known: known as u32, changes: changes[known..].to_vec() })
     }
 
     /// The next thing to send.
@@ -284,28 +157,8 @@ impl Session {
     }
 
     fn stairs(&self) -> Stairs<'_> {
-        Stairs { zones: &self.zones, readable: &self.readable, loading: self.revision }
-    }
-
-    fn remove(&mut self, view: &View<'_>) -> Result<Step, StoreError> {
-        let Doing::Removing { old_zones, old_readable, lost, after } = &self.doing else {
-            return Ok(Step::Again);
-        };
-        let old = Stairs { zones: old_zones, readable: old_readable, loading: self.revision };
-        let part = steps::removals(view, old, self.stairs(), lost, self.moment(self.cursor), *after)?;
-        let frame = Delta {
-            target: self.cursor.0,
-            position: 0,
-            last: part.last,
-            narrowing: true,
-            changes: Some(part.changes),
-        };
-        if part.last {
-            self.doing = Doing::Following;
-        } else if let Doing::Removing { after, .. } = &mut self.doing {
-            *after = part.up_to;
-        }
-        Ok(Step::Send(response(Body::Delta(frame))))
+        let (zones, readable, loading, frame) = (&self.zones, &self.readable, self.revision, self.frame);
+        Stairs { zones, readable, loading, frame }
     }
 
     /// By what other streams find the delta that this one would make, if they would make the same.
@@ -400,6 +253,11 @@ impl Session {
             changes: Some(part.changes),
             cursor: self.cursor.0,
         }))))
+    }
+
+    /// There was room for the next frame after so long.
+    pub(super) fn pace(&mut self, waited: Duration) {
+        self.frame = self.frame.after(waited);
     }
 
     /// How many citizens a load has looked at, and how many it has still to; none where none is under way.

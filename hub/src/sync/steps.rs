@@ -6,34 +6,36 @@ use dancu_proto::{
     hub::v1::{Change, ChangeFrame, ChangeList, Range},
 };
 
-use super::zones::Zones;
+use super::{session::FrameSize, zones::Zones};
 use crate::{
     projection::{Day, Policy, RangeReader, difference, difference_in_load, hold},
     registry::{CitizenAt, CitizenKey, MERGED, Partition, StoreError, StoredCitizen, Subject, View},
 };
 
-/// Changes of a frame are about this many bytes before compression.
-const FRAME: usize = 1 << 20;
 /// Citizens that one step looks at, at the most.
 const LOOKED_AT: usize = 20_000;
 
 /// Changes on their way into a frame.
-#[derive(Default)]
 pub(super) struct Frame {
     list: ChangeList,
-    size: usize,
+    bytes: usize,
+    size: FrameSize,
 }
 
 impl Frame {
+    fn of(size: FrameSize) -> Frame {
+        Frame { list: ChangeList::default(), bytes: 0, size }
+    }
+
     fn add(&mut self, changes: Vec<Change>) {
         for change in changes {
-            self.size += 32 + change.set.len();
+            self.bytes += 32 + change.set.len();
             self.list.changes.push(change);
         }
     }
 
     fn full(&self) -> bool {
-        self.size >= FRAME
+        self.size.is_reached(self.bytes)
     }
 
     fn is_empty(&self) -> bool {
@@ -52,6 +54,8 @@ pub(super) struct Stairs<'a> {
     pub(super) readable: &'a Policy,
     /// The policy revision that is being loaded.
     pub(super) loading: Revision,
+    /// How large a frame may be.
+    pub(super) frame: FrameSize,
 }
 
 /// A revision, and the day as of it.
@@ -80,7 +84,7 @@ pub(super) fn delta(
     to: Moment,
     position: Revision,
 ) -> Result<DeltaPart, StoreError> {
-    let mut frame = Frame::default();
+    let mut frame = Frame::of(stairs.frame);
     let mut part = DeltaPart { changes: ChangeFrame::default(), empty: true, position, last: true };
     let mut at = position;
     for (looked_at, entry) in view.feed_after(partitions, position).enumerate() {
@@ -161,7 +165,7 @@ pub(super) fn load(
     day: Day,
     after: Option<CitizenKey>,
 ) -> Result<LoadPart, StoreError> {
-    let mut frame = Frame::default();
+    let mut frame = Frame::of(stairs.frame);
     let mut part =
         LoadPart { changes: ChangeFrame::default(), up_to: None, empty: true, looked_at: 0, last: true };
     let mut last_number = None;
@@ -216,7 +220,7 @@ pub(super) fn removals(
     cursor: Moment,
     after: Option<CitizenKey>,
 ) -> Result<RemovalPart, StoreError> {
-    let mut frame = Frame::default();
+    let mut frame = Frame::of(new.frame);
     let mut part = RemovalPart { changes: ChangeFrame::default(), up_to: after, last: true };
     let remove = |key: CitizenKey, citizen: &StoredCitizen| -> Result<Vec<Change>, StoreError> {
         let citizen = view.citizen_at(key, citizen, cursor.at)?;
@@ -266,7 +270,7 @@ pub(super) fn repair(
         hold(stairs.zones.policy_of(key), stairs.readable, Some(citizen), moment.day)
     };
     let reader = RangeReader { view, partitions, changed: &[], at: moment.at, holds: &holds };
-    let mut frame = Frame::default();
+    let mut frame = Frame::of(stairs.frame);
     let mut up_to = range.up_to;
     for held in reader.within(range.after, range.up_to)? {
         let held = held?;

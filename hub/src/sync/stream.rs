@@ -90,10 +90,12 @@ impl Stream {
         let (mut beat, mut loading) = (false, false);
         loop {
             // Room comes before the step, so that a slow reader makes the hub hold one frame.
+            let asked_for_room = Instant::now();
             let room = match self.room().await {
                 Ok(room) => room,
                 Err(status) => return status,
             };
+            session.pace(asked_for_room.elapsed());
             let (back, step) = match self.step(session).await {
                 Ok(outcome) => outcome,
                 Err(status) => return status,

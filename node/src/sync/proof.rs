@@ -28,6 +28,7 @@ use tonic::{Status, transport::Channel};
 use super::ConnectFuture;
 use crate::{
     lookup::timestamp,
+    metrics,
     slice::{Examination, Findings, RangeOfSlice, Slice, SliceError},
 };
 
@@ -227,6 +228,7 @@ impl Prover {
         let people = proof.missing.len() + proof.different.len() + proof.foreign.len();
         let wrong = people as u64 + proof.index_entries;
         self.0.repaired.fetch_add(wrong, Ordering::Relaxed);
+        metrics::proved(proof);
         if wrong + proof.unrepaired > 0 {
             tracing::error!(
                 missing = proof.missing.len(),

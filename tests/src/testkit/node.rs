@@ -1,6 +1,6 @@
 //! A real node.
 
-use std::{os::unix::fs::MetadataExt, path::PathBuf, process::Command};
+use std::{collections::HashMap, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 
 use dancu_proto::{
     channel::{Timeouts, connect_unix},
@@ -13,6 +13,10 @@ use dancu_proto::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{Status, transport::Channel};
 
 use super::{
@@ -30,6 +34,8 @@ pub struct Node {
     pub line: Line,
     /// The address its TLS listener has.
     pub address: String,
+    /// The address that monitoring asks.
+    pub monitoring: String,
 }
 
 impl Node {
@@ -67,9 +73,10 @@ impl Node {
         token: &str,
     ) -> Result<Node, String> {
         let address = format!("127.0.0.1:{}", free_port());
+        let monitoring = format!("127.0.0.1:{}", free_port());
         let uid = dir.path().metadata().expect("a directory").uid();
         let config = format!(
-            "data_dir = {data:?}\n[slice]\n{slice}\n[listen]\ntcp = {address:?}\nunix = {:?}\n\
+            "data_dir = {data:?}\n[slice]\n{slice}\n[listen]\ntcp = {address:?}\nmetrics = {monitoring:?}\nunix = {:?}\n\
              [[callers]]\nname = \"test\"\nunix_uid = {uid}\npurposes = [\"*\"]\n",
             dir.path().join("node.sock"),
         );
@@ -80,7 +87,7 @@ impl Node {
             return Err(error);
         }
         let process = serve(&dir);
-        let node = Node { process, dir, data, line, address };
+        let node = Node { process, dir, data, line, address, monitoring };
         eventually(name, || async { node.cli(&["status"]).await.is_ok() }).await;
         Ok(node)
     }
@@ -115,6 +122,20 @@ impl Node {
     pub async fn status(&self) -> Value {
         let out = self.cli(&["status", "--json"]).await.unwrap_or_default();
         serde_json::from_str(&out).unwrap_or_default()
+    }
+
+    /// What monitoring reads: the value of each series.
+    pub async fn metrics(&self) -> HashMap<String, f64> {
+        let mut stream = TcpStream::connect(&self.monitoring).await.expect("a listener for monitoring");
+        let request = "GET /metrics HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let values = answer.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        values.collect()
     }
 
     /// Waits until it is in a state.

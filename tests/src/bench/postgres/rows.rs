@@ -178,7 +178,9 @@ mod tests {
     #[test]
     fn every_citizen_is_a_row_of_all_columns() {
         for citizen in Population::new(1, 300).iter() {
-            let line = line(&citizen).unwrap();
+            let mut line = Vec::new();
+            append(&mut line, &citizen).unwrap();
+            let line = String::from_utf8(line).unwrap();
             assert_eq!(line.matches('\t').count(), Field::ALL.len() + 1);
             assert_eq!(line.matches('\n').count(), 1);
         }
