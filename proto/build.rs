@@ -9,11 +9,13 @@ const FILES: &[&str] = &[
     "dancu/v1/access.proto",
     "dancu/v1/area.proto",
     "dancu/v1/signed.proto",
+    "dancu/v1/access_log.proto",
     "dancu/node/v1/citizen_service.proto",
     "dancu/node/v1/interest_service.proto",
     "dancu/node/v1/node_service.proto",
     "dancu/hub/v1/enrollment_service.proto",
     "dancu/hub/v1/sync_service.proto",
+    "dancu/hub/v1/intake_service.proto",
     "dancu/hub/v1/areas.proto",
     "dancu/hub/v1/admin_service.proto",
 ];
