@@ -26,6 +26,9 @@ pub fn host_clock() -> Clock {
     Arc::new(OffsetDateTime::now_utc)
 }
 
+/// Signs a report with the node's key.
+pub type SignReport = Box<dyn Fn(&SliceReport) -> Result<Signed, SignError> + Send + Sync>;
+
 /// Who the node is, as it enrolled.
 pub struct About {
     /// Its name.
@@ -35,7 +38,7 @@ pub struct About {
     /// When its certificate expires; it changes with each renewal.
     pub certificate_expires: Box<dyn Fn() -> Option<OffsetDateTime> + Send + Sync>,
     /// Signs what it reports of its slice.
-    pub sign: Box<dyn Fn(&SliceReport) -> Result<Signed, SignError> + Send + Sync>,
+    pub sign: SignReport,
 }
 
 /// The node as the services see it.
