@@ -1,5 +1,7 @@
 //! Frames of changes: encoded together, compressed where it pays, checked for size.
 
+mod columns;
+
 use prost::Message;
 use thiserror::Error;
 
@@ -10,6 +12,9 @@ pub const MAX_RAW: usize = 8 << 20;
 
 /// Below this many bytes compression saves less than its header costs.
 const WORTH_COMPRESSING: usize = 256;
+
+/// From this many changes on it pays to lay them out by field.
+const MANY: usize = 64;
 
 /// From this many bytes on a frame carries a checksum.
 const CHECKED: usize = 16 << 10;
@@ -26,6 +31,9 @@ pub enum FrameError {
     /// Unknown compression, or damaged.
     #[error("a frame cannot be decompressed")]
     Compression,
+    /// Not changes by field.
+    #[error("a frame is not a list of changes laid out by field")]
+    Layout,
     /// Not a list of changes.
     #[error("a frame is not a list of changes")]
     Encoding(#[from] prost::DecodeError),
@@ -34,6 +42,13 @@ pub enum FrameError {
 /// Packs changes into a frame.
 #[must_use]
 pub fn pack(changes: &ChangeList) -> ChangeFrame {
+    if changes.changes.len() >= MANY
+        && let Some(layout) = columns::split(changes)
+        && let Ok(packed) = compress(&layout)
+    {
+        let raw_size = layout.len() as u32;
+        return ChangeFrame { payload: packed.into(), compression: Compression::Columns.into(), raw_size };
+    }
     let raw = changes.encode_to_vec();
     let raw_size = raw.len() as u32;
     if raw.len() >= WORTH_COMPRESSING
@@ -64,12 +79,14 @@ pub fn unpack(frame: &ChangeFrame) -> Result<ChangeList, FrameError> {
     }
     match Compression::try_from(frame.compression) {
         Ok(Compression::Unspecified) => Ok(ChangeList::decode(frame.payload.clone())?),
-        Ok(Compression::Zstd) => {
-            let raw = zstd::bulk::decompress(&frame.payload, size).map_err(|_| FrameError::Compression)?;
-            Ok(ChangeList::decode(raw.as_slice())?)
-        }
+        Ok(Compression::Zstd) => Ok(ChangeList::decode(decompress(frame, size)?.as_slice())?),
+        Ok(Compression::Columns) => columns::join(&decompress(frame, size)?).ok_or(FrameError::Layout),
         Err(_) => Err(FrameError::Compression),
     }
+}
+
+fn decompress(frame: &ChangeFrame, size: usize) -> Result<Vec<u8>, FrameError> {
+    zstd::bulk::decompress(&frame.payload, size).map_err(|_| FrameError::Compression)
 }
 
 #[cfg(test)]
@@ -80,8 +97,10 @@ mod tests {
     #[test]
     fn a_frame_comes_back_as_it_was() {
         for count in [0, 1, 1000] {
+            let text = crate::v1::Citizen { email: "x".repeat(40), ..Default::default() };
+            let set = crate::Record::encode(&text).as_bytes().to_vec();
             let changes =
-                (0..count).map(|i| Change { personal_id: i, set: vec![7; 40], ..Change::default() });
+                (0..count).map(|i| Change { personal_id: i, set: set.clone(), ..Change::default() });
             let list = ChangeList { changes: changes.collect() };
             let frame = pack(&list);
             assert_eq!(unpack(&frame).unwrap(), list);

@@ -237,17 +237,17 @@ pub fn varint(bytes: &[u8], number: u32) -> Option<u64> {
     None
 }
 
-struct Part<'a> {
-    number: u32,
+pub(crate) struct Part<'a> {
+    pub(crate) number: u32,
     /// Key, length and contents.
     bytes: &'a [u8],
     /// The contents.
-    value: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 /// The top-level fields of an encoding. Every field of `Citizen` is length-delimited; what is not
 /// readable ends the walk, which `Record::from_bytes` has ruled out.
-fn parts(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
+pub(crate) fn parts(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let start = rest;

@@ -35,15 +35,28 @@ pub fn svg(outcome: &Outcome, machine: &Machine, quick: bool) -> String {
          font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
          <text x=\"20\" y=\"30\" font-size=\"17\" font-weight=\"bold\">{}</text>\n\
-         <rect x=\"20\" y=\"42\" width=\"11\" height=\"11\" fill=\"{}\"/><text x=\"36\" y=\"52\">Dancu</text>\n\
-         <rect x=\"100\" y=\"42\" width=\"11\" height=\"11\" fill=\"{}\"/><text x=\"116\" y=\"52\">PostgreSQL</text>\n\
+         {}\n\
          {body}<text x=\"20\" y=\"{}\" font-size=\"10\" fill=\"#666\">{}</text>\n</svg>\n",
         escaped(outcome.title),
-        colour(System::Dancu),
-        colour(System::PostgreSql),
+        legend(outcome),
         height - 12.0,
         escaped(&about),
     )
+}
+
+/// Whose colour is which, of the systems that were measured.
+fn legend(outcome: &Outcome) -> String {
+    let all = [(System::Dancu, "Dancu", 20), (System::PostgreSql, "PostgreSQL", 100)];
+    let measured = |system| outcome.figures.iter().any(|figure| figure.system == system);
+    let entries = all.iter().filter(|(system, ..)| measured(*system)).map(|(system, name, x)| {
+        format!(
+            "<rect x=\"{x}\" y=\"42\" width=\"11\" height=\"11\" fill=\"{}\"/>\
+             <text x=\"{}\" y=\"52\">{name}</text>",
+            colour(*system),
+            x + 16,
+        )
+    });
+    entries.collect()
 }
 
 fn panel(body: &mut String, y: &mut f64, name: &str, unit: &str, figures: &[&Figure]) {
