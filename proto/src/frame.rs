@@ -65,7 +65,10 @@ pub fn pack(changes: &ChangeList) -> ChangeFrame {
 fn compress(raw: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     compressor.include_checksum(raw.len() >= CHECKED)?;
-    compressor.compress(raw)
+    let mut packed = compressor.compress(raw)?;
+    // Made as large as it could have become; a frame may wait long for a slow line.
+    packed.shrink_to_fit();
+    Ok(packed)
 }
 
 /// Unpacks a frame.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Bytes before compression: of a first frame, and at the least and the most.
-const FIRST: usize = 256 << 10;
+const FIRST: usize = 128 << 10;
 const LEAST: usize = 32 << 10;
 const MOST: usize = 1 << 20;
 
