@@ -36,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// The slice's database.
     pub slice: Slice,
+    /// The record of every call.
+    pub access_log: AccessLog,
     /// The log.
     pub log: Log,
     /// The hub.
@@ -51,6 +53,7 @@ impl Default for Config {
             callers: Vec::new(),
             limits: Limits::default(),
             slice: Slice::default(),
+            access_log: AccessLog::default(),
             log: Log::default(),
             hub: Hub::default(),
         }
@@ -180,6 +183,40 @@ pub struct Slice {
 impl Default for Slice {
     fn default() -> Slice {
         Slice { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, prove_every: Duration::from_secs(86_400) }
+    }
+}
+
+/// When a record of a call is on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncWhen {
+    /// Before the answer leaves.
+    Always,
+    /// Within an interval; until then it outlives the process, not a loss of power.
+    #[default]
+    Interval,
+}
+
+/// `[access_log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessLog {
+    /// When a record is on the disk.
+    pub sync: SyncWhen,
+    /// The interval.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Records that the hub has taken over and that are kept all the same.
+    pub keep: u64,
+    /// Nothing is recorded, and so nothing answered, while less than this is free on the disk, MiB. Less
+    /// than the slice's reserve, so that a slice that has filled the disk still answers.
+    pub reserve_mb: u64,
+}
+
+impl Default for AccessLog {
+    fn default() -> AccessLog {
+        let interval = Duration::from_millis(100);
+        AccessLog { sync: SyncWhen::Interval, interval, keep: 1_000_000, reserve_mb: 16 }
     }
 }
 

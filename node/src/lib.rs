@@ -1,8 +1,10 @@
 //! The node: caches an agency's slice, answers from it, works offline.
 //!
 //! A change comes in by [`sync`] and is stored in the [`slice`]; a call comes in by [`serve`], is
-//! checked against [`callers`] and answered by [`lookup`]; whom the agency serves is named by [`interest`].
+//! checked against [`callers`], answered by [`lookup`] and recorded in the [`access_log`] before the
+//! answer leaves; whom the agency serves is named by [`interest`].
 
+pub mod access_log;
 pub mod callers;
 pub mod cli;
 pub mod config;

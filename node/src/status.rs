@@ -5,7 +5,9 @@ use std::time::Duration;
 use dancu_proto::Reason;
 use tonic::Status;
 
-use crate::{callers::UnknownCaller, interest::InterestsError, lookup::Refusal, sync::ProofError};
+use crate::{
+    access_log::LogError, callers::UnknownCaller, interest::InterestsError, lookup::Refusal, sync::ProofError,
+};
 
 /// When to try again while a load goes on.
 const LOADING_RETRY: Duration = Duration::from_secs(5);
@@ -40,6 +42,10 @@ impl From<Refusal> for Status {
                 tracing::error!(%error, "a stored record is damaged");
                 return Reason::Internal.status("a stored record is damaged; the node's log has the rest");
             }
+            Refusal::Unnumbered(error) => {
+                tracing::error!(%error, "a stored record is damaged");
+                return Reason::Internal.status("a stored record is damaged; the node's log has the rest");
+            }
         };
         reason.status(message)
     }
@@ -61,6 +67,18 @@ impl From<ProofError> for Status {
             ProofError::Refused(status) => *status,
             ProofError::Slice(error) => Refusal::Slice(error).into(),
             ProofError::Cancelled => Reason::ShuttingDown.status(message),
+        }
+    }
+}
+
+impl From<LogError> for Status {
+    fn from(error: LogError) -> Status {
+        match error {
+            LogError::Closed => Reason::ShuttingDown.status(error.to_string()),
+            LogError::NoRecipient => Reason::AccessNotRecorded.retry(error.to_string(), LOADING_RETRY),
+            LogError::Full | LogError::Database(_) | LogError::Damaged(_) | LogError::Sealing => {
+                Reason::AccessNotRecorded.status(error.to_string())
+            }
         }
     }
 }

@@ -89,6 +89,8 @@ reasons! {
     Overloaded = "OVERLOADED", ResourceExhausted;
     /// The disk is full or failing; reads go on.
     Storage = "STORAGE", Unavailable;
+    /// The call cannot be recorded in the access log, and what is not recorded is not answered.
+    AccessNotRecorded = "ACCESS_NOT_RECORDED", Unavailable;
     /// The process is going down.
     ShuttingDown = "SHUTTING_DOWN", Unavailable;
     /// A fault of this software; its log has the rest.

@@ -21,7 +21,7 @@ use x509_parser::{
 
 use crate::{
     channel::{PeerCertificate, PeerIdentity, SwappableIdentity, config::provider, peer::CertificateError},
-    v1::{Signed, SliceReport},
+    v1::{LogHead, Signed, SliceReport, TreeHead},
 };
 
 /// What can be signed.
@@ -35,6 +35,22 @@ pub trait Statement: prost::Message + Default {
 
 impl Statement for SliceReport {
     const KIND: &'static str = "dancu.v1.SliceReport";
+
+    fn time(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()
+    }
+}
+
+impl Statement for LogHead {
+    const KIND: &'static str = "dancu.v1.LogHead";
+
+    fn time(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()
+    }
+}
+
+impl Statement for TreeHead {
+    const KIND: &'static str = "dancu.v1.TreeHead";
 
     fn time(&self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()

@@ -4,8 +4,10 @@
 use std::{time::Duration, vec};
 
 use dancu_proto::{
-    FieldSet, Revision,
+    FieldSet, PersonalId, Revision,
     node::v1::{BatchGetCitizensRequest, BatchGetCitizensResponse},
+    personal_id::PersonalIdError,
+    v1::SubjectOutcome,
 };
 use futures::{Stream, TryStreamExt, stream};
 use tonic::Status;
@@ -18,7 +20,7 @@ use super::{
     refusal::{Fault, Refusal},
     service::Lookup,
 };
-use crate::{callers::Caller, slice::SliceReader, state::Line};
+use crate::{access_log::Entry, callers::Caller, slice::SliceReader, state::Line};
 
 /// The most numbers in one batch.
 const MAX_NUMBERS: usize = 10_000;
@@ -34,6 +36,8 @@ pub(super) struct Batch {
     numbers: vec::IntoIter<String>,
     patience: Duration,
     said: Option<Revision>,
+    /// What each part is recorded as.
+    entry: Entry,
 }
 
 impl Batch {
@@ -43,6 +47,7 @@ impl Batch {
         request: BatchGetCitizensRequest,
         caller: &Caller,
         patience: Duration,
+        entry: Entry,
     ) -> Result<Batch, Refusal> {
         let purpose = context::check(request.context.as_ref(), caller)?.to_owned();
         let wanted = context::wanted(&request.fields)?;
@@ -51,7 +56,8 @@ impl Batch {
             let fault = format!("has {count} numbers; give 1 to {MAX_NUMBERS}");
             return Err(Refusal::Invalid(vec![Fault::new("personal_ids", fault)]));
         }
-        Ok(Batch { lookup, purpose, wanted, numbers: request.personal_ids.into_iter(), patience, said: None })
+        let numbers = request.personal_ids.into_iter();
+        Ok(Batch { lookup, purpose, wanted, numbers, patience, said: None, entry })
     }
 
     /// The answers.
@@ -63,42 +69,63 @@ impl Batch {
         chunks.map_ok(|chunk| stream::iter(chunk.into_iter().map(Ok))).try_flatten()
     }
 
-    async fn next(&mut self) -> Result<Vec<BatchGetCitizensResponse>, Refusal> {
+    /// The next part of the answers; none when there are no more.
+    async fn next(&mut self) -> Result<Vec<BatchGetCitizensResponse>, Status> {
         let numbers: Vec<String> = self.numbers.by_ref().take(CHUNK).collect();
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
+        let mut entry = self.entry.clone();
+        let answers = self.part(&numbers, &mut entry).await.map_err(Status::from);
+        self.lookup.conclude(entry, answers).await
+    }
+
+    async fn part(
+        &mut self,
+        numbers: &[String],
+        entry: &mut Entry,
+    ) -> Result<Vec<BatchGetCitizensResponse>, Refusal> {
+        let ids: Vec<_> = numbers.iter().map(|number| number.trim().parse::<PersonalId>()).collect();
+        ids.iter().flatten().for_each(|id| entry.concerns(*id));
         let (purpose, wanted) = (self.purpose.as_str(), self.wanted);
         let answer = |reader: &SliceReader<'_>, line: &Line| {
             let state = reader.state();
             let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
-            let one = |number: &String| -> Result<BatchGetCitizensResponse, Refusal> {
+            let one = |(number, id): (&String, &Result<PersonalId, _>)| {
                 let mut response =
                     BatchGetCitizensResponse { personal_id: number.clone(), ..Default::default() };
-                let id = match number.trim().parse() {
-                    Ok(id) => id,
+                let id = match id {
+                    Ok(id) => *id,
                     Err(error) => {
-                        let error: dancu_proto::personal_id::PersonalIdError = error;
+                        let error: &PersonalIdError = error;
                         response.invalid = error.to_string();
-                        return Ok(response);
+                        return Ok((response, None));
                     }
                 };
-                match get::get(reader, &permit, id, wanted)? {
+                let told = match get::get(reader, &permit, id, wanted)? {
                     Some(answer) => {
+                        let told = (id, answer.authorised, SubjectOutcome::Answered);
                         response.authorised = answer.authorised();
                         response.former_number = answer.former_number;
                         response.citizen = Some(answer.citizen);
+                        told
                     }
-                    None if permit.absence_is_certain() => {}
+                    None if permit.absence_is_certain() => (id, FieldSet::EMPTY, SubjectOutcome::NotFound),
                     // An absent citizen would be taken for an unknown one.
                     None => return Err(permit.nobody()),
-                }
-                Ok(response)
+                };
+                Ok((response, Some(told)))
             };
-            let answers = numbers.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            let answers = numbers.iter().zip(&ids).map(one).collect::<Result<Vec<_>, Refusal>>()?;
             Ok((answers, state.cursor, freshness(state.cursor, line.last_heard, line.offline)))
         };
-        let (mut answers, revision, freshness) = self.lookup.read(self.patience, answer).await?;
+        let (answers, revision, freshness) = self.lookup.read(self.patience, answer).await?;
+        entry.revision = revision.0;
+        let recorded = |(response, told): (BatchGetCitizensResponse, Option<_>)| {
+            told.into_iter().for_each(|(id, fields, outcome)| entry.tells(id, fields, outcome));
+            response
+        };
+        let mut answers: Vec<_> = answers.into_iter().map(recorded).collect();
         if self.said != Some(revision)
             && let Some(first) = answers.first_mut()
         {

@@ -2,7 +2,7 @@
 //! the agreements give for the purpose: to be found by a value is to have it confirmed.
 
 use dancu_proto::{
-    Areas, Field, FieldSet, name,
+    Areas, Field, FieldSet, PersonalId, name,
     node::v1::{CitizenMatch, NameAndBirth, find_citizen_request::Criterion},
 };
 
@@ -24,6 +24,8 @@ const FIRST_READ: usize = 128;
 pub(super) struct Found {
     pub(super) matches: Vec<CitizenMatch>,
     pub(super) more: bool,
+    /// Of whom what is told, for the record of the call.
+    pub(super) people: Vec<(PersonalId, FieldSet)>,
 }
 
 /// Checks a criterion before anything is read.
@@ -62,6 +64,9 @@ fn name_and_birth(known: &NameAndBirth) -> Vec<Fault> {
     faults
 }
 
+/// A match, and what it tells of whom.
+type Match = (CitizenMatch, (PersonalId, FieldSet));
+
 /// The citizens a criterion finds.
 pub(super) fn find(
     reader: &SliceReader<'_>,
@@ -78,13 +83,14 @@ pub(super) fn find(
         }
         Criterion::NameAndBirth(known) => by_name(reader, permit, known, wanted)?,
     };
-    found.sort_by_key(|found| !found.exact);
+    found.sort_by_key(|(found, _)| !found.exact);
     let more = found.len() > MAX_MATCHES;
     found.truncate(MAX_MATCHES);
     if found.is_empty() && !permit.absence_is_certain() {
         return Err(permit.nobody());
     }
-    Ok(Found { matches: found, more })
+    let (matches, people) = found.into_iter().unzip();
+    Ok(Found { matches, more, people })
 }
 
 fn by_name(
@@ -92,7 +98,7 @@ fn by_name(
     permit: &Permit,
     known: &NameAndBirth,
     wanted: FieldSet,
-) -> Result<Vec<CitizenMatch>, Refusal> {
+) -> Result<Vec<Match>, Refusal> {
     permit.need(Field::FullName)?;
     permit.need(Field::DateOfBirth)?;
     let birth = known.date_of_birth.unwrap_or_default();
@@ -120,7 +126,7 @@ fn matches(
     wanted: FieldSet,
     areas: &Areas,
     exact: impl Fn(&Held) -> bool,
-) -> Result<Vec<CitizenMatch>, Refusal> {
+) -> Result<Vec<Match>, Refusal> {
     let mut matches = Vec::new();
     for held in candidates {
         let Some(fields) = permit.fields_for(held) else { continue };
@@ -129,7 +135,9 @@ fn matches(
         }
         if let Some(answer) = project(held, permit, wanted, areas)? {
             let authorised = answer.authorised();
-            matches.push(CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) });
+            let told = (answer.personal_id()?, answer.authorised);
+            let found = CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) };
+            matches.push((found, told));
         }
     }
     Ok(matches)

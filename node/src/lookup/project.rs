@@ -1,6 +1,8 @@
 //! What leaves the node of a citizen: the fields the agreements give, and of these the ones wanted.
 
-use dancu_proto::{Areas, Field, FieldSet, area::by_order_in_force, v1::Citizen};
+use dancu_proto::{
+    Areas, Field, FieldSet, PersonalId, area::by_order_in_force, personal_id::PersonalIdError, v1::Citizen,
+};
 
 use super::{authorise::Permit, refusal::Refusal};
 use crate::slice::Held;
@@ -17,6 +19,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The number in force, which is part of every projection.
+    pub(super) fn personal_id(&self) -> Result<PersonalId, PersonalIdError> {
+        self.citizen.personal_id.parse()
+    }
+
     /// As messages list fields.
     pub(super) fn authorised(&self) -> Vec<i32> {
         self.authorised.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect()

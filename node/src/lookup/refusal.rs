@@ -61,4 +61,7 @@ pub enum Refusal {
     /// A stored record cannot be decoded.
     #[error("a stored record is damaged")]
     Damaged(#[from] dancu_proto::record::RecordError),
+    /// A stored record has no number.
+    #[error("a stored record has no valid personal number")]
+    Unnumbered(#[from] dancu_proto::personal_id::PersonalIdError),
 }

@@ -3,6 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::{
+    Reason,
     area::by_order_in_force,
     channel::Peer,
     node::v1::{
@@ -10,6 +11,7 @@ use dancu_proto::{
         GetCitizenRequest, GetCitizenResponse, VerifyCitizenRequest, VerifyCitizenResponse,
         citizen_service_server::CitizenService,
     },
+    v1::{AccessOperation, SubjectOutcome},
 };
 use futures::Stream;
 use tokio::time::{Instant, timeout};
@@ -25,6 +27,7 @@ use super::{
     verify,
 };
 use crate::{
+    access_log::{AccessLog, Entry},
     callers::{Caller, Roster},
     slice::{SliceError, SliceReader},
     state::{Line, Node},
@@ -41,6 +44,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Lookup {
     node: Arc<Node>,
     roster: Arc<Roster>,
+    log: AccessLog,
 }
 
 /// Who calls, and how long they wait.
@@ -50,14 +54,15 @@ struct Call {
 }
 
 impl Lookup {
-    /// Over a node, for the callers of a roster.
+    /// Over a node, for the callers of a roster; calls are recorded in a log.
     #[must_use]
-    pub fn new(node: Arc<Node>, roster: Arc<Roster>) -> Lookup {
-        Lookup { node, roster }
+    pub fn new(node: Arc<Node>, roster: Arc<Roster>, log: AccessLog) -> Lookup {
+        Lookup { node, roster, log }
     }
 
-    fn admit<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+    fn admit<T>(&self, request: &Request<T>, entry: &mut Entry) -> Result<Call, Status> {
         let caller = self.roster.identify(&Peer::of(request), (self.node.clock)())?;
+        entry.caller.clone_from(&caller.name);
         let deadline = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok());
         // A little is left for the answer to travel.
         let patience = deadline.and_then(grpc_timeout).map_or(PATIENCE, |left| PATIENCE.min(left * 9 / 10));
@@ -89,6 +94,101 @@ impl Lookup {
     }
 }
 
+impl Lookup {
+    /// Records a call and lets its answer go: without a record there is none.
+    pub(super) async fn conclude<T>(&self, mut entry: Entry, answer: Result<T, Status>) -> Result<T, Status> {
+        if let Err(status) = &answer {
+            entry.refused(Reason::of(status).unwrap_or(Reason::Internal));
+        }
+        self.log.record(entry).await?;
+        answer
+    }
+
+    async fn get(
+        &self,
+        request: Request<GetCitizenRequest>,
+        entry: &mut Entry,
+    ) -> Result<GetCitizenResponse, Status> {
+        let call = self.admit(&request, entry)?;
+        let request = request.into_inner();
+        let id = get::personal_id(&request.personal_id);
+        id.iter().for_each(|id| entry.concerns(*id));
+        let purpose = context::check(request.context.as_ref(), &call.caller)?;
+        let (id, wanted) = (id?, context::wanted(&request.fields)?);
+        let answer = self.read(call.patience, |reader, line| {
+            let state = reader.state();
+            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
+            let answer = get::get(reader, &permit, id, wanted)?.ok_or_else(|| permit.nobody())?;
+            Ok((answer, freshness(state.cursor, line.last_heard, line.offline)))
+        });
+        let (answer, freshness) = answer.await?;
+        entry.tells(id, answer.authorised, SubjectOutcome::Answered);
+        entry.revision = freshness.revision;
+        Ok(GetCitizenResponse {
+            authorised: answer.authorised(),
+            citizen: Some(answer.citizen),
+            former_number: answer.former_number,
+            freshness: Some(freshness),
+        })
+    }
+
+    async fn find(
+        &self,
+        request: Request<FindCitizenRequest>,
+        entry: &mut Entry,
+    ) -> Result<FindCitizenResponse, Status> {
+        let call = self.admit(&request, entry)?;
+        let request = request.into_inner();
+        let purpose = context::check(request.context.as_ref(), &call.caller)?;
+        let wanted = context::wanted(&request.fields)?;
+        let criterion = find::check(request.criterion.as_ref())?;
+        let found = self.read(call.patience, |reader, line| {
+            let state = reader.state();
+            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
+            let found = find::find(reader, &permit, criterion, wanted)?;
+            Ok((found, freshness(state.cursor, line.last_heard, line.offline)))
+        });
+        let (found, freshness) = found.await?;
+        for (id, fields) in &found.people {
+            entry.tells(*id, *fields, SubjectOutcome::Answered);
+        }
+        entry.revision = freshness.revision;
+        Ok(FindCitizenResponse { matches: found.matches, more: found.more, freshness: Some(freshness) })
+    }
+
+    async fn verify(
+        &self,
+        request: Request<VerifyCitizenRequest>,
+        entry: &mut Entry,
+    ) -> Result<VerifyCitizenResponse, Status> {
+        let call = self.admit(&request, entry)?;
+        let request = request.into_inner();
+        let id = get::personal_id(&request.personal_id);
+        id.iter().for_each(|id| entry.concerns(*id));
+        let purpose = context::check(request.context.as_ref(), &call.caller)?;
+        let id = id?;
+        let claim = request.claim.unwrap_or_default();
+        let claimed = verify::claimed(&claim)?;
+        let compared = self.read(call.patience, |reader, line| {
+            let state = reader.state();
+            let permit = authorise(state, purpose, Operation::Verify, line.offline)?;
+            let held = reader.get(id)?;
+            let (held, authorised) = held
+                .and_then(|held| permit.fields_for(&held).map(|fields| (held, fields)))
+                .ok_or_else(|| permit.nobody())?;
+            let mut registered = held.record.decode()?;
+            by_order_in_force(&mut registered, state.areas());
+            let verdicts = verify::verdicts(&claim, claimed, &registered, held.record.fields(), authorised);
+            let freshness = freshness(state.cursor, line.last_heard, line.offline);
+            Ok((verdicts, authorised.intersection(claimed), held.former_number, freshness))
+        });
+        let (verdicts, fields, former_number, freshness) = compared.await?;
+        entry.tells(id, fields, SubjectOutcome::Answered);
+        entry.revision = freshness.revision;
+        Ok(VerifyCitizenResponse { verdicts, former_number, freshness: Some(freshness) })
+    }
+}
+
 /// The deadline a call brings: up to eight digits and a unit.
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -113,22 +213,9 @@ impl CitizenService for Lookup {
         &self,
         request: Request<GetCitizenRequest>,
     ) -> Result<Response<GetCitizenResponse>, Status> {
-        let call = self.admit(&request)?;
-        let request = request.into_inner();
-        let purpose = context::check(request.context.as_ref(), &call.caller)?;
-        let (id, wanted) = (get::personal_id(&request.personal_id)?, context::wanted(&request.fields)?);
-        let response = self.read(call.patience, |reader, line| {
-            let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
-            let answer = get::get(reader, &permit, id, wanted)?.ok_or_else(|| permit.nobody())?;
-            Ok(GetCitizenResponse {
-                authorised: answer.authorised(),
-                citizen: Some(answer.citizen),
-                former_number: answer.former_number,
-                freshness: Some(freshness(state.cursor, line.last_heard, line.offline)),
-            })
-        });
-        Ok(Response::new(response.await?))
+        let mut entry = Entry::new(AccessOperation::Get, request.get_ref().context.as_ref());
+        let answer = self.get(request, &mut entry).await;
+        self.conclude(entry, answer).await.map(Response::new)
     }
 
     type BatchGetCitizensStream =
@@ -138,59 +225,33 @@ impl CitizenService for Lookup {
         &self,
         request: Request<BatchGetCitizensRequest>,
     ) -> Result<Response<Self::BatchGetCitizensStream>, Status> {
-        let call = self.admit(&request)?;
-        let batch = Batch::new(self.clone(), request.into_inner(), &call.caller, call.patience)?;
-        Ok(Response::new(Box::pin(batch.answers())))
+        let mut entry = Entry::new(AccessOperation::Batch, request.get_ref().context.as_ref());
+        let batch = self.admit(&request, &mut entry).and_then(|call| {
+            let recorded = entry.clone();
+            Ok(Batch::new(self.clone(), request.into_inner(), &call.caller, call.patience, recorded)?)
+        });
+        match batch {
+            // Each part is recorded before it leaves.
+            Ok(batch) => Ok(Response::new(Box::pin(batch.answers()))),
+            Err(status) => self.conclude(entry, Err(status)).await,
+        }
     }
 
     async fn find_citizen(
         &self,
         request: Request<FindCitizenRequest>,
     ) -> Result<Response<FindCitizenResponse>, Status> {
-        let call = self.admit(&request)?;
-        let request = request.into_inner();
-        let purpose = context::check(request.context.as_ref(), &call.caller)?;
-        let wanted = context::wanted(&request.fields)?;
-        let criterion = find::check(request.criterion.as_ref())?;
-        let response = self.read(call.patience, |reader, line| {
-            let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
-            let found = find::find(reader, &permit, criterion, wanted)?;
-            Ok(FindCitizenResponse {
-                matches: found.matches,
-                more: found.more,
-                freshness: Some(freshness(state.cursor, line.last_heard, line.offline)),
-            })
-        });
-        Ok(Response::new(response.await?))
+        let mut entry = Entry::new(AccessOperation::Find, request.get_ref().context.as_ref());
+        let answer = self.find(request, &mut entry).await;
+        self.conclude(entry, answer).await.map(Response::new)
     }
 
     async fn verify_citizen(
         &self,
         request: Request<VerifyCitizenRequest>,
     ) -> Result<Response<VerifyCitizenResponse>, Status> {
-        let call = self.admit(&request)?;
-        let request = request.into_inner();
-        let purpose = context::check(request.context.as_ref(), &call.caller)?;
-        let id = get::personal_id(&request.personal_id)?;
-        let claim = request.claim.unwrap_or_default();
-        let claimed = verify::claimed(&claim)?;
-        let response = self.read(call.patience, |reader, line| {
-            let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Verify, line.offline)?;
-            let held = reader.get(id)?;
-            let (held, authorised) = held
-                .and_then(|held| permit.fields_for(&held).map(|fields| (held, fields)))
-                .ok_or_else(|| permit.nobody())?;
-            let mut registered = held.record.decode()?;
-            by_order_in_force(&mut registered, state.areas());
-            let verdicts = verify::verdicts(&claim, claimed, &registered, held.record.fields(), authorised);
-            Ok(VerifyCitizenResponse {
-                verdicts,
-                former_number: held.former_number,
-                freshness: Some(freshness(state.cursor, line.last_heard, line.offline)),
-            })
-        });
-        Ok(Response::new(response.await?))
+        let mut entry = Entry::new(AccessOperation::Verify, request.get_ref().context.as_ref());
+        let answer = self.verify(request, &mut entry).await;
+        self.conclude(entry, answer).await.map(Response::new)
     }
 }

@@ -25,6 +25,7 @@ pub use node_service::StatusService;
 pub use tls::{ServingCertificate, ServingError};
 
 use crate::{
+    access_log::AccessLog,
     callers::Roster,
     config::{Config, ConfigError, Limits},
     interest::{InterestLists, Interests},
@@ -63,18 +64,30 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// What the services work with.
+pub struct Served {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Who may call.
+    pub roster: Arc<Roster>,
+    /// Where calls are recorded.
+    pub log: AccessLog,
+    /// Whom the agency names.
+    pub interests: Interests,
+    /// The user that the node runs as.
+    pub owner: u32,
+    /// Owns what goes on after a call.
+    pub tasks: TaskTracker,
+    /// Ends it.
+    pub cancel: CancellationToken,
+}
+
 /// The services, and the handle that tells their health.
 ///
 /// # Errors
 /// The descriptors are damaged.
-pub fn services(
-    node: &Arc<Node>,
-    roster: &Arc<Roster>,
-    owner: u32,
-    interests: &Interests,
-    tasks: &TaskTracker,
-    cancel: &CancellationToken,
-) -> Result<(Routes, Health), ServeError> {
+pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
+    let Served { node, roster, log, interests, owner, tasks, cancel } = served;
     let (reporter, health) = health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -85,17 +98,16 @@ pub fn services(
             .with_service_name("dancu.node.v1.NodeService")
             .with_service_name("grpc.health.v1.Health")
     };
-    let lookup = Lookup::new(Arc::clone(node), Arc::clone(roster));
-    let lists = InterestLists::new(Arc::clone(node), Arc::clone(roster), interests.clone());
-    let status =
-        StatusService::new(Arc::clone(node), Arc::clone(roster), owner, tasks.clone(), cancel.clone());
+    let lookup = Lookup::new(Arc::clone(&node), Arc::clone(&roster), log);
+    let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), interests);
+    let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
         .add_service(InterestServiceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    Ok((routes, Health::new(Arc::clone(node), reporter)))
+    Ok((routes, Health::new(node, reporter)))
 }
 
 /// Addresses that are bound and not yet served.

@@ -10,6 +10,7 @@ use dancu_proto::{
     node::v1::citizen_service_client::CitizenServiceClient,
     v1::{AccessContext, Citizen, Signed},
 };
+use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Channel;
 
 use crate::{
+    access_log::{self, LogStore},
     callers::{CallersFile, Entry, Roster},
     config::Config,
     interest::Interests,
@@ -133,6 +135,11 @@ pub(crate) fn node(slice: Slice, contact: Contact) -> Arc<Node> {
     Arc::new(Node { about, slice, contact, prover, clock: Arc::new(|| NOW) })
 }
 
+/// The public key of a hub that is not there.
+fn recipient() -> Vec<u8> {
+    DH_KEM_X25519_HKDF_SHA256_AES_256.generate_key_pair().unwrap().0.0
+}
+
 /// Why a test calls.
 pub(crate) fn why(purpose: &str) -> Option<AccessContext> {
     Some(AccessContext { purpose: purpose.into(), case_number: "H-1".into(), officer: "CB-7".into() })
@@ -143,6 +150,7 @@ pub(crate) struct Served {
     pub(crate) slice: Slice,
     pub(crate) config: Config,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) log: LogStore,
     pub(crate) url: String,
     _stop: tokio_util::sync::DropGuard,
     _tasks: JoinSet<()>,
@@ -169,8 +177,21 @@ impl Served {
         let certificate = ServingCertificate::open(&config, OffsetDateTime::now_utc()).unwrap();
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let interests = Interests::open(&directory.path().join("interests")).unwrap();
-        let (routes, health) =
-            serve::services(&node, &roster, uid, &interests, &TaskTracker::new(), &cancel).unwrap();
+        let (log, tracker) = (LogStore::open(&directory.path().join("log"), 0).unwrap(), TaskTracker::new());
+        log.set_recipient(&recipient()).unwrap();
+        let sync = access_log::Sync::Interval(Duration::from_millis(100));
+        let (recorder, _) =
+            access_log::start(&log, "ha-giang", sync, Arc::new(|| NOW), &tracker, &cancel).unwrap();
+        let (routes, health) = serve::services(serve::Served {
+            node,
+            roster: Arc::clone(&roster),
+            log: recorder,
+            interests,
+            owner: uid,
+            tasks: tracker,
+            cancel: cancel.clone(),
+        })
+        .unwrap();
         let listeners = Listeners::bind(&config, &certificate).await.unwrap();
         let url = format!("https://{}", listeners.address().unwrap());
         let (ready, is_ready) = tokio::sync::oneshot::channel();
@@ -182,6 +203,7 @@ impl Served {
             slice,
             config,
             roster,
+            log,
             url,
             _stop: cancel.drop_guard(),
             _tasks: tasks,

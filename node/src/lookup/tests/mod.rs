@@ -3,5 +3,6 @@
 mod answers;
 pub(crate) mod fixture;
 mod grants;
+mod records;
 mod refusals;
 mod tls;

@@ -1,5 +1,9 @@
 //! One place for signals and for everything that runs: started in order, stopped together.
 
+mod recording;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs, io, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
 };
@@ -19,16 +23,19 @@ use tokio_util::{
 use tonic::transport::Channel;
 
 use crate::{
+    access_log::LogError,
     callers::{CallersFile, Roster, RosterError},
     config::{Config, LogFormat},
     identity::{NodeIdentity, NodeIdentityError, renew::renew_loop},
     interest::{Interests, InterestsError, tell},
     metrics,
-    serve::{self, Listeners, ServeError, ServingCertificate, ServingError},
+    serve::{self, Listeners, ServeError, Served, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
     sync::{self, ConnectFuture, Contact, Prover, RepairDesk},
 };
+
+use self::recording::Recording;
 
 /// How long background work may take to end once calls are drained.
 const WIND_DOWN: Duration = Duration::from_secs(5);
@@ -58,6 +65,14 @@ pub enum LifecycleError {
     /// Whom it named.
     #[error(transparent)]
     Interests(#[from] InterestsError),
+    /// What was recorded.
+    #[error("the access log in {} cannot be opened: {source}", path.display())]
+    AccessLog {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: LogError,
+    },
     /// Who may call.
     #[error(transparent)]
     Callers(#[from] RosterError),
@@ -205,7 +220,19 @@ impl Running {
             clock: clock.clone(),
         });
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let (routes, health) = serve::services(&node, &roster, owner, &interests, &tasks, &cancel)?;
+        // Calls under way are recorded to the last.
+        let answered = CancellationToken::new();
+        let recorded = Recording { config, identity: &identity, slice: &slice, clock: &clock };
+        let log = recorded.start(dial.clone(), &tasks, &cancel, &answered)?;
+        let (routes, health) = serve::services(Served {
+            node: Arc::clone(&node),
+            roster: Arc::clone(&roster),
+            log,
+            interests: interests.clone(),
+            owner,
+            tasks: tasks.clone(),
+            cancel: cancel.clone(),
+        })?;
         let told_by = dial.clone();
         keep_in_step(&identity, slice, contact, desk, dial, &tasks, &cancel);
         tasks.spawn(tell(interests, told_by, cancel.clone()));
@@ -220,7 +247,11 @@ impl Running {
             tracing::info!(node = name, tcp = ?address, unix = socket, "serving");
             notify(NotifyState::Ready);
         };
-        let serving = tasks.spawn(listeners.serve(routes, cancel.clone(), ready));
+        let served = listeners.serve(routes, cancel.clone(), ready);
+        let serving = tasks.spawn(async move {
+            let _answered = answered.drop_guard();
+            served.await
+        });
         tasks.close();
         let patience = config.limits.drain + WIND_DOWN;
         Ok(Running {
@@ -346,108 +377,5 @@ async fn until_told_to_stop(roster: &Roster, certificate: &ServingCertificate) -
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::debug!(%error, "systemd was not told");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use dancu_proto::{
-        channel::{Timeouts, connect_unix},
-        node::v1::{GetStatusRequest, NodeState, node_service_client::NodeServiceClient},
-    };
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-        SanType,
-    };
-    use tokio_stream::StreamExt;
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-
-    use super::*;
-    use crate::identity::store::{IdentityStore, Settings, Stored};
-
-    /// An identity as a hub would have given it; the hub itself is not there.
-    fn join(data: &Path) {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "ha-giang");
-        params.subject_alt_names = vec![SanType::URI("dancu:node:ha-giang".try_into().unwrap())];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        let settings = Settings {
-            name: "ha-giang".into(),
-            agency: "ubnd-ha-giang".into(),
-            hub: "https://127.0.0.1:1".into(),
-        };
-        let stored = Stored {
-            settings,
-            key: key.serialize_pem(),
-            certificate: certificate.pem(),
-            authorities: vec![authority.der().clone()],
-        };
-        IdentityStore::of(data).create(&stored).unwrap();
-    }
-
-    fn config(data: &Path) -> Config {
-        let mut config = Config { data_dir: data.to_owned(), ..Config::default() };
-        config.listen.tcp = "127.0.0.1:0".into();
-        config.listen.unix = data.join("node.sock").display().to_string();
-        config.limits.drain = Duration::from_millis(300);
-        config
-    }
-
-    /// A connection that was broken off lets go of the slice a moment later.
-    async fn started(config: &Config) -> Running {
-        loop {
-            match Running::start(config).await {
-                Ok(node) => return node,
-                Err(LifecycleError::Slice { source: SliceError::Locked, .. }) => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    async fn until_served(config: &Config) -> Channel {
-        let path = config.listen.unix().unwrap();
-        loop {
-            match connect_unix(path, &Timeouts::default()).await {
-                Ok(channel) => return channel,
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_node_starts_answers_stops_and_starts_again() {
-        let directory = tempfile::tempdir().unwrap();
-        join(directory.path());
-        let config = config(directory.path());
-        for _ in 0..2 {
-            let node = started(&config).await;
-            let channel = until_served(&config).await;
-            let mut client = NodeServiceClient::new(channel.clone());
-            let status = client.get_status(GetStatusRequest {}).await.unwrap().into_inner();
-            assert_eq!((status.node.as_str(), status.state()), ("ha-giang", NodeState::Loading));
-            assert!(status.certificate_expires.is_some());
-            // A caller who follows the health for ever does not keep the node from ending.
-            let request = HealthCheckRequest { service: String::new() };
-            let mut health = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
-            assert!(health.next().await.is_some());
-            node.stop().await.unwrap();
-            assert!(!config.listen.unix().unwrap().exists());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_node_that_has_not_joined_says_so() {
-        let directory = tempfile::tempdir().unwrap();
-        let error = Running::start(&config(directory.path())).await.map(drop).unwrap_err();
-        assert!(matches!(error, LifecycleError::Identity(_)), "{error}");
     }
 }

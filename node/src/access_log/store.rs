@@ -1,0 +1,198 @@
+//! The records on disk: a database of its own, so that it grows and is synced apart from the slice.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::rand;
+use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+use thiserror::Error;
+
+use super::chain::{HASH, Head};
+
+/// Records, by their number.
+const RECORD: u8 = 0;
+/// The key that hashes of numbers are made with.
+const SUBJECT_KEY: &[u8] = &[1];
+/// The hub's public key.
+const RECIPIENT: &[u8] = &[2];
+/// The last record that the hub has taken over.
+const TAKEN_OVER: &[u8] = &[3];
+/// Where the chain stands.
+const HEAD: &[u8] = &[4];
+/// Memory for writes, bytes.
+const BUFFER: usize = 8 << 20;
+
+/// A call cannot be recorded, and is therefore not answered.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LogError {
+    /// The disk.
+    #[error("the access log cannot be written: {0}")]
+    Database(String),
+    /// No room.
+    #[error("the disk is full, so that calls cannot be recorded; make room")]
+    Full,
+    /// Stored by another version, or damaged.
+    #[error("the access log is damaged at record {0}")]
+    Damaged(u64),
+    /// The hub's key is not known yet.
+    #[error("the node has not yet got the key that its access log needs from the hub")]
+    NoRecipient,
+    /// The cryptography library refuses.
+    #[error("a number cannot be sealed for the hub")]
+    Sealing,
+    /// The node is going down.
+    #[error("the node is going down")]
+    Closed,
+}
+
+impl From<rocksdb::Error> for LogError {
+    fn from(error: rocksdb::Error) -> LogError {
+        LogError::Database(error.to_string())
+    }
+}
+
+/// The records. Cheap to clone.
+#[derive(Clone)]
+pub struct LogStore {
+    database: Arc<DB>,
+    dir: PathBuf,
+    reserve: u64,
+}
+
+impl LogStore {
+    /// Opens the log in a directory, or makes an empty one. Nothing is added while less than `reserve`
+    /// bytes are free on the disk.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn open(dir: &Path, reserve: u64) -> Result<LogStore, LogError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_write_buffer_size(BUFFER);
+        options.set_keep_log_file_num(2);
+        options.set_max_open_files(64);
+        options.set_compression_type(rocksdb::DBCompressionType::Zstd);
+        let store = LogStore { database: Arc::new(DB::open(&options, dir)?), dir: dir.to_owned(), reserve };
+        if store.database.get(SUBJECT_KEY)?.is_none() {
+            let mut key = [0; HASH];
+            rand::fill(&mut key).map_err(|_| LogError::Sealing)?;
+            store.database.put_opt(SUBJECT_KEY, key, &synced(true))?;
+        }
+        Ok(store)
+    }
+
+    /// Whether there is room to go on.
+    pub(super) fn check_room(&self) -> Result<(), LogError> {
+        let disk = rustix::fs::statvfs(&self.dir).map_err(io::Error::from);
+        let disk = disk.map_err(|error| LogError::Database(error.to_string()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < self.reserve { Err(LogError::Full) } else { Ok(()) }
+    }
+
+    /// Where the chain stands.
+    ///
+    /// # Errors
+    /// If the disk refuses, or what it has does not fit together.
+    pub fn head(&self) -> Result<Head, LogError> {
+        let Some(row) = self.database.get(HEAD)? else { return Ok(Head::default()) };
+        head_from(&row).ok_or(LogError::Damaged(0))
+    }
+
+    /// Adds records that follow each other, the last of which makes a head.
+    pub(super) fn append(&self, records: &[(u64, Vec<u8>)], head: Head, sync: bool) -> Result<(), LogError> {
+        let mut batch = WriteBatch::default();
+        records.iter().for_each(|(sequence, record)| batch.put(key(*sequence), record));
+        batch.put(HEAD, head_row(head));
+        Ok(self.database.write_opt(batch, &synced(sync))?)
+    }
+
+    /// What was appended is on the disk when this returns.
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        Ok(self.database.flush_wal(true)?)
+    }
+
+    /// Records after one, at most so many bytes of them and at least one, if there is one.
+    pub(crate) fn after(&self, sequence: u64, bytes: usize) -> Result<Vec<Vec<u8>>, LogError> {
+        let (mut records, mut size, mut next) = (Vec::new(), 0, sequence + 1);
+        let from = key(next);
+        for row in self.database.iterator(IteratorMode::From(&from, Direction::Forward)) {
+            let (at, record) = row?;
+            if at.first() != Some(&RECORD) || size >= bytes {
+                break;
+            }
+            if *at != key(next) {
+                return Err(LogError::Damaged(next));
+            }
+            size += record.len();
+            next += 1;
+            records.push(record.into_vec());
+        }
+        Ok(records)
+    }
+
+    /// One record.
+    pub(super) fn record(&self, sequence: u64) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(self.database.get(key(sequence))?)
+    }
+
+    pub(super) fn subject_key(&self) -> Result<[u8; HASH], LogError> {
+        let key = self.database.get(SUBJECT_KEY)?.ok_or(LogError::Damaged(0))?;
+        key.try_into().map_err(|_| LogError::Damaged(0))
+    }
+
+    /// The hub's public key, if it is known.
+    pub(super) fn recipient(&self) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(self.database.get(RECIPIENT)?)
+    }
+
+    pub(crate) fn set_recipient(&self, recipient: &[u8]) -> Result<(), LogError> {
+        Ok(self.database.put_opt(RECIPIENT, recipient, &synced(true))?)
+    }
+
+    /// The last record that the hub has taken over; 0 for none.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn taken_over(&self) -> Result<u64, LogError> {
+        let row = self.database.get(TAKEN_OVER)?;
+        let number = |row: Vec<u8>| row.try_into().map(u64::from_be_bytes).map_err(|_| LogError::Damaged(0));
+        row.map_or(Ok(0), number)
+    }
+
+    /// The hub has everything up to a record. Those up to another are not kept any longer.
+    pub(super) fn set_taken_over(&self, sequence: u64, not_kept: u64) -> Result<(), LogError> {
+        let mut batch = WriteBatch::default();
+        batch.put(TAKEN_OVER, sequence.to_be_bytes());
+        batch.delete_range(key(0), key(not_kept.min(sequence) + 1));
+        Ok(self.database.write(batch)?)
+    }
+}
+
+fn key(sequence: u64) -> [u8; 9] {
+    let mut key = [RECORD; 9];
+    key[1..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+fn head_row(head: Head) -> Vec<u8> {
+    [&head.sequence.to_be_bytes()[..], &head.time_ms.to_be_bytes(), &head.hash].concat()
+}
+
+fn head_from(row: &[u8]) -> Option<Head> {
+    let (sequence, rest) = row.split_first_chunk()?;
+    let (time_ms, hash) = rest.split_first_chunk()?;
+    Some(Head {
+        sequence: u64::from_be_bytes(*sequence),
+        time_ms: u64::from_be_bytes(*time_ms),
+        hash: hash.try_into().ok()?,
+    })
+}
+
+fn synced(sync: bool) -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    options
+}
