@@ -70,6 +70,17 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
+/// Text without diacritics, and with d for đ; capitals and spaces stay.
+#[must_use]
+pub fn unmarked(text: &str) -> String {
+    let plain = |c| match c {
+        'đ' => 'd',
+        'Đ' => 'D',
+        other => other,
+    };
+    text.nfd().filter(|c| !is_combining_mark(*c)).map(plain).collect()
+}
+
 /// Whether two texts are the same to the reader's eye: Unicode form and spacing do not count.
 #[must_use]
 pub fn same_text(a: &str, b: &str) -> bool {
@@ -105,6 +116,7 @@ mod tests {
     #[test]
     fn folding_is_vietnamese() {
         assert_eq!(fold("ĐỖ  Thị Hoà"), "do thi hoa");
+        assert_eq!(unmarked("ĐỖ  Thị Hoà"), "DO  Thi Hoa");
         assert_eq!(fold("Đỗ Thị Hòa"), fold("đỗ thị hoà"));
         let decomposed: String = "Nguyễn".nfd().collect();
         assert_eq!(fold(&decomposed), "nguyen");

@@ -5,8 +5,8 @@ use dancu_proto::{
     Areas, Field, FieldSet,
     field::Format,
     node::v1::{
-        FindCitizenRequest, GetCitizenRequest, GetStatusRequest, ListAreasRequest, ListAreasResponse,
-        NameAndBirth, VerifyCitizenRequest, citizen_service_client::CitizenServiceClient,
+        AttributeVerdict, FindCitizenRequest, GetCitizenRequest, GetStatusRequest, ListAreasRequest,
+        ListAreasResponse, NameAndBirth, VerifyCitizenRequest, citizen_service_client::CitizenServiceClient,
         find_citizen_request::Criterion, node_service_client::NodeServiceClient,
     },
     v1::{AreaChange, Citizen, Date},
@@ -172,12 +172,18 @@ impl Verify {
         let mut client = CitizenServiceClient::new(channel);
         let response = Box::pin(client.verify_citizen(request)).await?.into_inner();
         if self.shared.json {
-            let verdict = |verdict: &dancu_proto::node::v1::AttributeVerdict| {
+            let verdict = |verdict: &AttributeVerdict| {
                 let field = Field::try_from(verdict.field).map(Field::name).unwrap_or_default();
                 (field.to_owned(), Value::from(print::verdict(verdict.verdict())))
             };
+            let written = |verdict: &AttributeVerdict| {
+                let field = Field::try_from(verdict.field).map(Field::name).unwrap_or_default();
+                let differences: Vec<_> = verdict.differences().map(|one| one.as_str_name()).collect();
+                (!differences.is_empty()).then(|| (field.to_owned(), json!(differences)))
+            };
             return print::json(&json!({
                 "verdicts": response.verdicts.iter().map(verdict).collect::<Map<_, _>>(),
+                "written_otherwise": response.verdicts.iter().filter_map(written).collect::<Map<_, _>>(),
                 "former_number": response.former_number,
                 "freshness": print::freshness_json(response.freshness.as_ref()),
             }));

@@ -10,7 +10,7 @@ use console::style;
 use dancu_proto::{
     Field,
     area::Division,
-    node::v1::{AttributeVerdict, GetStatusResponse, NodeState, Verdict},
+    node::v1::{AttributeVerdict, GetStatusResponse, NameDifference, NodeState, Verdict},
     v1::{Citizen, Freshness},
 };
 use serde_json::{Value, json};
@@ -108,12 +108,26 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Mismatch => "mismatch",
         Verdict::NotAuthorised => "not_authorised",
         Verdict::NoValue => "no_value",
+        Verdict::MatchIgnoringMarks => "match_ignoring_marks",
+    }
+}
+
+/// In what a name is written otherwise.
+fn difference(difference: NameDifference) -> &'static str {
+    match difference {
+        NameDifference::Unspecified => "–",
+        NameDifference::UnicodeForm => "mã Unicode / Unicode form",
+        NameDifference::Spacing => "khoảng trắng / spaces",
+        NameDifference::Case => "chữ hoa, thường / capitals",
+        NameDifference::Marks => "dấu / marks",
+        NameDifference::MiddleNameOrder => "thứ tự tên đệm / order of middle names",
     }
 }
 
 pub(super) fn verdicts(verdicts: &[AttributeVerdict]) -> Result<(), Failure> {
     let cell = |verdict: Verdict| match verdict {
         Verdict::Match => Cell::new("khớp / match").fg(Color::Green),
+        Verdict::MatchIgnoringMarks => Cell::new("khớp nếu bỏ dấu / match ignoring marks").fg(Color::Yellow),
         Verdict::Mismatch => Cell::new("không khớp / mismatch").fg(Color::Red),
         Verdict::NotAuthorised => Cell::new("không được phép / not authorised").fg(Color::Yellow),
         Verdict::NoValue => Cell::new("không có dữ liệu / no value").fg(Color::DarkGrey),
@@ -121,9 +135,11 @@ pub(super) fn verdicts(verdicts: &[AttributeVerdict]) -> Result<(), Failure> {
     };
     let rows = verdicts.iter().filter_map(|one| {
         let field = Field::try_from(one.field).ok()?;
-        Some(vec![Cell::new(field.spec().label_vi), Cell::new(field.name()), cell(one.verdict())])
+        let written = one.differences().map(difference).collect::<Vec<_>>().join(", ");
+        let (label, name) = (Cell::new(field.spec().label_vi), Cell::new(field.name()));
+        Some(vec![label, name, cell(one.verdict()), Cell::new(written)])
     });
-    table(&["Thông tin", "Field", "Kết quả / Verdict"], rows.collect())
+    table(&["Thông tin", "Field", "Kết quả / Verdict", "Khác ở / Written otherwise"], rows.collect())
 }
 
 pub(super) fn freshness(freshness: Option<&Freshness>) -> Result<(), Failure> {

@@ -1,19 +1,22 @@
 //! Compares what a caller holds with the record, attribute by attribute, and discloses nothing else.
 //!
-//! Texts compare by what a reader sees (Unicode form and spacing do not count), names as full names
-//! and without regard to case, since papers print them in capitals. Of an address or a relative the
-//! parts that are claimed are compared. Dates compare as they are: a year alone is not a day.
+//! Texts compare by what a reader sees (Unicode form and spacing do not count). Names compare as [`name`]
+//! has it: the same, or the same but for diacritics. Of an address or a relative the parts that are
+//! claimed are compared. Dates compare as they are: a year alone is not a day.
+
+mod name;
 
 use dancu_proto::{
     Field, FieldSet, Record,
     name::same_text,
-    node::v1::{AttributeVerdict, Verdict},
+    node::v1::{AttributeVerdict, NameDifference, Verdict},
     v1::{
-        Address, Citizen, Date, IdentityCard, Name, RegisteredArea, Relative, StringList, TemporaryAbsence,
-        TemporaryResidence,
+        Address, Citizen, Date, IdentityCard, Name, RegisteredArea, Relative, RelativeList, StringList,
+        TemporaryAbsence, TemporaryResidence,
     },
 };
 
+use self::name::Likeness;
 use super::refusal::{Fault, Refusal};
 
 /// The fields claimed.
@@ -35,29 +38,54 @@ pub(super) fn verdicts(
 ) -> Vec<AttributeVerdict> {
     let verdict = |field: Field| {
         // Whether there is a value is itself something only an agreement gives.
-        let verdict = if !authorised.contains(field) {
-            Verdict::NotAuthorised
+        let (verdict, differences) = if !authorised.contains(field) {
+            (Verdict::NotAuthorised, Vec::new())
         } else if !has_value.contains(field) {
-            Verdict::NoValue
-        } else if agrees(field, claim, registered) {
-            Verdict::Match
+            (Verdict::NoValue, Vec::new())
         } else {
-            Verdict::Mismatch
+            judge(field, claim, registered)
         };
-        AttributeVerdict { field: dancu_proto::v1::Field::from(field).into(), verdict: verdict.into() }
+        let differences = differences.into_iter().map(i32::from).collect();
+        let field = dancu_proto::v1::Field::from(field).into();
+        AttributeVerdict { field, verdict: verdict.into(), differences }
     };
     claimed.iter().map(verdict).collect()
 }
 
-fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
+/// How a value compares; of a name also in what it is written otherwise.
+fn judge(field: Field, claim: &Citizen, held: &Citizen) -> (Verdict, Vec<NameDifference>) {
+    let name = match (field, &claim.full_name, &held.full_name) {
+        (Field::FullName, Some(claim), Some(held)) => Some(name::compare(&claim.full(), &held.full())),
+        (Field::OtherName, ..) => Some(name::compare(&claim.other_name, &held.other_name)),
+        _ => None,
+    };
+    let (likeness, differences) = match name {
+        Some(name) => (name.likeness, name.differences),
+        None if agrees(field, claim, held, Likeness::Same) => (Likeness::Same, Vec::new()),
+        None if agrees(field, claim, held, Likeness::IgnoringMarks) => (Likeness::IgnoringMarks, Vec::new()),
+        None => (Likeness::Different, Vec::new()),
+    };
+    let verdict = match likeness {
+        Likeness::Same => Verdict::Match,
+        Likeness::IgnoringMarks => Verdict::MatchIgnoringMarks,
+        Likeness::Different => Verdict::Mismatch,
+    };
+    (verdict, differences)
+}
+
+/// Whether a value agrees, the names in it being at least so much alike.
+fn agrees(field: Field, claim: &Citizen, held: &Citizen, alike: Likeness) -> bool {
     let text = |of: fn(&Citizen) -> &String| same_text(of(claim), of(held));
+    let name = |a: &Name, b: &Name| name::compare(&a.full(), &b.full()).likeness >= alike;
+    let relative = |a: &Relative, b: &Relative| relative(a, b, name);
+    let relatives = |a: &RelativeList, b: &RelativeList| each(&a.items, &b.items, relative);
     match field {
         Field::PersonalId => text(|c| &c.personal_id),
         Field::FormerPersonalIds => {
             strings(claim.former_personal_ids.as_ref()) == strings(held.former_personal_ids.as_ref())
         }
         Field::FullName => of_both(&claim.full_name, &held.full_name, name),
-        Field::OtherName => same_text(&claim.other_name.to_lowercase(), &held.other_name.to_lowercase()),
+        Field::OtherName => text(|c| &c.other_name),
         Field::DateOfBirth => of_both(&claim.date_of_birth, &held.date_of_birth, date),
         Field::Sex => text(|c| &c.sex),
         Field::PlaceOfBirth => of_both(&claim.place_of_birth, &held.place_of_birth, address),
@@ -76,16 +104,12 @@ fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
         Field::Father => of_both(&claim.father, &held.father, relative),
         Field::Mother => of_both(&claim.mother, &held.mother, relative),
         Field::Spouse => of_both(&claim.spouse, &held.spouse, relative),
-        Field::Children => {
-            of_both(&claim.children, &held.children, |a, b| each(&a.items, &b.items, relative))
-        }
+        Field::Children => of_both(&claim.children, &held.children, relatives),
         Field::LegalRepresentative => {
             of_both(&claim.legal_representative, &held.legal_representative, relative)
         }
         Field::RepresentedPersons => {
-            of_both(&claim.represented_persons, &held.represented_persons, |a, b| {
-                each(&a.items, &b.items, relative)
-            })
+            of_both(&claim.represented_persons, &held.represented_persons, relatives)
         }
         Field::PermanentResidence => of_both(&claim.permanent_residence, &held.permanent_residence, address),
         Field::TemporaryResidence => {
@@ -99,9 +123,7 @@ fn agrees(field: Field, claim: &Citizen, held: &Citizen) -> bool {
         Field::MaritalStatus => text(|c| &c.marital_status),
         Field::RelationToHouseholdHead => text(|c| &c.relation_to_household_head),
         Field::HouseholdHead => of_both(&claim.household_head, &held.household_head, relative),
-        Field::HouseholdMembers => of_both(&claim.household_members, &held.household_members, |a, b| {
-            each(&a.items, &b.items, relative)
-        }),
+        Field::HouseholdMembers => of_both(&claim.household_members, &held.household_members, relatives),
         Field::DateOfDeath => of_both(&claim.date_of_death, &held.date_of_death, date),
         Field::DateMissing => of_both(&claim.date_missing, &held.date_missing, date),
         Field::MobileNumber => text(|c| &c.mobile_number),
@@ -134,10 +156,6 @@ fn each<T>(claim: &[T], held: &[T], agree: impl Fn(&T, &T) -> bool) -> bool {
                 true
             })
         })
-}
-
-fn name(claim: &Name, held: &Name) -> bool {
-    same_text(&claim.full().to_lowercase(), &held.full().to_lowercase())
 }
 
 fn date(claim: &Date, held: &Date) -> bool {
@@ -176,7 +194,7 @@ fn registered_area(claim: &RegisteredArea, held: &RegisteredArea) -> bool {
         && part(&claim.commune, &held.commune)
 }
 
-fn relative(claim: &Relative, held: &Relative) -> bool {
+fn relative(claim: &Relative, held: &Relative, name: impl Fn(&Name, &Name) -> bool) -> bool {
     optional(&claim.name, &held.name, name)
         && part(&claim.personal_id, &held.personal_id)
         && part(&claim.old_id_number, &held.old_id_number)
@@ -245,8 +263,8 @@ mod tests {
     fn values_agree_as_people_mean_them() {
         for (claim, expected) in [
             (r#"{"full_name":{"family":"Nguyễn Thị","middle":"","given":"Hoà"}}"#, Verdict::Match),
-            // A name is its letters: without diacritics it is another.
-            (r#"{"full_name":"Nguyen Thi Hoa"}"#, Verdict::Mismatch),
+            (r#"{"full_name":"Nguyen Thi Hoa"}"#, Verdict::MatchIgnoringMarks),
+            (r#"{"full_name":"Nguyễn Thị Hoà Bình"}"#, Verdict::Mismatch),
             (r#"{"date_of_birth":"1985"}"#, Verdict::Mismatch),
             (r#"{"nationality":["FR","VN"]}"#, Verdict::Match),
             (r#"{"nationality":["VN"]}"#, Verdict::Mismatch),
@@ -255,6 +273,8 @@ mod tests {
             (r#"{"permanent_residence":{"commune":"00008"}}"#, Verdict::Mismatch),
             (r#"{"permanent_residence":{"country":"FR","commune":"00004"}}"#, Verdict::Mismatch),
             (r#"{"father":{"name":"nguyễn văn an"}}"#, Verdict::Match),
+            (r#"{"father":{"name":"NGUYEN VAN AN"}}"#, Verdict::MatchIgnoringMarks),
+            (r#"{"father":{"name":"NGUYEN VAN AN","personal_id":"001050000002"}}"#, Verdict::Mismatch),
             (r#"{"father":{"name":"Nguyễn Văn An","personal_id":"001050000002"}}"#, Verdict::Mismatch),
             (
                 r#"{"children":[{"personal_id":"001210000002"},{"personal_id":"001210000001"}]}"#,
