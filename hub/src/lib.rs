@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod projection;
 pub mod registry;
+pub mod remote;
 pub mod router;
 pub mod status;
 pub mod sync;

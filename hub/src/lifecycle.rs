@@ -8,7 +8,7 @@ use dancu_proto::{
     channel::{ClientAuth, Incoming, Limits, server, server_config},
     hub::v1::{
         admin_service_server::AdminServiceServer, enrollment_service_server::EnrollmentServiceServer,
-        sync_service_server::SyncServiceServer,
+        lookup_service_server::LookupServiceServer, sync_service_server::SyncServiceServer,
     },
     v1::AreaChange,
 };
@@ -30,6 +30,7 @@ use crate::{
     metrics,
     projection::Ledger,
     registry::{Clock, CommitError, Registry, StoreError, system_clock},
+    remote::RemoteLookup,
     router::Router,
     sync::SyncServer,
 };
@@ -38,6 +39,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 /// Steps that may read the registry at once.
 const STEPS: usize = 8;
+/// Look-ups by nodes, outside their slices, at once.
+const REMOTE: usize = 8;
 
 /// Makes the data directory of a new hub: its authority, and an empty registry that begins with an
 /// administrative order.
@@ -123,6 +126,13 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         let (registry, fleet) = (Arc::clone(&registry), Arc::clone(&fleet));
         tasks.spawn(metrics::serve(address, registry, fleet, cancel.clone())?);
     }
+    let remote = RemoteLookup {
+        registry: Arc::clone(&registry),
+        ledger: Arc::clone(&ledger),
+        roll: Arc::clone(&roll),
+        clock: Arc::clone(&clock),
+        at_once: Arc::new(Semaphore::new(REMOTE)),
+    };
     let sync = SyncServer {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
@@ -160,6 +170,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let admin = AdminServiceServer::new(admin);
     let routes = Routes::new(EnrollmentServiceServer::new(enrollment))
         .add_service(SyncServiceServer::new(sync))
+        .add_service(LookupServiceServer::new(remote))
         .add_service(admin.clone())
         .add_service(health_service.clone());
     let local = Routes::new(admin).add_service(health_service).add_service(reflection);

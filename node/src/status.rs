@@ -9,6 +9,8 @@ use crate::{
     access_log::LogError, callers::UnknownCaller, interest::InterestsError, lookup::Refusal, sync::ProofError,
 };
 
+/// When to try again while the hub is out of reach.
+const HUB_RETRY: Duration = Duration::from_secs(2);
 /// When to try again while a load goes on.
 const LOADING_RETRY: Duration = Duration::from_secs(5);
 
@@ -34,6 +36,9 @@ impl From<Refusal> for Status {
             Refusal::NoAgreement => Reason::NoAgreement,
             Refusal::Suspended(_) => Reason::NodeSuspended,
             Refusal::Revoked(_) => Reason::NodeRevoked,
+            Refusal::HubUnreachable => {
+                return Reason::HubUnreachable.retry(message, HUB_RETRY);
+            }
             Refusal::Slice(error) => {
                 tracing::error!(%error, "the slice cannot be read");
                 return Reason::Storage.status("the slice cannot be read; the node's log has the rest");

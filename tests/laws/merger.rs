@@ -172,6 +172,7 @@ async fn call(node: &Node, id: String) -> Caller {
                 context: Some(context),
                 personal_id: id.clone(),
                 fields: Vec::new(),
+                remote: false,
             };
             match client.get_citizen(request).await {
                 Ok(_) => _ = count.fetch_add(1, Ordering::Relaxed),

@@ -52,6 +52,9 @@ pub(super) struct Get {
     /// The fields wanted [default: all that the purpose gives]
     #[arg(long, value_delimiter = ',')]
     fields: Vec<Field>,
+    /// Ask the hub where the slice has no such person
+    #[arg(long)]
+    remote: bool,
     #[command(flatten)]
     shared: Shared,
 }
@@ -62,6 +65,7 @@ impl Get {
             context: Some(self.context.to_message()),
             personal_id: self.personal_id.clone(),
             fields: numbers(&self.fields),
+            remote: self.remote,
         };
         let channel = self.shared.target.connect(config).await?;
         let response = CitizenServiceClient::new(channel.clone()).get_citizen(request).await?.into_inner();
@@ -71,8 +75,12 @@ impl Get {
                 "citizen": citizen,
                 "authorised": print::names(&response.authorised),
                 "former_number": response.former_number,
+                "remote": response.remote,
                 "freshness": print::freshness_json(response.freshness.as_ref()),
             }));
+        }
+        if response.remote {
+            print::remote()?;
         }
         if response.former_number {
             print::former_number(Some(&citizen.personal_id))?;

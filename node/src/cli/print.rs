@@ -93,6 +93,10 @@ pub(super) fn former_number(in_force: Option<&str>) -> Result<(), Failure> {
     line(style(format!("the number asked for is a former one{now}")).yellow())
 }
 
+pub(super) fn remote() -> Result<(), Failure> {
+    line(style("not in this node's slice: the hub answered").dim())
+}
+
 pub(super) fn matches(count: usize, more: bool) -> Result<(), Failure> {
     match (count, more) {
         (_, true) => line(format_args!("{count} matches, and there are more: ask more narrowly")),

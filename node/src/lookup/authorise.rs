@@ -14,6 +14,8 @@ pub(super) enum Operation {
     Lookup,
     /// Compares, and discloses nothing.
     Verify,
+    /// Asks the hub for one person outside the slice.
+    Remote,
 }
 
 impl Operation {
@@ -21,6 +23,7 @@ impl Operation {
         match self {
             Operation::Lookup => "lookup",
             Operation::Verify => "verify",
+            Operation::Remote => "remote_lookup",
         }
     }
 }

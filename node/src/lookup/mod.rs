@@ -9,6 +9,7 @@ mod freshness;
 mod get;
 mod project;
 mod refusal;
+mod remote;
 mod service;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,4 +18,5 @@ mod verify;
 pub(crate) use context::check as purpose;
 pub(crate) use freshness::timestamp;
 pub use refusal::{Fault, Refusal};
+pub use remote::Remote;
 pub use service::Lookup;

@@ -26,8 +26,13 @@ impl Answer {
 
     /// As messages list fields.
     pub(super) fn authorised(&self) -> Vec<i32> {
-        self.authorised.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect()
+        listed(self.authorised)
     }
+}
+
+/// Fields as messages list them.
+pub(super) fn listed(fields: FieldSet) -> Vec<i32> {
+    fields.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect()
 }
 
 /// Projects a held citizen, with addresses by the administrative order in force; none where the permit

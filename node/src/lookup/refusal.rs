@@ -17,6 +17,19 @@ impl Fault {
     }
 }
 
+impl Refusal {
+    /// Whether it only says that the person is not among those that are held and may be told of.
+    pub(super) fn is_of_absence(&self) -> bool {
+        matches!(
+            self,
+            Refusal::NotFound
+                | Refusal::Loading
+                | Refusal::OfflineLimitPassed
+                | Refusal::OperationNotAgreed(_)
+        )
+    }
+}
+
 /// A look-up that is not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -46,6 +59,9 @@ pub enum Refusal {
     /// The hub was last heard too long ago.
     #[error("the hub was last heard longer ago than the agreement allows; restore the line to the hub")]
     OfflineLimitPassed,
+    /// The hub is needed, and out of reach.
+    #[error("the hub cannot be reached, and this call needs it; restore the line to the hub, or try again")]
+    HubUnreachable,
     /// Nothing is agreed.
     #[error("no agreement gives this node anything; ask the hub's operator to apply one")]
     NoAgreement,

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::{
-    Reason,
+    FieldSet, PersonalId, Reason, Revision,
     area::by_order_in_force,
     channel::Peer,
     node::v1::{
@@ -11,7 +11,7 @@ use dancu_proto::{
         GetCitizenRequest, GetCitizenResponse, VerifyCitizenRequest, VerifyCitizenResponse,
         citizen_service_server::CitizenService,
     },
-    v1::{AccessOperation, SubjectOutcome},
+    v1::{AccessContext, AccessOperation, SubjectOutcome},
 };
 use futures::Stream;
 use tokio::time::{Instant, timeout};
@@ -23,7 +23,9 @@ use super::{
     context, find,
     freshness::freshness,
     get,
+    project::listed,
     refusal::Refusal,
+    remote::Remote,
     verify,
 };
 use crate::{
@@ -45,6 +47,7 @@ pub struct Lookup {
     node: Arc<Node>,
     roster: Arc<Roster>,
     log: AccessLog,
+    remote: Remote,
 }
 
 /// Who calls, and how long they wait.
@@ -54,10 +57,11 @@ struct Call {
 }
 
 impl Lookup {
-    /// Over a node, for the callers of a roster; calls are recorded in a log.
+    /// Over a node, for the callers of a roster; calls are recorded in a log, and the hub is asked about
+    /// people outside the slice.
     #[must_use]
-    pub fn new(node: Arc<Node>, roster: Arc<Roster>, log: AccessLog) -> Lookup {
-        Lookup { node, roster, log }
+    pub fn new(node: Arc<Node>, roster: Arc<Roster>, log: AccessLog, remote: Remote) -> Lookup {
+        Lookup { node, roster, log, remote }
     }
 
     fn admit<T>(&self, request: &Request<T>, entry: &mut Entry) -> Result<Call, Status> {
@@ -115,13 +119,28 @@ impl Lookup {
         id.iter().for_each(|id| entry.concerns(*id));
         let purpose = context::check(request.context.as_ref(), &call.caller)?;
         let (id, wanted) = (id?, context::wanted(&request.fields)?);
+        let until = Instant::now() + call.patience;
         let answer = self.read(call.patience, |reader, line| {
             let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
-            let answer = get::get(reader, &permit, id, wanted)?.ok_or_else(|| permit.nobody())?;
-            Ok((answer, freshness(state.cursor, line.last_heard, line.offline)))
+            if request.remote {
+                // Before it is known whether the hub is needed: that must not show.
+                authorise(state, purpose, Operation::Remote, None)?;
+            }
+            let answer = || {
+                let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
+                get::get(reader, &permit, id, wanted)?.ok_or_else(|| permit.nobody())
+            };
+            match answer() {
+                Ok(answer) => Ok(Some((answer, freshness(state.cursor, line.last_heard, line.offline)))),
+                Err(refusal) if request.remote && refusal.is_of_absence() => Ok(None),
+                Err(refusal) => Err(refusal),
+            }
         });
-        let (answer, freshness) = answer.await?;
+        let Some((answer, freshness)) = answer.await? else {
+            let left = until.saturating_duration_since(Instant::now());
+            let context = request.context.clone().unwrap_or_default();
+            return self.get_remotely(context, id, wanted, left, entry).await;
+        };
         entry.tells(id, answer.authorised, SubjectOutcome::Answered);
         entry.revision = freshness.revision;
         Ok(GetCitizenResponse {
@@ -129,6 +148,28 @@ impl Lookup {
             citizen: Some(answer.citizen),
             former_number: answer.former_number,
             freshness: Some(freshness),
+            remote: false,
+        })
+    }
+
+    async fn get_remotely(
+        &self,
+        context: AccessContext,
+        id: PersonalId,
+        wanted: FieldSet,
+        patience: Duration,
+        entry: &mut Entry,
+    ) -> Result<GetCitizenResponse, Status> {
+        entry.operation = AccessOperation::Remote;
+        let answer = self.remote.look_up(context, id, wanted, patience).await?;
+        entry.tells(id, answer.authorised, SubjectOutcome::Answered);
+        entry.revision = answer.revision;
+        Ok(GetCitizenResponse {
+            authorised: listed(answer.authorised),
+            citizen: Some(answer.citizen),
+            former_number: answer.former_number,
+            freshness: Some(freshness(Revision(answer.revision), Some((self.node.clock)()), None)),
+            remote: true,
         })
     }
 

@@ -29,7 +29,7 @@ use crate::{
     callers::Roster,
     config::{Config, ConfigError, Limits},
     interest::{InterestLists, Interests},
-    lookup::Lookup,
+    lookup::{Lookup, Remote},
     state::Node,
 };
 
@@ -72,6 +72,8 @@ pub struct Served {
     pub roster: Arc<Roster>,
     /// Where calls are recorded.
     pub log: AccessLog,
+    /// The hub, for people outside the slice.
+    pub remote: Remote,
     /// Whom the agency names.
     pub interests: Interests,
     /// The user that the node runs as.
@@ -87,7 +89,7 @@ pub struct Served {
 /// # Errors
 /// The descriptors are damaged.
 pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
-    let Served { node, roster, log, interests, owner, tasks, cancel } = served;
+    let Served { node, roster, log, remote, interests, owner, tasks, cancel } = served;
     let (reporter, health) = health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -98,7 +100,7 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
             .with_service_name("dancu.node.v1.NodeService")
             .with_service_name("grpc.health.v1.Health")
     };
-    let lookup = Lookup::new(Arc::clone(&node), Arc::clone(&roster), log);
+    let lookup = Lookup::new(Arc::clone(&node), Arc::clone(&roster), log, remote);
     let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), interests);
     let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))

@@ -138,8 +138,12 @@ async fn mobile_number(reader: &mut CitizenServiceClient<Channel>, person: &str)
         case_number: "B-1".into(),
         officer: "benchmark".into(),
     };
-    let request =
-        GetCitizenRequest { context: Some(context), personal_id: person.to_owned(), fields: Vec::new() };
+    let request = GetCitizenRequest {
+        context: Some(context),
+        personal_id: person.to_owned(),
+        fields: Vec::new(),
+        remote: false,
+    };
     let citizen = reader.get_citizen(request).await?.into_inner().citizen;
     Ok(citizen.unwrap_or_default().mobile_number)
 }

@@ -202,8 +202,12 @@ async fn look_up(
         }
         let context =
             AccessContext { purpose: PURPOSE.into(), case_number: "B-1".into(), officer: "benchmark".into() };
-        let request =
-            GetCitizenRequest { context: Some(context), personal_id: person.clone(), fields: Vec::new() };
+        let request = GetCitizenRequest {
+            context: Some(context),
+            personal_id: person.clone(),
+            fields: Vec::new(),
+            remote: false,
+        };
         let started = Instant::now();
         client.get_citizen(request).await?;
         times.push(started.elapsed().as_secs_f64() * 1e3);

@@ -40,7 +40,7 @@ async fn start() -> Served {
 }
 
 fn get(purpose: &str, id: &str) -> GetCitizenRequest {
-    GetCitizenRequest { context: why(purpose), personal_id: id.into(), fields: vec![] }
+    GetCitizenRequest { context: why(purpose), personal_id: id.into(), fields: vec![], remote: false }
 }
 
 fn names(fields: &[i32]) -> Vec<&'static str> {

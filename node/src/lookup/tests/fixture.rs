@@ -22,10 +22,11 @@ use crate::{
     callers::{CallersFile, Entry, Roster},
     config::Config,
     interest::Interests,
+    lookup::Remote,
     serve::{self, Listeners, ServingCertificate},
     slice::{Slice, SliceOptions},
     state::{About, Node},
-    sync::{Contact, Prover},
+    sync::{ConnectFuture, Contact, Prover},
 };
 
 /// The time at the node.
@@ -164,6 +165,16 @@ impl Served {
         refusal: Option<(&str, &str)>,
         fill: impl FnOnce(&Path) -> Slice,
     ) -> Served {
+        Served::beside(|| Box::pin(async { Err("no hub".into()) }), purposes, refusal, fill).await
+    }
+
+    /// The same, with a hub that can be asked.
+    pub(crate) async fn beside(
+        hub: impl Fn() -> ConnectFuture + Send + Sync + 'static,
+        purposes: &[&str],
+        refusal: Option<(&str, &str)>,
+        fill: impl FnOnce(&Path) -> Slice,
+    ) -> Served {
         let directory = tempfile::tempdir().unwrap();
         let slice = fill(directory.path());
         let uid = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap());
@@ -186,6 +197,7 @@ impl Served {
             node,
             roster: Arc::clone(&roster),
             log: recorder,
+            remote: Remote::new(hub),
             interests,
             owner: uid,
             tasks: tracker,

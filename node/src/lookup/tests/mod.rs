@@ -5,4 +5,5 @@ pub(crate) mod fixture;
 mod grants;
 mod records;
 mod refusals;
+mod remote;
 mod tls;

@@ -36,7 +36,12 @@ async fn every_call_is_recorded_with_what_it_told_of_whom() {
     let node = Served::start(&["*"], None, |directory| slice(directory, grants, people)).await;
     let mut client = node.client().await;
     let mut get = async |purpose: &str, id: &str| {
-        let request = GetCitizenRequest { context: why(purpose), personal_id: id.into(), fields: vec![] };
+        let request = GetCitizenRequest {
+            context: why(purpose),
+            personal_id: id.into(),
+            fields: vec![],
+            remote: false,
+        };
         client.get_citizen(request).await.is_ok()
     };
     let told = vec![Field::PersonalId, Field::FullName, Field::OldIdNumber];

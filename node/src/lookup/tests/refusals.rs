@@ -20,7 +20,8 @@ use super::fixture::{
 const BOTH: &[&str] = &["lookup", "verify"];
 
 async fn get(node: &Served, purpose: &str, id: &str) -> Result<Citizen, Status> {
-    let request = GetCitizenRequest { context: why(purpose), personal_id: id.into(), fields: vec![] };
+    let request =
+        GetCitizenRequest { context: why(purpose), personal_id: id.into(), fields: vec![], remote: false };
     let answer = node.client().await.get_citizen(request).await?;
     Ok(answer.into_inner().citizen.unwrap())
 }
@@ -66,8 +67,12 @@ async fn unknown_and_out_of_reach_are_the_same_to_the_byte() {
 #[tokio::test]
 async fn a_call_without_purpose_case_or_officer_names_all_that_is_missing() {
     let node = Served::start(&["*"], None, open).await;
-    let request =
-        GetCitizenRequest { context: Some(AccessContext::default()), personal_id: AN.into(), fields: vec![] };
+    let request = GetCitizenRequest {
+        context: Some(AccessContext::default()),
+        personal_id: AN.into(),
+        fields: vec![],
+        remote: false,
+    };
     let status = node.client().await.get_citizen(request).await.unwrap_err();
     assert_eq!(Reason::of(&status), Some(Reason::InvalidRequest));
     let fields: Vec<_> = Reason::faults(&status).into_iter().map(|(field, _)| field).collect();
@@ -188,7 +193,8 @@ async fn a_call_waits_for_a_narrowing_and_is_answered_under_the_new_policy() {
 #[tokio::test]
 async fn a_call_waits_no_longer_than_its_deadline() {
     let node = narrowing().await;
-    let message = GetCitizenRequest { context: why("a"), personal_id: AN.into(), fields: vec![] };
+    let message =
+        GetCitizenRequest { context: why("a"), personal_id: AN.into(), fields: vec![], remote: false };
     let mut request = Request::new(message);
     request.set_timeout(Duration::from_millis(500));
     let status = node.client().await.get_citizen(request).await.unwrap_err();

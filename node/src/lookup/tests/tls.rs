@@ -33,7 +33,8 @@ async fn get(node: &Served, trusted: &Authority, identity: Option<&Issued>) -> R
         .map(|identity| -> std::sync::Arc<dyn rustls::client::ResolvesClientCert> { identity });
     let tls = client_config(trusted, identity).unwrap();
     let channel = connect(&node.url, tls, "127.0.0.1", &Timeouts::default()).await.unwrap();
-    let request = GetCitizenRequest { context: why("a"), personal_id: AN.into(), fields: vec![] };
+    let request =
+        GetCitizenRequest { context: why("a"), personal_id: AN.into(), fields: vec![], remote: false };
     let answer = CitizenServiceClient::new(channel).get_citizen(request).await?;
     Ok(answer.into_inner().citizen.unwrap())
 }
