@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod agreements;
+pub mod audit;
 pub mod calendar;
 pub mod cli;
 pub mod config;

@@ -8,7 +8,8 @@ use dancu_proto::{
     channel::{ClientAuth, Incoming, Limits, server, server_config},
     hub::v1::{
         admin_service_server::AdminServiceServer, enrollment_service_server::EnrollmentServiceServer,
-        lookup_service_server::LookupServiceServer, sync_service_server::SyncServiceServer,
+        intake_service_server::IntakeServiceServer, lookup_service_server::LookupServiceServer,
+        sync_service_server::SyncServiceServer,
     },
     v1::AreaChange,
 };
@@ -23,6 +24,7 @@ use tonic::service::Routes;
 
 use crate::{
     admin::{Admin, owner_of},
+    audit::{AuditLog, IntakeServer},
     calendar::Calendar,
     config::Config,
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
@@ -39,6 +41,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 /// Steps that may read the registry at once.
 const STEPS: usize = 8;
+/// Batches of access logs that are looked at at once.
+const INTAKE: usize = 4;
 /// Look-ups by nodes, outside their slices, at once.
 const REMOTE: usize = 8;
 
@@ -126,6 +130,17 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         let (registry, fleet) = (Arc::clone(&registry), Arc::clone(&fleet));
         tasks.spawn(metrics::serve(address, registry, fleet, cancel.clone())?);
     }
+    let audit = Arc::new(AuditLog::open(&config.data_dir, Arc::clone(&registry))?);
+    let intake = IntakeServer {
+        log: audit,
+        roll: Arc::clone(&roll),
+        authority: Arc::clone(&authority),
+        registry_id: registry.id(),
+        clock: Arc::clone(&clock),
+        at_once: Arc::new(Semaphore::new(INTAKE)),
+        tasks: tasks.clone(),
+        cancel: cancel.clone(),
+    };
     let remote = RemoteLookup {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
@@ -171,6 +186,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let routes = Routes::new(EnrollmentServiceServer::new(enrollment))
         .add_service(SyncServiceServer::new(sync))
         .add_service(LookupServiceServer::new(remote))
+        .add_service(IntakeServiceServer::new(intake))
         .add_service(admin.clone())
         .add_service(health_service.clone());
     let local = Routes::new(admin).add_service(health_service).add_service(reflection);

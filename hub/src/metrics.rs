@@ -15,6 +15,8 @@ const LOOK: Duration = Duration::from_secs(5);
 
 const COMPARED: &str = "dancu_hub_ranges_compared_total";
 const DIFFERING: &str = "dancu_hub_ranges_differing_total";
+const ALARMS: &str = "dancu_hub_audit_alarms_total";
+const RECORDS: &str = "dancu_hub_audit_records_total";
 const REVISION: &str = "dancu_hub_revision";
 const CONNECTED: &str = "dancu_hub_nodes_connected";
 
@@ -22,6 +24,16 @@ const CONNECTED: &str = "dancu_hub_nodes_connected";
 pub(crate) fn range_compared(right: bool) {
     counter!(COMPARED).increment(1);
     counter!(DIFFERING).increment(u64::from(!right));
+}
+
+/// Something is wrong with a node's access log.
+pub(crate) fn audit_alarm(kind: &'static str) {
+    counter!(ALARMS, "kind" => kind).increment(1);
+}
+
+/// Records of nodes were taken over.
+pub(crate) fn records_taken_over(count: usize) {
+    counter!(RECORDS).increment(count as u64);
 }
 
 /// Listens, and answers until cancelled.
@@ -40,6 +52,8 @@ pub fn serve(
     let _ = metrics::set_global_recorder(recorder);
     describe_counter!(COMPARED, "ranges of slices that nodes had compared");
     describe_counter!(DIFFERING, "ranges in which a node's slice was not what it should be");
+    describe_counter!(ALARMS, "faults found in the access logs of nodes, by kind");
+    describe_counter!(RECORDS, "records of nodes' access logs that were taken over");
     describe_gauge!(REVISION, "the latest revision of the registry");
     describe_gauge!(CONNECTED, "nodes with a live stream");
     range_compared_from_zero();

@@ -91,6 +91,8 @@ reasons! {
     Storage = "STORAGE", Unavailable;
     /// The call cannot be recorded in the access log, and what is not recorded is not answered.
     AccessNotRecorded = "ACCESS_NOT_RECORDED", Unavailable;
+    /// The access log that a node hands in is not whole.
+    AccessLogRefused = "ACCESS_LOG_REFUSED", FailedPrecondition;
     /// The process is going down.
     ShuttingDown = "SHUTTING_DOWN", Unavailable;
     /// A fault of this software; its log has the rest.

@@ -109,6 +109,11 @@ impl LogStore {
         Ok(self.database.write_opt(batch, &synced(sync))?)
     }
 
+    /// A log that was lost goes on after what the hub has of it.
+    pub(super) fn go_on_after(&self, head: Head) -> Result<(), LogError> {
+        Ok(self.database.put_opt(HEAD, head_row(head), &synced(true))?)
+    }
+
     /// What was appended is on the disk when this returns.
     pub(super) fn sync(&self) -> Result<(), LogError> {
         Ok(self.database.flush_wal(true)?)

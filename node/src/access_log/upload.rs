@@ -33,6 +33,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const GATHER: Duration = Duration::from_millis(200);
 /// A node that records nothing says so this often.
 const IDLE: Duration = Duration::from_secs(60);
+/// Between two looks whether the registry is known.
+const NOT_YET: Duration = Duration::from_millis(50);
 /// After a break.
 const AGAIN: Duration = Duration::from_secs(2);
 /// After the hub has refused the log.
@@ -111,17 +113,22 @@ impl Uploader {
 
     /// Tells all there is, and what comes, until something breaks.
     async fn tell(&mut self, connect: &impl Fn() -> ConnectFuture) -> Result<(), UploadError> {
+        // Heads name the registry, which a new node learns with its first policy.
+        while (self.registry_id)().is_empty() {
+            tokio::time::sleep(NOT_YET).await;
+        }
         let channel = connect().await.map_err(|error| UploadError::Offline(error.to_string()))?;
         let (requests, stream) = mpsc::channel(1);
-        send(&requests, UploadAccessLogRequest::default()).await?;
+        let head = Some(self.signed(self.store.head()?)?);
+        send(&requests, UploadAccessLogRequest { records: Vec::new(), head }).await?;
         let mut client = IntakeServiceClient::new(channel);
         let answers = timeout(ANSWER, client.upload_access_log(ReceiverStream::new(stream))).await;
         let mut answers = answers.map_err(|_| no_answer())?.map_err(refused)?.into_inner();
         let first = answer(&mut answers).await?;
+        let mut at = self.meet(&first)?;
         if !first.recipient.is_empty() && self.store.recipient()?.as_deref() != Some(&first.recipient) {
             self.store.set_recipient(&first.recipient)?;
         }
-        let mut at = self.meet(&first)?;
         loop {
             let told = self.batch(at)?;
             let head = told.1;
@@ -148,6 +155,19 @@ impl Uploader {
         let own = self.store.head()?;
         if first.sequence == 0 {
             return Ok(Head::default());
+        }
+        if own.sequence == 0 {
+            // The log was lost with its disk. It goes on where the hub has it; the hub knows, and says so
+            // to its operators.
+            tracing::error!(
+                record = first.sequence,
+                "the access log was lost: it goes on after what the hub has"
+            );
+            let hash = first.hash.as_slice().try_into().map_err(|_| no_answer())?;
+            let time_ms = (self.clock)().unix_timestamp().max(0) as u64 * 1000;
+            let head = Head { sequence: first.sequence, hash, time_ms };
+            self.store.go_on_after(head)?;
+            return Ok(head);
         }
         let behind = UploadError::Behind { hub: first.sequence, node: own.sequence };
         let Some(record) = self.store.record(first.sequence)? else {

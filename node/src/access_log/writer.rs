@@ -158,6 +158,10 @@ impl Writer {
         let mut records = Vec::with_capacity(entries.len() + 1);
         if self.sealer.is_none() {
             let recipient = self.store.recipient()?.ok_or(LogError::NoRecipient)?;
+            if head.sequence == 0 {
+                // A log that was lost has been told where to go on.
+                head = self.store.head()?;
+            }
             let (sealer, told) = Sealer::new(head.sequence + 1, &self.node, &recipient)?;
             let (record, next) = head.key(time_ms, told);
             records.push((next.sequence, record));
