@@ -27,6 +27,8 @@ use crate::state::Clock;
 const QUEUE: usize = 4096;
 /// Records of one write.
 const TOGETHER: usize = 512;
+/// How long the first call of a new node waits for the key of the hub.
+const MOMENT: Duration = Duration::from_secs(2);
 /// Between two looks at the room on the disk.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -152,12 +154,26 @@ impl Writer {
         }
     }
 
+    /// What numbers are sealed for. A new node has it a moment after its slice.
+    async fn recipient(&self) -> Result<Vec<u8>, LogError> {
+        let until = tokio::time::Instant::now() + MOMENT;
+        loop {
+            if let Some(recipient) = self.store.recipient()? {
+                return Ok(recipient);
+            }
+            if tokio::time::Instant::now() >= until {
+                return Err(LogError::NoRecipient);
+            }
+            tokio::time::sleep(MOMENT / 100).await;
+        }
+    }
+
     async fn write(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
         let time_ms = ((self.clock)().unix_timestamp_nanos() / 1_000_000) as u64;
         let mut head = self.head;
         let mut records = Vec::with_capacity(entries.len() + 1);
         if self.sealer.is_none() {
-            let recipient = self.store.recipient()?.ok_or(LogError::NoRecipient)?;
+            let recipient = self.recipient().await?;
             if head.sequence == 0 {
                 // A log that was lost has been told where to go on.
                 head = self.store.head()?;
