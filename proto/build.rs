@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "dancu/hub/v1/sync_service.proto",
     "dancu/hub/v1/intake_service.proto",
     "dancu/hub/v1/lookup_service.proto",
+    "dancu/hub/v1/audit_service.proto",
     "dancu/hub/v1/areas.proto",
     "dancu/hub/v1/admin_service.proto",
 ];

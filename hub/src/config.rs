@@ -8,6 +8,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::audit::Thresholds;
+
 /// Where the file lies unless said otherwise.
 pub const DEFAULT_FILE: &str = "/etc/dancu/hub.toml";
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub day_check: Duration,
     /// The disk.
     pub storage: Storage,
+    /// The access logs of nodes.
+    pub audit: Audit,
     /// Logging.
     pub log: Log,
 }
@@ -68,6 +72,23 @@ pub struct Sync {
     /// Between two heartbeats of an idle stream.
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
+}
+
+/// The access logs of nodes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// A connected node that has not handed in its log for so long raises an alarm.
+    #[serde(with = "humantime_serde")]
+    pub withheld_after: Duration,
+    /// From when calls are odd.
+    pub patterns: Thresholds,
+}
+
+impl Default for Audit {
+    fn default() -> Audit {
+        Audit { withheld_after: Duration::from_secs(15 * 60), patterns: Thresholds::default() }
+    }
 }
 
 /// The disk.
@@ -110,6 +131,7 @@ impl Default for Config {
             sync: Sync::default(),
             day_check: Duration::from_secs(20),
             storage: Storage::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }

@@ -7,9 +7,9 @@ use dancu_proto::{
     Areas, DESCRIPTORS,
     channel::{ClientAuth, Incoming, Limits, server, server_config},
     hub::v1::{
-        admin_service_server::AdminServiceServer, enrollment_service_server::EnrollmentServiceServer,
-        intake_service_server::IntakeServiceServer, lookup_service_server::LookupServiceServer,
-        sync_service_server::SyncServiceServer,
+        admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
+        enrollment_service_server::EnrollmentServiceServer, intake_service_server::IntakeServiceServer,
+        lookup_service_server::LookupServiceServer, sync_service_server::SyncServiceServer,
     },
     v1::AreaChange,
 };
@@ -24,7 +24,7 @@ use tonic::service::Routes;
 
 use crate::{
     admin::{Admin, owner_of},
-    audit::{AuditLog, IntakeServer},
+    audit::{AuditLog, AuditServer, IntakeServer, Withheld},
     calendar::Calendar,
     config::Config,
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
@@ -130,7 +130,23 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         let (registry, fleet) = (Arc::clone(&registry), Arc::clone(&fleet));
         tasks.spawn(metrics::serve(address, registry, fleet, cancel.clone())?);
     }
-    let audit = Arc::new(AuditLog::open(&config.data_dir, Arc::clone(&registry))?);
+    let audit = Arc::new(AuditLog::open(&config.data_dir, reserve, Arc::clone(&registry))?);
+    let auditors = AuditServer {
+        log: Arc::clone(&audit),
+        registry: Arc::clone(&registry),
+        identity: certificate.identity(),
+        owner: owner_of(&config.data_dir)?,
+        clock: Arc::clone(&clock),
+        thresholds: config.audit.patterns,
+    };
+    let withheld = Withheld {
+        log: Arc::clone(&audit),
+        fleet: Arc::clone(&fleet),
+        roll: Arc::clone(&roll),
+        clock: Arc::clone(&clock),
+        after: config.audit.withheld_after,
+    };
+    tasks.spawn(withheld.watch(cancel.clone()));
     let intake = IntakeServer {
         log: audit,
         roll: Arc::clone(&roll),
@@ -183,13 +199,15 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SyncServiceServer<SyncServer>>().await;
     let admin = AdminServiceServer::new(admin);
+    let auditors = AuditServiceServer::new(auditors);
     let routes = Routes::new(EnrollmentServiceServer::new(enrollment))
         .add_service(SyncServiceServer::new(sync))
         .add_service(LookupServiceServer::new(remote))
         .add_service(IntakeServiceServer::new(intake))
         .add_service(admin.clone())
+        .add_service(auditors.clone())
         .add_service(health_service.clone());
-    let local = Routes::new(admin).add_service(health_service).add_service(reflection);
+    let local = Routes::new(admin).add_service(auditors).add_service(health_service).add_service(reflection);
 
     let nodes = server()
         .add_routes(routes)

@@ -59,26 +59,8 @@ pub fn owner_of(dir: &Path) -> std::io::Result<u32> {
 }
 
 impl Admin {
-    /// Who the operator is; everyone else is refused.
     fn operator<T>(&self, request: &Request<T>) -> Result<String, Status> {
-        let peer = Peer::of(request);
-        if let Some(unix) = peer.unix {
-            return if unix.uid == self.owner || unix.uid == 0 {
-                Ok(format!("uid {}", unix.uid))
-            } else {
-                Err(Reason::CallerNotAllowed.status("only the owner of the hub's data may operate it"))
-            };
-        }
-        let now = (self.clock)();
-        match peer.certificate.as_ref().map(|certificate| (&certificate.identity, certificate.not_after)) {
-            Some((Some(PeerIdentity::Operator(name)), not_after)) if now <= not_after => Ok(name.clone()),
-            Some((Some(PeerIdentity::Operator(_)), _)) => {
-                Err(Reason::CallerNotAllowed
-                    .status("the operator's certificate has expired; ask for a new one"))
-            }
-            Some(_) => Err(Reason::CallerNotAllowed.status("this certificate is not an operator's")),
-            None => Err(Reason::CallerUnknown.status("show an operator's certificate")),
-        }
+        operator(request, self.owner, (self.clock)())
     }
 
     /// The administrative orders as of now.
@@ -90,6 +72,29 @@ impl Admin {
 
     fn now(&self) -> OffsetDateTime {
         (self.clock)()
+    }
+}
+
+/// Who the operator is that calls; everyone else is refused.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn operator<T>(request: &Request<T>, owner: u32, now: OffsetDateTime) -> Result<String, Status> {
+    let peer = Peer::of(request);
+    if let Some(unix) = peer.unix {
+        return if unix.uid == owner || unix.uid == 0 {
+            Ok(format!("uid {}", unix.uid))
+        } else {
+            Err(Reason::CallerNotAllowed.status("only the owner of the hub's data may operate it"))
+        };
+    }
+    match peer.certificate.as_ref().map(|certificate| (&certificate.identity, certificate.not_after)) {
+        Some((Some(PeerIdentity::Operator(name)), not_after)) if now <= not_after => Ok(name.clone()),
+        Some((Some(PeerIdentity::Operator(_)), _)) => {
+            Err(Reason::CallerNotAllowed.status("the operator's certificate has expired; ask for a new one"))
+        }
+        Some(_) => Err(Reason::CallerNotAllowed.status("this certificate is not an operator's")),
+        None => Err(Reason::CallerUnknown.status("show an operator's certificate")),
     }
 }
 

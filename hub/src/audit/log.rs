@@ -41,13 +41,14 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the log, and makes it if there is none.
+    /// Opens the log, and makes it if there is none. Nothing is taken over while less than `reserve` bytes
+    /// are free on the disk.
     ///
     /// # Errors
     /// If the disk refuses.
-    pub fn open(data_dir: &Path, registry: Arc<Registry>) -> Result<AuditLog, AuditError> {
+    pub fn open(data_dir: &Path, reserve: u64, registry: Arc<Registry>) -> Result<AuditLog, AuditError> {
         Ok(AuditLog {
-            rows: Rows::open(&data_dir.join("audit"))?,
+            rows: Rows::open(&data_dir.join("audit"), reserve)?,
             recipient: Recipient::open(&data_dir.join("audit-key"))?,
             registry,
             taking: Mutex::default(),

@@ -4,18 +4,28 @@
 //! - [`IntakeServer`]: nodes hand in their logs; `chain` says whether a batch goes on where the last ended.
 //! - [`AuditLog`]: takes over, in one Merkle tree (`tree`, RFC 6962) over all nodes, and finds again.
 //! - `store`: the rows; `recipient`: the key that numbers in records are sealed for.
-//! - [`Alarm`]: what was wrong.
+//! - [`Alarm`]: what was wrong; [`Withheld`] looks for nodes that hand nothing in.
+//! - [`AuditServer`]: answers operators: `query` finds records and proves them, `patterns` what is odd.
 
 mod alarm;
 mod chain;
 mod intake;
 mod log;
+mod patterns;
+mod query;
 mod recipient;
+mod service;
 mod store;
 mod tree;
+mod withheld;
 
 pub use self::{
     alarm::{Alarm, AlarmKind, Fault},
     intake::IntakeServer,
     log::{AuditError, AuditLog},
+    patterns::Thresholds,
+    service::AuditServer,
+    store::read_leaf,
+    tree::{extends, includes},
+    withheld::Withheld,
 };

@@ -1,6 +1,6 @@
 //! The log of all nodes on disk: a database of its own, so that it grows apart from the registry.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use rocksdb::{DB, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch};
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use super::{
     chain::Place,
     tree::{HASH, Hash, Nodes, empty_root},
 };
-use crate::registry::{CitizenKey, StoreError};
+use crate::registry::{CitizenKey, StoreError, store::rocks::Room};
 
 /// Leaves, by their place in the tree.
 const LEAF: u8 = 0;
@@ -31,8 +31,14 @@ const TREE: &[u8] = &[7];
 /// The longest name of a node, bytes.
 const NAME: usize = 255;
 
+/// Key and value, if they can be read.
+type Row = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
+
 /// The database.
-pub(super) struct Rows(Arc<DB>);
+pub(super) struct Rows {
+    database: DB,
+    room: Room,
+}
 
 /// The state at one moment.
 pub(super) struct RowsAt<'a> {
@@ -44,7 +50,8 @@ pub(super) struct RowsAt<'a> {
 pub(super) struct Writes(WriteBatch);
 
 impl Rows {
-    pub(super) fn open(dir: &Path) -> Result<Rows, StoreError> {
+    /// Opens the rows in a directory. Nothing is written while less than `reserve` bytes are free.
+    pub(super) fn open(dir: &Path, reserve: u64) -> Result<Rows, StoreError> {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_max_background_jobs(2);
@@ -53,19 +60,19 @@ impl Rows {
         options.set_write_buffer_size(32 << 20);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
-        Ok(Rows(Arc::new(DB::open(&options, dir)?)))
+        Ok(Rows { database: DB::open(&options, dir)?, room: Room::new(dir.to_owned(), reserve) })
     }
 
     /// The state as it is now.
     pub(super) fn now(&self) -> RowsAt<'_> {
-        RowsAt { snapshot: self.0.snapshot() }
+        RowsAt { snapshot: self.database.snapshot() }
     }
 
     /// Writes, and returns when it is on the disk.
     pub(super) fn write(&self, writes: Writes) -> Result<(), StoreError> {
         let mut options = rocksdb::WriteOptions::default();
         options.set_sync(true);
-        Ok(self.0.write_opt(writes.0, &options)?)
+        self.room.write(|| Ok(self.database.write_opt(writes.0, &options)?))
     }
 }
 
@@ -148,9 +155,7 @@ impl RowsAt<'_> {
     ) -> impl Iterator<Item = Result<u64, StoreError>> + use<'_> {
         let prefix = log_prefix(node);
         let rows = self.from([&prefix[..], &from.to_be_bytes()].concat());
-        let within = move |row: &Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
-            row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix))
-        };
+        let within = move |row: &Row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix));
         rows.take_while(within).map(|row| number(&row?.1).ok_or(StoreError::Corrupt("the place of a record")))
     }
 
@@ -170,20 +175,11 @@ impl RowsAt<'_> {
         self.keyed(officer_key(officer).to_vec())
     }
 
-    /// All leaves.
-    pub(super) fn all(&self) -> Result<std::ops::Range<u64>, StoreError> {
-        Ok(0..self.tree()?.0)
-    }
-
     /// All alarms.
     pub(super) fn alarms(&self) -> impl Iterator<Item = Result<Alarm, StoreError>> + use<'_> {
         let rows = self.from(vec![ALARM]);
-        let within = |row: &Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
-            row.as_ref().map_or(true, |(key, _)| key.first() == Some(&ALARM))
-        };
-        let read = |row: Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
-            serde_json::from_slice(&row?.1).map_err(|_| StoreError::Corrupt("an alarm"))
-        };
+        let within = |row: &Row| row.as_ref().map_or(true, |(key, _)| key.first() == Some(&ALARM));
+        let read = |row: Row| serde_json::from_slice(&row?.1).map_err(|_| StoreError::Corrupt("an alarm"));
         rows.take_while(within).map(read)
     }
 
@@ -197,17 +193,12 @@ impl RowsAt<'_> {
     fn keyed(&self, prefix: Vec<u8>) -> impl Iterator<Item = Result<u64, StoreError>> + use<'_> {
         let rows = self.from(prefix.clone());
         let length = prefix.len();
-        let within = move |row: &Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
-            row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix))
-        };
+        let within = move |row: &Row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix));
         rows.take_while(within)
             .map(move |row| number(&row?.0[length..]).ok_or(StoreError::Corrupt("the place of a record")))
     }
 
-    fn from(
-        &self,
-        key: Vec<u8>,
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>> + use<'_> {
+    fn from(&self, key: Vec<u8>) -> impl Iterator<Item = Row> + use<'_> {
         let mode = IteratorMode::From(&key, Direction::Forward);
         self.snapshot.iterator_opt(mode, ReadOptions::default())
     }

@@ -107,13 +107,15 @@ fn hashes(nodes: &impl Nodes, indices: Vec<u64>) -> Result<Vec<u8>, StoreError> 
 }
 
 /// Whether a proof shows that a leaf is at its place in the tree with a root.
-pub(super) fn includes(root: &Hash, size: u64, leaf: &[u8], index: u64, proof: &[u8]) -> bool {
+#[must_use]
+pub fn includes(root: &[u8; HASH], size: u64, leaf: &[u8], index: u64, proof: &[u8]) -> bool {
     let Ok(proof) = InclusionProof::<Sha256>::try_from_bytes(proof.to_vec()) else { return false };
     index < size && root_hash(root, size).verify_inclusion(&leaf, index, &proof).is_ok()
 }
 
 /// Whether a proof shows that a tree begins with an older one.
-pub(super) fn extends(new: (&Hash, u64), old: (&Hash, u64), proof: &[u8]) -> bool {
+#[must_use]
+pub fn extends(new: (&[u8; HASH], u64), old: (&[u8; HASH], u64), proof: &[u8]) -> bool {
     if old.1 == 0 {
         return *old.0 == empty_root();
     }

@@ -8,7 +8,7 @@ use dancu_proto::{
         HUB_SERVER_NAME, SwappableIdentity, Timeouts, client_config, connect, connect_unix,
         identity::{certificates_from_pem, roots},
     },
-    hub::v1::admin_service_client::AdminServiceClient,
+    hub::v1::{admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient},
 };
 use tonic::transport::Channel;
 
@@ -18,7 +18,15 @@ use super::Global;
 const LARGEST_ANSWER: usize = 64 << 20;
 
 pub(super) async fn admin(global: &Global) -> anyhow::Result<AdminServiceClient<Channel>> {
-    let channel = match (&global.hub, &global.identity) {
+    Ok(AdminServiceClient::new(channel(global).await?).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+pub(super) async fn audit(global: &Global) -> anyhow::Result<AuditServiceClient<Channel>> {
+    Ok(AuditServiceClient::new(channel(global).await?).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+async fn channel(global: &Global) -> anyhow::Result<Channel> {
+    Ok(match (&global.hub, &global.identity) {
         (Some(url), Some(dir)) => remote(url, dir).await?,
         (Some(_), None) => bail!("--hub needs --identity"),
         (None, _) => {
@@ -27,8 +35,7 @@ pub(super) async fn admin(global: &Global) -> anyhow::Result<AdminServiceClient<
                 format!("no hub answers at {}; is `dancu-hub serve` running?", socket.display())
             })?
         }
-    };
-    Ok(AdminServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
+    })
 }
 
 async fn remote(url: &str, dir: &Path) -> anyhow::Result<Channel> {

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod area;
+mod audit;
 mod citizen;
 mod connect;
 mod import;
@@ -76,6 +77,9 @@ enum Command {
     /// Nodes: add, list, show, suspend, resume, revoke
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// The access log: who looked at whom, and the proof of it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Sharing agreements: check, apply, list, show, withdraw
     #[command(subcommand)]
     Agreement(agreement::AgreementCommand),
@@ -119,6 +123,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Agreement(command) => agreement::run(global, command).await,
         Command::Area(command) => area::run(global, command).await,
         Command::Slice(command) => slice::run(global, command).await,
+        Command::Audit(command) => audit::run(global, command).await,
         Command::Operator(command) => operator::run(global, command).await,
     }
 }

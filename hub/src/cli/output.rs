@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -28,12 +29,17 @@ pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<()> {
 
 /// A table with a header.
 pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+    table_of(header.to_vec())
+}
+
+/// A table whose columns depend on what is shown.
+pub(super) fn table_of(header: Vec<&str>) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
         table.set_width(WIDTH);
     }
-    table.set_header(header.map(|name| style(name).bold().to_string()));
+    table.set_header(header.into_iter().map(|name| style(name).bold().to_string()));
     table
 }
 
@@ -64,6 +70,14 @@ pub(super) fn moment(at: Option<&prost_types::Timestamp>) -> String {
     let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
     at.and_then(|at| at.to_offset(time::macros::offset!(+7)).format(&format).ok())
         .unwrap_or_else(|| "–".into())
+}
+
+/// A count that grows, on a terminal.
+pub(super) fn counting(what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {human_pos} {msg} · {per_sec}");
+    ProgressBar::no_length()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_message(what.to_owned())
 }
 
 /// One word for the outcome of a command.

@@ -130,12 +130,7 @@ impl Uploader {
             self.store.set_recipient(&first.recipient)?;
         }
         loop {
-            let told = self.batch(at)?;
-            let head = told.1;
-            if told.0.is_empty() && head.sequence != at.sequence {
-                return Err(LogError::Damaged(at.sequence + 1).into());
-            }
-            let records = told.0;
+            let (records, head) = self.batch(at)?;
             let empty = records.is_empty();
             send(&requests, UploadAccessLogRequest { records, head: Some(self.signed(head)?) }).await?;
             let taken = answer(&mut answers).await?;
@@ -183,16 +178,20 @@ impl Uploader {
         }
     }
 
-    /// The records after a head, and the head that the last of them makes.
+    /// The records after a head, and the head that the last of them makes. Records that do not follow
+    /// each other are told as they are: it is the hub that must know of it, and refuses them.
     fn batch(&self, at: Head) -> Result<(Vec<Vec<u8>>, Head), LogError> {
         // What the hub has must not be lost here with the power: the chain would fork.
         self.store.sync()?;
         let records = self.store.after(at.sequence, BATCH)?;
+        let own = self.store.head()?;
         let mut head = at;
         for record in &records {
-            head = head.follow(record).ok_or(LogError::Damaged(head.sequence + 1))?;
+            let Some(next) = head.follow(record) else { return Ok((records, own)) };
+            head = next;
         }
-        Ok((records, head))
+        let whole = !records.is_empty() || head.sequence == own.sequence;
+        Ok((records, if whole { head } else { own }))
     }
 
     fn signed(&self, head: Head) -> Result<Signed, SignError> {

@@ -16,7 +16,7 @@ use std::{
 use rocksdb::{ColumnFamily, DBWithThreadMode, IteratorMode, SingleThreaded, WriteBatch, WriteOptions};
 use uuid::Uuid;
 
-use self::room::Room;
+pub(crate) use self::room::Room;
 use super::{BulkTable, BulkWriter, Head, NamedRow, Snapshot, Store, StoreError, Write};
 
 type Db = DBWithThreadMode<SingleThreaded>;

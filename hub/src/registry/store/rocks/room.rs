@@ -9,7 +9,7 @@ use std::{
 
 use super::super::StoreError;
 
-pub(super) struct Room {
+pub(crate) struct Room {
     dir: PathBuf,
     reserve: u64,
     /// There was none the last time: told once, and not at every write.
@@ -18,13 +18,13 @@ pub(super) struct Room {
 
 impl Room {
     /// The room in a directory's file system beyond so many bytes.
-    pub(super) fn new(dir: PathBuf, reserve: u64) -> Room {
+    pub(crate) fn new(dir: PathBuf, reserve: u64) -> Room {
         Room { dir, reserve, lacking: AtomicBool::new(false) }
     }
 
     /// Writes if there is room. What else fills the disk may take the reserve too, and the database
     /// then says itself that it is full; it looks every few seconds whether there is room again.
-    pub(super) fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let outcome = self.check().and_then(|()| write());
         match &outcome {
             Err(StoreError::Full) if !self.lacking.swap(true, Ordering::Relaxed) => {
@@ -40,7 +40,7 @@ impl Room {
     }
 
     /// Whether there is room.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         let disk = rustix::fs::statvfs(&self.dir).map_err(io::Error::from)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free < self.reserve { Err(StoreError::Full) } else { Ok(()) }
