@@ -3,6 +3,8 @@
 //!
 //! The kind is signed with the content, so that no statement can be taken for one of another kind.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm,
 };
@@ -10,8 +12,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Message;
 use rustls::{
     RootCertStore, SignatureScheme,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     pki_types::{CertificateDer, UnixTime},
-    server::WebPkiClientVerifier,
+    server::{VerifierBuilderError, WebPkiClientVerifier},
 };
 use time::OffsetDateTime;
 use x509_parser::{
@@ -20,7 +23,10 @@ use x509_parser::{
 };
 
 use crate::{
-    channel::{PeerCertificate, PeerIdentity, SwappableIdentity, config::provider, peer::CertificateError},
+    channel::{
+        HUB_SERVER_NAME, PeerCertificate, PeerIdentity, SwappableIdentity, config::provider,
+        peer::CertificateError,
+    },
     v1::{LogHead, Signed, SliceReport, TreeHead},
 };
 
@@ -176,11 +182,20 @@ fn trusted(
 ) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.clone())?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider())
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let roots = Arc::new(roots);
     let since = std::time::Duration::from_secs(at.unix_timestamp().try_into().unwrap_or(0));
-    verifier.verify_client_cert(certificate, &[], UnixTime::since_unix_epoch(since)).map(|_| ())
+    let at = UnixTime::since_unix_epoch(since);
+    let unusable = |error: VerifierBuilderError| rustls::Error::General(error.to_string());
+    // Nodes and operators have certificates of clients, the hub has one of a server.
+    let client = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider());
+    let as_client = client.build().map_err(unusable)?.verify_client_cert(certificate, &[], at);
+    as_client.map(|_| ()).or_else(|of_client| {
+        let server =
+            WebPkiServerVerifier::builder_with_provider(roots, provider()).build().map_err(unusable)?;
+        let name = HUB_SERVER_NAME.try_into().map_err(|_| rustls::Error::General("no name".into()))?;
+        // What is wrong with a client's certificate is what is wrong, unless it is the hub's.
+        server.verify_server_cert(certificate, &[], &name, &[], at).map(|_| ()).map_err(|_| of_client)
+    })
 }
 
 /// What the keys of this authority sign with.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use dancu_proto::v1::Citizen;
+use dancu_proto::{Reason, v1::Citizen};
 use dancu_tests::testkit::{Agreement, Disk, Hub, Node, eventually, people};
 use serde_json::Value;
 
@@ -138,8 +138,12 @@ async fn of_a_node(slice: &str, room: u64) {
     assert_eq!(status["state"], "offline", "{status}");
     assert!(status["cursor"].as_u64() < Some(hub.head().await), "{status}");
     assert!(node.log().contains(FULL), "{}", node.log());
-    assert_eq!(emails(&node, &first[..100]).await, held, "look-ups go on");
-    if room > 0 {
+    if room == 0 {
+        // With not a byte left a call cannot be recorded, and what is not recorded is not answered.
+        let refused = node.batch("p", &[first[0].personal_id.clone()]).await.unwrap_err();
+        assert_eq!(Reason::of(&refused), Some(Reason::AccessNotRecorded), "{refused}");
+    } else {
+        assert_eq!(emails(&node, &first[..100]).await, held, "look-ups go on");
         // What is taken away may use the reserve, and so may a start.
         node.kill();
         node.start().await;

@@ -125,7 +125,17 @@ impl Uploader {
         let answers = timeout(ANSWER, client.upload_access_log(ReceiverStream::new(stream))).await;
         let mut answers = answers.map_err(|_| no_answer())?.map_err(refused)?.into_inner();
         let first = answer(&mut answers).await?;
-        let mut at = self.meet(&first)?;
+        let mut at = match self.meet(&first) {
+            Err(UploadError::Behind { hub, node }) => {
+                // The hub is to know of it: it is shown the record that it has another of.
+                let records = self.store.record(first.sequence)?.into_iter().collect();
+                let head = Some(self.signed(self.store.head()?)?);
+                send(&requests, UploadAccessLogRequest { records, head }).await?;
+                answer(&mut answers).await?;
+                return Err(UploadError::Behind { hub, node });
+            }
+            met => met?,
+        };
         if !first.recipient.is_empty() && self.store.recipient()?.as_deref() != Some(&first.recipient) {
             self.store.set_recipient(&first.recipient)?;
         }

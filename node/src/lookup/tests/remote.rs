@@ -122,8 +122,7 @@ async fn the_hub_is_asked_only_about_those_who_are_not_here_and_only_where_that_
     let record = LogRecord::decode(&records[2][..]).unwrap();
     let Some(Body::Access(entry)) = record.body else { panic!("{record:?}") };
     assert_eq!((entry.operation(), entry.revision), (AccessOperation::Remote, 77));
-    let sex =
-        vec![Field::PersonalId, Field::Sex].into_iter().map(|field| dancu_proto::v1::Field::from(field));
+    let sex = vec![Field::PersonalId, Field::Sex].into_iter().map(dancu_proto::v1::Field::from);
     assert_eq!(entry.subjects[0].fields, sex.map(i32::from).collect::<Vec<_>>());
     assert_eq!(entry.subjects[0].outcome(), SubjectOutcome::Answered);
     apart.shutdown_background();
