@@ -152,9 +152,8 @@ impl Disk {
 
     /// All records and their keys.
     fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let rows = self.0.iterator(IteratorMode::From(&[0], Direction::Forward));
-        let row = |row: Result<(Box<[u8]>, Box<[u8]>), _>| row.unwrap();
-        let rows = rows.map(row).take_while(|(key, _)| key[0] == 0);
+        let rows = self.0.iterator(IteratorMode::From(&[0], Direction::Forward)).map(Result::unwrap);
+        let rows = rows.take_while(|(key, _)| key[0] == 0);
         rows.map(|(key, value)| (key.into_vec(), value.into_vec())).collect()
     }
 
