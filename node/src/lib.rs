@@ -13,6 +13,8 @@ pub mod interest;
 pub mod lifecycle;
 pub mod lookup;
 pub mod metrics;
+pub mod officers;
+pub mod quota;
 pub mod serve;
 pub mod slice;
 pub mod state;

@@ -36,6 +36,8 @@ impl From<Refusal> for Status {
             Refusal::NoAgreement => Reason::NoAgreement,
             Refusal::Suspended(_) => Reason::NodeSuspended,
             Refusal::Revoked(_) => Reason::NodeRevoked,
+            Refusal::OfficerNotAllowed => Reason::OfficerNotAllowed,
+            Refusal::Quota(exceeded) => return Reason::QuotaExceeded.retry(message, exceeded.retry),
             Refusal::HubUnreachable => {
                 return Reason::HubUnreachable.retry(message, HUB_RETRY);
             }

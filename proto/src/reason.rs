@@ -45,6 +45,10 @@ reasons! {
     PurposeNotAgreed = "PURPOSE_NOT_AGREED", PermissionDenied;
     /// No agreement for the purpose allows this operation.
     OperationNotAgreed = "OPERATION_NOT_AGREED", PermissionDenied;
+    /// The officer is not listed at the node for the purpose.
+    OfficerNotAllowed = "OFFICER_NOT_ALLOWED", PermissionDenied;
+    /// As many people as an agreement or a caller may ask about were asked about.
+    QuotaExceeded = "QUOTA_EXCEEDED", ResourceExhausted;
     /// The agreement does not give a field that the call needs.
     FieldNotAgreed = "FIELD_NOT_AGREED", PermissionDenied;
     /// Unknown, or outside the slice: the two are never told apart.

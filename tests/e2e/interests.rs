@@ -10,7 +10,7 @@ const CONTEXT: [&str; 6] = ["--purpose", "p", "--case", "T-1", "--officer", "tes
 async fn agree(hub: &Hub) {
     let document = "id = \"insured\"\nversion = 1\nagency = \"vss\"\ntitle = \"A test\"\n\
         legal_basis = [\"1911/QĐ-TTg\"]\nvalid_from = 2020-01-01\noperations = [\"lookup\"]\n\
-        fields = [\"full_name\", \"other_name\"]\noffline_limit = \"9d\"\n[[purposes]]\ncode = \"p\"\n\
+        fields = [\"full_name\", \"other_name\"]\noffline_limit = \"9d\"\nofficers = \"vouched\"\n[[purposes]]\ncode = \"p\"\n\
         title = \"A test\"\n[scope]\ninterest = true\n";
     let file = hub.data_dir().join("insured.toml");
     std::fs::write(&file, document).unwrap();

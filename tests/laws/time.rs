@@ -73,7 +73,7 @@ impl Clocked {
         let document = format!(
             "id = {id:?}\nversion = 1\nagency = \"agency\"\ntitle = \"A test\"\n\
              legal_basis = [\"26/2023/QH15\"]\n{validity}\noperations = [\"lookup\"]\n\
-             fields = [\"full_name\"]\noffline_limit = \"9d\"\n[[purposes]]\ncode = {id:?}\n\
+             fields = [\"full_name\"]\noffline_limit = \"9d\"\nofficers = \"vouched\"\n[[purposes]]\ncode = {id:?}\n\
              title = \"A test\"\n[scope]\nnation = true\n{scope}\n"
         );
         let file = self.hub.data_dir().join("agreement.toml");

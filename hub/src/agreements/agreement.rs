@@ -70,6 +70,8 @@ pub struct Agreement {
     pub offline_limit: Duration,
     /// How much.
     pub quota: Quota,
+    /// Who says which officer may act.
+    pub officers: Officers,
     /// The nodes it is for; empty for all of the agency.
     pub nodes: Vec<String>,
 }
@@ -197,7 +199,28 @@ impl Scope {
     }
 }
 
-/// How many calls, for all callers of a node together.
+/// Who says which officer may act for a purpose (Decree 137/2015/NĐ-CP: agency, procedure and officer).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Officers {
+    /// The node's operator, in a list: officers, their purposes, from when until when.
+    #[default]
+    Listed,
+    /// The back-end that calls.
+    Vouched,
+}
+
+impl Officers {
+    /// Its name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Officers::Listed => "listed",
+            Officers::Vouched => "vouched",
+        }
+    }
+}
+
+/// How many people may be asked about, by all callers of a node together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// A second.

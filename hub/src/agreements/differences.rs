@@ -43,6 +43,9 @@ pub fn differences(old: Option<(&Agreement, &Division)>, new: &Agreement, order:
     if (old.valid_from, old.valid_until) != (new.valid_from, new.valid_until) {
         lines.push(format!("valid {} → {}", validity(old), validity(new)));
     }
+    if old.officers != new.officers {
+        lines.push(format!("officers {} → {}", old.officers.name(), new.officers.name()));
+    }
     if old.quota != new.quota {
         lines.push("quota changes".into());
     }

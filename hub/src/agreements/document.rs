@@ -6,7 +6,7 @@ use dancu_proto::{Areas, CommuneCode, Field, FieldSet, ProvinceCode, area::Divis
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Agreement, AreaScope, Conditions, Operation, Purpose, Quota, ResidenceKinds, Scope};
+use super::{Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope};
 
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,7 @@ struct Document {
     offline_limit: Spanned<String>,
     #[serde(default)]
     nodes: Vec<Spanned<String>>,
+    officers: Option<Spanned<String>>,
     purposes: Spanned<Vec<PurposeRow>>,
     scope: Spanned<ScopeTable>,
     #[serde(default)]
@@ -161,6 +162,7 @@ impl Check<'_> {
         let scope = self.scope(&document.scope);
         let offline_limit = self.offline_limit(&document.offline_limit);
         let quota = self.quota(&document.quota);
+        let officers = self.officers(document.officers.as_ref());
         Some(Agreement {
             id: id?,
             version: *document.version.get_ref(),
@@ -175,6 +177,7 @@ impl Check<'_> {
             scope,
             offline_limit: offline_limit?,
             quota,
+            officers,
             nodes: document.nodes.iter().map(|name| name.get_ref().clone()).collect(),
         })
     }
@@ -377,6 +380,18 @@ impl Check<'_> {
             Err(_) => {
                 self.problem(text.span(), "write a duration, like \"7d\" or \"12h\"");
                 None
+            }
+        }
+    }
+
+    fn officers(&mut self, rule: Option<&Spanned<String>>) -> Officers {
+        let Some(rule) = rule else { return Officers::default() };
+        match rule.get_ref().as_str() {
+            "listed" => Officers::Listed,
+            "vouched" => Officers::Vouched,
+            other => {
+                self.problem(rule.span(), unknown("rule", other, ["listed", "vouched"].into_iter()));
+                Officers::default()
             }
         }
     }

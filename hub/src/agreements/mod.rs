@@ -10,8 +10,8 @@ mod document;
 
 pub use self::{
     agreement::{
-        AgencyId, Agreement, AgreementId, AreaScope, Conditions, Operation, Purpose, Quota, ResidenceKinds,
-        Scope,
+        AgencyId, Agreement, AgreementId, AreaScope, Conditions, Officers, Operation, Purpose, Quota,
+        ResidenceKinds, Scope,
     },
     differences::{differences, scope_in_words},
     document::{DocumentErrors, Problem, parse},

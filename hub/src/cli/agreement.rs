@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Global, connect, output};
 use dancu_proto::Areas;
 
-use crate::agreements::{Agreement, parse, scope_in_words};
+use crate::agreements::{Agreement, Quota, parse, scope_in_words};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AgreementCommand {
@@ -157,6 +157,8 @@ fn show(agreement: &Agreement) {
         ("operations", operations.join(", ")),
         ("scope", scope_in_words(&agreement.scope, Areas::shipped().in_force())),
         ("offline limit", humantime::format_duration(agreement.offline_limit).to_string()),
+        ("officers", agreement.officers.name().into()),
+        ("quota", quota(agreement.quota)),
     ]);
     let mut purposes = output::table(["purpose", "title"]);
     for purpose in &agreement.purposes {
@@ -174,6 +176,15 @@ fn show(agreement: &Agreement) {
         ]);
     }
     println!("{fields}");
+}
+
+fn quota(quota: Quota) -> String {
+    let limit = |limit: Option<u32>, span: &str| {
+        limit.map(|limit| format!("{} {span}", output::number(limit.into())))
+    };
+    let limits: Vec<_> =
+        [limit(quota.per_second, "a second"), limit(quota.per_day, "a day")].into_iter().flatten().collect();
+    if limits.is_empty() { "none".into() } else { limits.join(", ") }
 }
 
 fn state_of(agreement: &AgreementSummary) -> String {

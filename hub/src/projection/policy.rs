@@ -9,7 +9,7 @@ use super::{
     scope::{self, Coverage, Facts},
 };
 use crate::{
-    agreements::{Agreement, AreaScope},
+    agreements::{Agreement, AreaScope, Officers},
     registry::{ListId, Partition},
 };
 
@@ -195,6 +195,9 @@ impl Policy {
                 fields: grant.fields.bits(),
                 offline_limit: prost_types::Duration::try_from(agreement.offline_limit).ok(),
                 interest: agreement.scope.areas == AreaScope::Interest,
+                officers_vouched: agreement.officers == Officers::Vouched,
+                per_second: agreement.quota.per_second.unwrap_or(0),
+                per_day: agreement.quota.per_day.unwrap_or(0),
             }
         };
         self.grants.iter().map(grant).collect()

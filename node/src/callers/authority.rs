@@ -9,8 +9,8 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use dancu_proto::channel::file;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
@@ -35,9 +35,23 @@ pub enum AuthorityError {
     /// Only one of key and certificate is there.
     #[error("{} holds a part of an agency authority; restore authority.key and authority.crt together", .0.display())]
     Incomplete(PathBuf),
+    /// A signing request is none, or not signed by its own key.
+    #[error("{}: not a PKCS#10 signing request that is signed by its own key ({source})", path.display())]
+    Request {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: rcgen::Error,
+    },
     /// A certificate cannot be made, or the files are damaged.
     #[error("the agency's authority: {0}")]
     Certificate(#[from] rcgen::Error),
+}
+
+/// SHA-256 of a certificate, hexadecimal.
+#[must_use]
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    digest(&SHA256, certificate).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The agency's authority.
@@ -59,7 +73,7 @@ impl Issued {
     /// SHA-256 of the certificate, hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        digest(&SHA256, &self.certificate).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(&self.certificate)
     }
 
     /// The key.
@@ -151,6 +165,28 @@ impl Authority {
         lifetime: Duration,
     ) -> Result<Issued, AuthorityError> {
         self.issue(params(name, now, lifetime)?, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A certificate for the key of a signing request (RFC 2986), PEM, and the SHA-256 of it. All else that
+    /// the request asks for is left aside: the authority alone says what a certificate is good for.
+    ///
+    /// # Errors
+    /// The file is no request, or is not signed by its own key.
+    pub fn caller_by_request(
+        &self,
+        request: &Path,
+        name: &str,
+        now: OffsetDateTime,
+        lifetime: Duration,
+    ) -> Result<(String, String), AuthorityError> {
+        let refused = |source| AuthorityError::Request { path: request.to_owned(), source };
+        let asked = CertificateSigningRequestParams::from_pem(&read(request)?).map_err(refused)?;
+        let mut params = params(name, now, lifetime)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&asked.public_key, &self.issuer)?;
+        Ok((certificate.pem(), fingerprint(certificate.der())))
     }
 
     fn issue(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, KnownBy, Purposes};
+use crate::quota::Quota;
 
 /// One `[[callers]]`: a name, one of three ways to be known, and purposes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,12 @@ pub struct Entry {
     pub unix_uid: Option<u32>,
     /// The purposes it is bound to; `["*"]` for every one the agreements have.
     pub purposes: Vec<String>,
+    /// How many people it may ask about in a second; 0 for no limit of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub per_second: u32,
+    /// How many in a day.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub per_day: u32,
 }
 
 /// An entry makes no caller.
@@ -64,12 +71,18 @@ impl Entry {
         } else {
             Purposes::Listed(self.purposes.clone())
         };
-        Ok(Caller { name: self.name.clone(), known_by, purposes })
+        let quota = Quota { per_second: self.per_second, per_day: self.per_day };
+        Ok(Caller { name: self.name.clone(), known_by, purposes, quota })
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// A fingerprint as tools print it: pairs of digits, with colons between them or not.
-fn sha256(text: &str) -> Option<[u8; 32]> {
+pub(super) fn sha256(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> = text
         .chars()
         .filter(|c| *c != ':')

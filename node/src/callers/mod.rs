@@ -7,8 +7,10 @@ mod roster;
 
 use dancu_proto::channel::Peer;
 
+use crate::quota::Quota;
+
 pub use entry::{Entry, EntryError};
-pub use roster::{CallersFile, Roster, RosterError};
+pub use roster::{CallersFile, Revoked, Roster, RosterError};
 
 /// A back-end that may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Caller {
     pub known_by: KnownBy,
     /// The purposes it is bound to.
     pub purposes: Purposes,
+    /// How many people it may ask about.
+    pub quota: Quota,
 }
 
 /// What a caller is known by.
@@ -73,6 +77,9 @@ pub enum UnknownCaller {
         "this certificate belongs to no caller of this node; add it with `dancu-node client add`, or to [[callers]] in its configuration"
     )]
     Certificate,
+    /// A certificate that was taken out of use.
+    #[error("this certificate was revoked by the node's operator; ask for another")]
+    Revoked,
     /// A certificate that was valid when the connection was made.
     #[error("this certificate has expired; make another with `dancu-node client add`")]
     Expired,

@@ -2,6 +2,7 @@
 //! writes and the running node reads again when it changes.
 
 use std::{
+    collections::HashSet,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::{Caller, Entry, EntryError, UnknownCaller};
+use super::{Caller, Entry, EntryError, UnknownCaller, entry::sha256};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -42,6 +43,11 @@ pub enum RosterError {
     /// An entry is wrong.
     #[error(transparent)]
     Entry(#[from] EntryError),
+    /// Nobody of that name in the file.
+    #[error(
+        "no caller {0} in callers.toml; one of the node's configuration is removed there, in [[callers]]"
+    )]
+    Unknown(String),
     /// The name is taken.
     #[error("a caller named {0} exists already; choose another name")]
     Exists(String),
@@ -50,8 +56,23 @@ pub enum RosterError {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     callers: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revoked: Vec<Revoked>,
+}
+
+/// A certificate that is not taken any more, whoever it names and whoever signed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// Whose it was.
+    pub name: String,
+    /// SHA-256 of it, hexadecimal.
+    pub certificate_sha256: String,
+    /// When it was revoked.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// `callers.toml`.
@@ -70,13 +91,30 @@ impl CallersFile {
     /// # Errors
     /// It is not readable, or not what is expected.
     pub fn entries(&self) -> Result<Vec<Entry>, RosterError> {
+        Ok(self.read()?.callers)
+    }
+
+    /// The certificates that it revokes.
+    ///
+    /// # Errors
+    /// See [`CallersFile::entries`].
+    pub fn revoked(&self) -> Result<Vec<Revoked>, RosterError> {
+        Ok(self.read()?.revoked)
+    }
+
+    fn read(&self) -> Result<Document, RosterError> {
         let text = match fs::read_to_string(&self.0) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Document::default()),
             Err(source) => return Err(RosterError::File { path: self.0.clone(), source }),
         };
-        let document: Document = toml::from_str(&text).map_err(|error| self.content(&error))?;
-        Ok(document.callers)
+        toml::from_str(&text).map_err(|error| self.content(&error))
+    }
+
+    fn write(&self, document: &Document) -> Result<(), RosterError> {
+        let text = toml::to_string(document).map_err(|error| self.content(&error))?;
+        file::replace(&self.0, text.as_bytes(), file::SECRET)
+            .map_err(|source| RosterError::File { path: self.0.clone(), source })
     }
 
     /// Adds a caller.
@@ -85,14 +123,26 @@ impl CallersFile {
     /// Its name is taken, the entry is wrong, or the file cannot be written.
     pub fn add(&self, entry: Entry) -> Result<(), RosterError> {
         entry.caller()?;
-        let mut callers = self.entries()?;
-        if callers.iter().any(|other| other.name == entry.name) {
+        let mut document = self.read()?;
+        if document.callers.iter().any(|other| other.name == entry.name) {
             return Err(RosterError::Exists(entry.name));
         }
-        callers.push(entry);
-        let text = toml::to_string(&Document { callers }).map_err(|error| self.content(&error))?;
-        file::replace(&self.0, text.as_bytes(), file::SECRET)
-            .map_err(|source| RosterError::File { path: self.0.clone(), source })
+        document.callers.push(entry);
+        self.write(&document)
+    }
+
+    /// Takes a caller off the list, and its certificate out of use.
+    ///
+    /// # Errors
+    /// Nobody of that name, or the file cannot be written.
+    pub fn revoke(&self, name: &str, at: OffsetDateTime) -> Result<(), RosterError> {
+        let mut document = self.read()?;
+        let place = document.callers.iter().position(|entry| entry.name == name);
+        let entry = document.callers.remove(place.ok_or_else(|| RosterError::Unknown(name.to_owned()))?);
+        if let Some(certificate_sha256) = entry.certificate_sha256 {
+            document.revoked.push(Revoked { name: entry.name, certificate_sha256, at });
+        }
+        self.write(&document)
     }
 
     fn content(&self, error: &dyn std::fmt::Display) -> RosterError {
@@ -112,6 +162,7 @@ pub struct Roster {
     configured: Vec<Caller>,
     file: CallersFile,
     callers: ArcSwap<Vec<Arc<Caller>>>,
+    revoked: ArcSwap<HashSet<[u8; 32]>>,
 }
 
 impl Roster {
@@ -121,7 +172,7 @@ impl Roster {
     /// An entry is wrong, or the file is not readable.
     pub fn load(configured: &[Entry], file: CallersFile) -> Result<Arc<Roster>, RosterError> {
         let configured = configured.iter().map(Entry::caller).collect::<Result<Vec<_>, _>>()?;
-        let roster = Roster { configured, file, callers: ArcSwap::default() };
+        let roster = Roster { configured, file, callers: ArcSwap::default(), revoked: ArcSwap::default() };
         roster.reload()?;
         Ok(Arc::new(roster))
     }
@@ -131,8 +182,13 @@ impl Roster {
     /// # Errors
     /// An entry is wrong, or the file is not readable.
     pub fn reload(&self) -> Result<(), RosterError> {
-        let added = self.file.entries()?;
-        let added = added.iter().map(Entry::caller).collect::<Result<Vec<_>, _>>()?;
+        let document = self.file.read()?;
+        let added = document.callers.iter().map(Entry::caller).collect::<Result<Vec<_>, _>>()?;
+        let revoked = document.revoked.iter().map(|one| {
+            let sha256 = sha256(&one.certificate_sha256);
+            sha256.ok_or_else(|| EntryError::Fingerprint(one.name.clone()))
+        });
+        self.revoked.store(Arc::new(revoked.collect::<Result<_, _>>()?));
         let callers = self.configured.iter().cloned().chain(added).map(Arc::new).collect();
         self.callers.store(Arc::new(callers));
         Ok(())
@@ -166,6 +222,10 @@ impl Roster {
         // A connection may outlive the certificate it was made with.
         if peer.certificate.as_ref().is_some_and(|shown| shown.not_after < now) {
             return Err(UnknownCaller::Expired);
+        }
+        let shown = peer.certificate.as_ref().map(|shown| shown.sha256);
+        if shown.is_some_and(|sha256| self.revoked.load().contains(&sha256)) {
+            return Err(UnknownCaller::Revoked);
         }
         let callers = self.callers.load();
         if let Some(caller) = callers.iter().find(|caller| caller.known_by.is(peer)) {

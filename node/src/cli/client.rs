@@ -1,24 +1,35 @@
 //! The back-ends that may call, managed at a terminal. The running node notices by itself.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
-use dancu_proto::channel::file;
+use dancu_proto::channel::{file, identity::certificates_from_pem};
 use time::{Duration, OffsetDateTime};
 
 use super::{failure::Failure, print};
 use crate::{
-    callers::{CallersFile, Entry, RosterError, authority::Authority},
+    callers::{
+        CallersFile, Entry, RosterError,
+        authority::{Authority, fingerprint},
+    },
     config::Config,
 };
 
 /// `client`
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {
-    /// Make a key and certificate for a back-end, and let it call for its purposes
+    /// Let a back-end call for its purposes: with a new key and certificate, or with its own
     Add(Add),
     /// List the back-ends that may call
     List(List),
+    /// Take a back-end off the list, and its certificate out of use; open connections too
+    Revoke {
+        /// Name of the back-end
+        name: String,
+    },
 }
 
 /// `client add`
@@ -30,6 +41,22 @@ pub(super) struct Add {
     /// The purposes it is bound to, separated by commas; `*` for all
     #[arg(long, value_delimiter = ',', required = true)]
     purposes: Vec<String>,
+    /// Certify the key of this signing request (PKCS#10, PEM), which the back-end made
+    #[arg(long, value_name = "FILE", group = "known_by")]
+    csr: Option<PathBuf>,
+    /// Take this certificate (PEM) of the agency's own authority, which the node trusts by its
+    /// configuration (listen.client_authorities)
+    #[arg(long, value_name = "FILE", group = "known_by")]
+    certificate: Option<PathBuf>,
+    /// No certificate: known by the user id of its process, at the Unix socket
+    #[arg(long, value_name = "UID", group = "known_by")]
+    unix_uid: Option<u32>,
+    /// How many people it may ask about in a second [default: no limit of its own]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    per_second: u32,
+    /// How many in a day [default: no limit of its own]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    per_day: u32,
     /// Where the files are put [default: clients/NAME in the agency's directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -51,6 +78,10 @@ impl Client {
         match self {
             Client::Add(add) => add.run(config),
             Client::List(list) => list.run(config),
+            Client::Revoke { name } => {
+                CallersFile::of(&config.agency_dir()).revoke(name, OffsetDateTime::now_utc())?;
+                print::line(format_args!("{name} may not call any more; a running node notices in a second"))
+            }
         }
     }
 }
@@ -71,34 +102,68 @@ impl Add {
         if taken {
             return Err(RosterError::Exists(self.name.clone()).into());
         }
-        let now = OffsetDateTime::now_utc();
-        let authority = Authority::open_or_create(&agency, now)?;
-        let issued = authority.caller(&self.name, now, Duration::days(self.days.into()))?;
-        let out = self.out.clone().unwrap_or_else(|| agency.join("clients").join(&self.name));
-        fs::create_dir_all(&out).map_err(|source| Failure::File { path: out.clone(), source })?;
-        for (name, content, mode) in [
-            ("client.key", issued.key_pem(), file::SECRET),
-            ("client.crt", issued.certificate_pem.clone(), file::PUBLIC),
-            ("authority.crt", authority.certificate_pem().to_owned(), file::PUBLIC),
-        ] {
+        let mut entry = Entry {
+            name: self.name.clone(),
+            purposes: self.purposes.clone(),
+            per_second: self.per_second,
+            per_day: self.per_day,
+            ..Entry::default()
+        };
+        let how = if let Some(uid) = self.unix_uid {
+            entry.unix_uid = Some(uid);
+            format!("as user {uid}, at the Unix socket")
+        } else if let Some(path) = &self.certificate {
+            entry.certificate_sha256 = Some(registered(path)?);
+            format!("with the certificate in {}", path.display())
+        } else {
+            let out = self.out.clone().unwrap_or_else(|| agency.join("clients").join(&self.name));
+            entry.certificate_sha256 =
+                Some(self.certify(&Authority::open_or_create(&agency, OffsetDateTime::now_utc())?, &out)?);
+            let key = if self.csr.is_some() { "certificate" } else { "certificate, key" };
+            format!("{key} and the node's authority are in {}", out.display())
+        };
+        // Last, so that a caller who is listed has the files.
+        callers.add(entry)?;
+        print::line(format_args!("{} may call for {}; {how}", self.name, self.purposes.join(", ")))
+    }
+
+    /// Writes a certificate, with a new key unless the back-end made its own; the fingerprint.
+    fn certify(&self, authority: &Authority, out: &Path) -> Result<String, Failure> {
+        let (now, lifetime) = (OffsetDateTime::now_utc(), Duration::days(self.days.into()));
+        let (key, certificate, sha256) = match &self.csr {
+            Some(request) => {
+                let (certificate, sha256) =
+                    authority.caller_by_request(request, &self.name, now, lifetime)?;
+                (None, certificate, sha256)
+            }
+            None => {
+                let issued = authority.caller(&self.name, now, lifetime)?;
+                (Some(issued.key_pem()), issued.certificate_pem.clone(), issued.sha256())
+            }
+        };
+        fs::create_dir_all(out).map_err(|source| Failure::File { path: out.to_owned(), source })?;
+        let files = [
+            key.map(|key| ("client.key", key, file::SECRET)),
+            Some(("client.crt", certificate, file::PUBLIC)),
+            Some(("authority.crt", authority.certificate_pem().to_owned(), file::PUBLIC)),
+        ];
+        for (name, content, mode) in files.into_iter().flatten() {
             let path = out.join(name);
             file::replace(&path, content.as_bytes(), mode)
                 .map_err(|source| Failure::File { path, source })?;
         }
-        // Last, so that a caller who is listed has the files.
-        callers.add(Entry {
-            name: self.name.clone(),
-            certificate_sha256: Some(issued.sha256()),
-            purposes: self.purposes.clone(),
-            ..Entry::default()
-        })?;
-        print::line(format_args!(
-            "{} may call for {}; certificate, key and the node's authority are in {}",
-            self.name,
-            self.purposes.join(", "),
-            out.display(),
-        ))
+        Ok(sha256)
     }
+}
+
+/// The fingerprint of a certificate in a file.
+fn registered(path: &Path) -> Result<String, Failure> {
+    let content = fs::read(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
+    let certificates = certificates_from_pem(&content)?;
+    let [certificate, ..] = certificates.as_slice() else {
+        return Err(Failure::Usage(format!("{} has no certificate", path.display())));
+    };
+    Ok(fingerprint(certificate))
 }
 
 impl List {
@@ -118,11 +183,18 @@ impl List {
                 (.., Some(uid)) => format!("Unix user {uid}"),
                 _ => String::new(),
             };
-        let rows: Vec<_> = entries
-            .iter()
-            .map(|entry| vec![entry.name.clone(), known_by(entry), entry.purposes.join(", ")])
-            .collect();
-        print::table(&["Name", "Known by", "Purposes"], rows)
+        let row = |(place, entry): (usize, &Entry)| {
+            let listed_in = if place < config.callers.len() { "configuration" } else { "callers.toml" };
+            let quota = match (entry.per_second, entry.per_day) {
+                (0, 0) => String::new(),
+                (second, 0) => format!("{second} a second"),
+                (0, day) => format!("{day} a day"),
+                (second, day) => format!("{second} a second, {day} a day"),
+            };
+            vec![entry.name.clone(), known_by(entry), entry.purposes.join(", "), quota, listed_in.into()]
+        };
+        let rows = entries.iter().enumerate().map(row).collect();
+        print::table(&["Name", "Known by", "Purposes", "Quota", "Listed in"], rows)
     }
 }
 
@@ -131,10 +203,20 @@ mod tests {
     use dancu_proto::channel::{Peer, PeerCertificate, SwappableIdentity, identity::certificates_from_pem};
 
     use super::*;
-    use crate::callers::Roster;
+    use crate::callers::{Roster, UnknownCaller};
 
     fn add(name: &str) -> Add {
-        Add { name: name.into(), purposes: vec!["1.001193".into()], out: None, days: 30 }
+        Add {
+            name: name.into(),
+            purposes: vec!["1.001193".into()],
+            csr: None,
+            certificate: None,
+            unix_uid: None,
+            per_second: 0,
+            per_day: 0,
+            out: None,
+            days: 30,
+        }
     }
 
     #[test]
@@ -154,6 +236,57 @@ mod tests {
         assert!(caller.purposes.contain("1.001193") && !caller.purposes.contain("other"));
         let later = OffsetDateTime::now_utc() + Duration::days(31);
         assert!(roster.identify(&peer, later).is_err());
+    }
+
+    #[test]
+    fn a_back_end_may_bring_its_own_key_or_certificate_and_be_revoked() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+        let path = directory.path().join("request.pem");
+        fs::write(&path, &request).unwrap();
+        Add { csr: Some(path.clone()), ..add("own-key") }.run(&config).unwrap();
+        let files = config.agency_dir().join("clients/own-key");
+        assert!(!files.join("client.key").exists());
+        let content = fs::read(files.join("client.crt")).unwrap();
+        let identity = SwappableIdentity::from_pem(&content, key.serialize_pem().as_bytes()).unwrap();
+        let peer_of = |chain| {
+            let certificate = PeerCertificate::read(chain).unwrap();
+            Peer { certificate: Some(certificate.into()), ..Peer::default() }
+        };
+        let peer = peer_of(identity.chain());
+        let file = CallersFile::of(&config.agency_dir());
+        let roster = Roster::load(&[], file.clone()).unwrap();
+        let now = OffsetDateTime::now_utc();
+        assert_eq!(roster.identify(&peer, now).unwrap().name, "own-key");
+        // A request that another key signed is none.
+        let at = request.len() / 2;
+        let damaged: String =
+            request.chars().enumerate().map(|(n, c)| if n == at { '/' } else { c }).collect();
+        fs::write(&path, damaged).unwrap();
+        assert!(matches!(Add { csr: Some(path), ..add("x") }.run(&config), Err(Failure::Authority(_))));
+
+        let own = rcgen::generate_simple_self_signed(vec!["portal.gov.vn".into()]).unwrap();
+        let path = directory.path().join("own.pem");
+        fs::write(&path, own.cert.pem()).unwrap();
+        Add { certificate: Some(path), ..add("own-certificate") }.run(&config).unwrap();
+        Add { unix_uid: Some(77), ..add("local") }.run(&config).unwrap();
+        roster.reload().unwrap();
+        let own = peer_of(vec![own.cert.der().clone()]);
+        assert_eq!(roster.identify(&own, now).unwrap().name, "own-certificate");
+
+        Client::Revoke { name: "own-key".into() }.run(&config).unwrap();
+        roster.reload().unwrap();
+        assert_eq!(roster.identify(&peer, now), Err(UnknownCaller::Revoked));
+        assert!(roster.identify(&own, now).is_ok());
+        assert_eq!(file.revoked().unwrap()[0].name, "own-key");
+        let again = Client::Revoke { name: "own-key".into() }.run(&config);
+        assert!(matches!(again, Err(Failure::Callers(RosterError::Unknown(_)))));
+        // The name may be given again; the certificate stays out of use.
+        add("own-key").run(&config).unwrap();
+        roster.reload().unwrap();
+        assert_eq!(roster.identify(&peer, now), Err(UnknownCaller::Revoked));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     config::ConfigError,
     identity::join::JoinError,
     lifecycle::LifecycleError,
+    officers::OfficerError,
 };
 
 /// A command that fails.
@@ -33,6 +34,9 @@ pub enum Failure {
     /// What was typed cannot be meant.
     #[error("{0}")]
     Usage(String),
+    /// The list of officers.
+    #[error(transparent)]
+    Officers(#[from] OfficerError),
     /// A file.
     #[error("{}: {source}", path.display())]
     File {

@@ -7,6 +7,7 @@ mod context;
 mod describe;
 mod failure;
 mod interest;
+mod officer;
 mod print;
 mod proof;
 
@@ -65,6 +66,9 @@ enum Command {
     /// Manage the back-ends that may call this node
     #[command(subcommand)]
     Client(client::Client),
+    /// Manage the officers who may act, for agreements that want them listed
+    #[command(subcommand)]
+    Officer(officer::Officers),
 }
 
 impl Cli {
@@ -120,6 +124,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::VerifySlice(verify) => verify.run(&config).await,
         Command::Interest(interest) => interest.run(&config).await,
         Command::Client(client) => client.run(&config),
+        Command::Officer(officers) => officers.run(&config),
     }
 }
 

@@ -15,7 +15,12 @@ use futures::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{Interests, InterestsError};
-use crate::{callers::Roster, lookup, state::Node};
+use crate::{
+    callers::Roster,
+    lookup::{self, Refusal},
+    officers::Officers,
+    state::Node,
+};
 
 /// Numbers of one call, and of one message of a list.
 const NUMBERS: usize = 10_000;
@@ -24,14 +29,20 @@ const NUMBERS: usize = 10_000;
 pub struct InterestLists {
     node: Arc<Node>,
     roster: Arc<Roster>,
+    officers: Arc<Officers>,
     interests: Interests,
 }
 
 impl InterestLists {
     /// Over a node, for the callers of a roster.
     #[must_use]
-    pub fn new(node: Arc<Node>, roster: Arc<Roster>, interests: Interests) -> InterestLists {
-        InterestLists { node, roster, interests }
+    pub fn new(
+        node: Arc<Node>,
+        roster: Arc<Roster>,
+        officers: Arc<Officers>,
+        interests: Interests,
+    ) -> InterestLists {
+        InterestLists { node, roster, officers, interests }
     }
 
     /// The agreement that a caller may name people under for a purpose.
@@ -39,13 +50,16 @@ impl InterestLists {
         let caller = self.roster.identify(peer, (self.node.clock)())?;
         self.node.line().admits()?;
         let purpose = lookup::purpose(context, &caller)?;
+        let officer = context.map(|context| context.officer.as_str()).unwrap_or_default();
+        let listed = self.officers.may(officer, purpose, (self.node.clock)());
         let state = self.node.slice.state();
         let mut lists = state
             .target
             .iter()
             .filter(|grant| grant.interest && grant.purposes.iter().any(|agreed| agreed == purpose));
         match (lists.next(), lists.next()) {
-            (Some(grant), None) => Ok(grant.agreement.clone()),
+            (Some(grant), None) if listed || grant.officers_vouched => Ok(grant.agreement.clone()),
+            (Some(_), None) => Err(Refusal::OfficerNotAllowed.into()),
             (None, _) => {
                 Err(Reason::PurposeNotAgreed.status("no agreement with an interest list has that purpose"))
             }

@@ -30,6 +30,8 @@ use crate::{
     interest::{Interests, InterestsError, tell},
     lookup::Remote,
     metrics,
+    officers::{OfficerError, Officers, OfficersFile},
+    quota::Quotas,
     serve::{self, Listeners, ServeError, Served, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
@@ -77,6 +79,9 @@ pub enum LifecycleError {
     /// Who may call.
     #[error(transparent)]
     Callers(#[from] RosterError),
+    /// Which officers may act.
+    #[error(transparent)]
+    Officers(#[from] OfficerError),
     /// What callers see.
     #[error(transparent)]
     Certificate(#[from] ServingError),
@@ -206,6 +211,8 @@ impl Running {
         let slice = open_slice(config)?;
         let contact = open_contact(config)?;
         let roster = Roster::load(&config.callers, CallersFile::of(&config.agency_dir()))?;
+        let officers = Officers::load(OfficersFile::of(&config.agency_dir()))?;
+        let quotas = Quotas::open(config.data_dir.join("quotas.json")).map_err(data_error)?;
         let certificate = ServingCertificate::open(config, clock())?;
         let listeners = Listeners::bind(config, &certificate).await?;
         let ended = EndMark::of(config);
@@ -228,6 +235,8 @@ impl Running {
         let (routes, health) = serve::services(Served {
             node: Arc::clone(&node),
             roster: Arc::clone(&roster),
+            officers: Arc::clone(&officers),
+            quotas: Arc::new(quotas),
             log,
             remote: Remote::new(dial.clone()),
             interests: interests.clone(),
@@ -240,6 +249,7 @@ impl Running {
         tasks.spawn(tell(interests, told_by, cancel.clone()));
         tasks.spawn(prover.clone().keep(config.slice.prove_every, unclean, cancel.clone()));
         tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
+        tasks.spawn(officers.follow(cancel.clone()));
         tasks.spawn(Arc::clone(&certificate).keep(clock, cancel.clone()));
         tasks.spawn(health.follow(cancel.clone()));
         tasks.spawn(metrics::follow(Arc::clone(&node), cancel.clone()));

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use dancu_proto::{Field, FieldSet, Revision};
 
-use super::refusal::Refusal;
-use crate::slice::{Grant, Held, Phase, SliceState};
+use super::{context::Asked, refusal::Refusal};
+use crate::{
+    quota::{Account, Quota},
+    slice::{Grant, Held, Phase, SliceState},
+};
 
 /// What a call does, as agreements name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +47,15 @@ enum Absence {
     PastLimit,
 }
 
-/// The grants a call may use: readable, for its purpose, with its operation, within their offline
-/// limits. `offline` is how long the hub has been out of reach.
+/// The grants a call may use: readable, for its purpose, with its operation, open to its officer, within
+/// their offline limits. `offline` is how long the hub has been out of reach.
 pub(super) fn authorise(
     state: &SliceState,
-    purpose: &str,
+    asked: &Asked,
     operation: Operation,
     offline: Option<Duration>,
 ) -> Result<Permit, Refusal> {
-    let for_purpose = |grant: &&Grant| grant.purposes.iter().any(|agreed| agreed == purpose);
+    let for_purpose = |grant: &&Grant| grant.purposes.contains(&asked.purpose);
     let with_operation = |grant: &&Grant| grant.operations.iter().any(|agreed| agreed == operation.name());
     // A grant's scope is the hub's alone to know, so while anything loads no absence is certain.
     let settled = matches!(state.phase, Phase::Settled);
@@ -73,6 +76,10 @@ pub(super) fn authorise(
         let coming = targets.iter().any(with_operation);
         return Err(if coming { Refusal::Loading } else { Refusal::OperationNotAgreed(operation.name()) });
     }
+    let usable: Vec<_> = usable.into_iter().filter(|grant| asked.listed || grant.officers_vouched).collect();
+    if usable.is_empty() {
+        return Err(Refusal::OfficerNotAllowed);
+    }
     let within_limit = |grant: &&&Grant| offline.is_none_or(|offline| offline <= grant.offline_limit);
     let grants: Vec<_> = usable.iter().filter(within_limit).map(|grant| (*grant).clone()).collect();
     if grants.is_empty() {
@@ -89,6 +96,12 @@ pub(super) fn authorise(
 }
 
 impl Permit {
+    /// The quotas that a call counts to.
+    pub(super) fn quotas(&self) -> impl Iterator<Item = (Account, Quota)> + '_ {
+        let limited = self.grants.iter().filter(|grant| grant.quota != Quota::default());
+        limited.map(|grant| (Account::Agreement(grant.agreement.clone()), grant.quota))
+    }
+
     /// The fields that the agreements give for one citizen; none where none covers them, which is
     /// the same as not knowing them.
     pub(super) fn fields_for(&self, held: &Held) -> Option<FieldSet> {

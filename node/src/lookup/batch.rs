@@ -1,7 +1,7 @@
 //! Many citizens by number, in the order asked. The stream is pulled: a slow caller holds up only
 //! itself, and each chunk is authorised anew, so that a narrowing takes effect within a batch too.
 
-use std::{time::Duration, vec};
+use std::{sync::Arc, time::Duration, vec};
 
 use dancu_proto::{
     FieldSet, PersonalId, Revision,
@@ -10,17 +10,18 @@ use dancu_proto::{
     v1::SubjectOutcome,
 };
 use futures::{Stream, TryStreamExt, stream};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
     authorise::{Operation, authorise},
-    context,
+    context::{self, Asked},
     freshness::freshness,
     get,
     refusal::{Fault, Refusal},
     service::Lookup,
 };
-use crate::{access_log::Entry, callers::Caller, slice::SliceReader, state::Line};
+use crate::{access_log::Entry, callers::Caller, quota::Span, slice::SliceReader, state::Line};
 
 /// The most numbers in one batch.
 const MAX_NUMBERS: usize = 10_000;
@@ -31,7 +32,8 @@ const CHUNK: usize = 64;
 /// A batch under way.
 pub(super) struct Batch {
     lookup: Lookup,
-    purpose: String,
+    caller: Arc<Caller>,
+    asked: Asked,
     wanted: FieldSet,
     numbers: vec::IntoIter<String>,
     patience: Duration,
@@ -45,11 +47,11 @@ impl Batch {
     pub(super) fn new(
         lookup: Lookup,
         request: BatchGetCitizensRequest,
-        caller: &Caller,
+        caller: Arc<Caller>,
         patience: Duration,
         entry: Entry,
     ) -> Result<Batch, Refusal> {
-        let purpose = context::check(request.context.as_ref(), caller)?.to_owned();
+        let asked = lookup.asked(request.context.as_ref(), &caller)?;
         let wanted = context::wanted(&request.fields)?;
         let count = request.personal_ids.len();
         if !(1..=MAX_NUMBERS).contains(&count) {
@@ -57,7 +59,7 @@ impl Batch {
             return Err(Refusal::Invalid(vec![Fault::new("personal_ids", fault)]));
         }
         let numbers = request.personal_ids.into_iter();
-        Ok(Batch { lookup, purpose, wanted, numbers, patience, said: None, entry })
+        Ok(Batch { lookup, caller, asked, wanted, numbers, patience, said: None, entry })
     }
 
     /// The answers.
@@ -76,7 +78,18 @@ impl Batch {
             return Ok(Vec::new());
         }
         let mut entry = self.entry.clone();
-        let answers = self.part(&numbers, &mut entry).await.map_err(Status::from);
+        let until = Instant::now() + self.patience;
+        let answers = loop {
+            match self.part(&numbers, &mut entry).await {
+                // A batch is not broken off for going too fast: it is slowed down.
+                Err(Refusal::Quota(exceeded))
+                    if exceeded.span == Span::Second && Instant::now() + exceeded.retry < until =>
+                {
+                    tokio::time::sleep(exceeded.retry).await;
+                }
+                answers => break answers.map_err(Status::from),
+            }
+        };
         self.lookup.conclude(entry, answers).await
     }
 
@@ -87,10 +100,11 @@ impl Batch {
     ) -> Result<Vec<BatchGetCitizensResponse>, Refusal> {
         let ids: Vec<_> = numbers.iter().map(|number| number.trim().parse::<PersonalId>()).collect();
         ids.iter().flatten().for_each(|id| entry.concerns(*id));
-        let (purpose, wanted) = (self.purpose.as_str(), self.wanted);
+        let (asked, wanted, people) = (&self.asked, self.wanted, numbers.len() as u64);
         let answer = |reader: &SliceReader<'_>, line: &Line| {
             let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
+            let permit = authorise(state, asked, Operation::Lookup, line.offline)?;
+            self.lookup.spend(&permit, &self.caller, people)?;
             let one = |(number, id): (&String, &Result<PersonalId, _>)| {
                 let mut response =
                     BatchGetCitizensResponse { personal_id: number.clone(), ..Default::default() };

@@ -8,6 +8,15 @@ use crate::callers::Caller;
 /// The longest purpose, case number or officer code, characters.
 const MAX_LENGTH: usize = 64;
 
+/// What a call is made for, and whether its officer is listed for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The purpose.
+    pub(crate) purpose: String,
+    /// The officer is on the node's list for the purpose, today.
+    pub(crate) listed: bool,
+}
+
 /// Checks the context of a call, and that the caller is bound to its purpose.
 pub(crate) fn check<'a>(context: Option<&'a AccessContext>, caller: &Caller) -> Result<&'a str, Refusal> {
     let missing = AccessContext::default();
@@ -67,11 +76,15 @@ pub(super) fn wanted(fields: &[i32]) -> Result<FieldSet, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callers::{KnownBy, Purposes};
+    use crate::{
+        callers::{KnownBy, Purposes},
+        quota::Quota,
+    };
 
     fn caller() -> Caller {
         let purposes = Purposes::Listed(vec!["1.001193".into()]);
-        Caller { name: "portal".into(), known_by: KnownBy::User(1), purposes }
+        let quota = Quota::default();
+        Caller { name: "portal".into(), known_by: KnownBy::User(1), purposes, quota }
     }
 
     fn context(purpose: &str, case_number: &str, officer: &str) -> AccessContext {

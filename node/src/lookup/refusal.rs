@@ -1,6 +1,6 @@
 //! Why a look-up is refused. None of these says anything about a citizen.
 
-use crate::slice::SliceError;
+use crate::{quota::Exceeded, slice::SliceError};
 
 /// A field of the request at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,14 @@ pub enum Refusal {
     /// The caller is not bound to the purpose, or no agreement has it.
     #[error("{0}")]
     PurposeNotAgreed(&'static str),
+    /// The agreements for the purpose want the officer listed, and the officer is not.
+    #[error(
+        "this officer may not act for this purpose today; the node's operator lists officers with `dancu-node officer add`"
+    )]
+    OfficerNotAllowed,
+    /// A quota is used up.
+    #[error(transparent)]
+    Quota(#[from] Exceeded),
     /// The agreements for the purpose do not have the operation.
     #[error("no agreement for this purpose allows {0}; ask the hub's operator for an agreement that does")]
     OperationNotAgreed(&'static str),

@@ -18,9 +18,10 @@ use tokio::time::{Instant, timeout};
 use tonic::{Request, Response, Status};
 
 use super::{
-    authorise::{Operation, authorise},
+    authorise::{Operation, Permit, authorise},
     batch::Batch,
-    context, find,
+    context::{self, Asked},
+    find,
     freshness::freshness,
     get,
     project::listed,
@@ -31,6 +32,8 @@ use super::{
 use crate::{
     access_log::{AccessLog, Entry},
     callers::{Caller, Roster},
+    officers::Officers,
+    quota::{Account, Quota, Quotas},
     slice::{SliceError, SliceReader},
     state::{Line, Node},
 };
@@ -46,6 +49,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Lookup {
     node: Arc<Node>,
     roster: Arc<Roster>,
+    officers: Arc<Officers>,
+    quotas: Arc<Quotas>,
     log: AccessLog,
     remote: Remote,
 }
@@ -60,8 +65,15 @@ impl Lookup {
     /// Over a node, for the callers of a roster; calls are recorded in a log, and the hub is asked about
     /// people outside the slice.
     #[must_use]
-    pub fn new(node: Arc<Node>, roster: Arc<Roster>, log: AccessLog, remote: Remote) -> Lookup {
-        Lookup { node, roster, log, remote }
+    pub fn new(
+        node: Arc<Node>,
+        roster: Arc<Roster>,
+        officers: Arc<Officers>,
+        quotas: Arc<Quotas>,
+        log: AccessLog,
+        remote: Remote,
+    ) -> Lookup {
+        Lookup { node, roster, officers, quotas, log, remote }
     }
 
     fn admit<T>(&self, request: &Request<T>, entry: &mut Entry) -> Result<Call, Status> {
@@ -71,6 +83,22 @@ impl Lookup {
         // A little is left for the answer to travel.
         let patience = deadline.and_then(grpc_timeout).map_or(PATIENCE, |left| PATIENCE.min(left * 9 / 10));
         Ok(Call { caller, patience })
+    }
+
+    /// What a call is made for, if its context is whole and its caller bound to the purpose.
+    pub(super) fn asked(&self, context: Option<&AccessContext>, caller: &Caller) -> Result<Asked, Refusal> {
+        let purpose = context::check(context, caller)?.to_owned();
+        let officer = context.map(|context| context.officer.as_str()).unwrap_or_default();
+        let listed = self.officers.may(officer, &purpose, (self.node.clock)());
+        Ok(Asked { purpose, listed })
+    }
+
+    /// Counts people to the quotas of the agreements that a call uses, and of its caller.
+    pub(super) fn spend(&self, permit: &Permit, caller: &Caller, people: u64) -> Result<(), Refusal> {
+        let own =
+            (caller.quota != Quota::default()).then(|| (Account::Caller(caller.name.clone()), caller.quota));
+        let accounts: Vec<_> = permit.quotas().chain(own).collect();
+        Ok(self.quotas.spend(&accounts, people, (self.node.clock)(), std::time::Instant::now())?)
     }
 
     /// Reads the slice, waiting a while if it is being narrowed.
@@ -117,17 +145,19 @@ impl Lookup {
         let request = request.into_inner();
         let id = get::personal_id(&request.personal_id);
         id.iter().for_each(|id| entry.concerns(*id));
-        let purpose = context::check(request.context.as_ref(), &call.caller)?;
+        let asked = self.asked(request.context.as_ref(), &call.caller)?;
         let (id, wanted) = (id?, context::wanted(&request.fields)?);
         let until = Instant::now() + call.patience;
         let answer = self.read(call.patience, |reader, line| {
             let state = reader.state();
             if request.remote {
                 // Before it is known whether the hub is needed: that must not show.
-                authorise(state, purpose, Operation::Remote, None)?;
+                let permit = authorise(state, &asked, Operation::Remote, None)?;
+                self.spend(&permit, &call.caller, 1)?;
             }
             let answer = || {
-                let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
+                let permit = authorise(state, &asked, Operation::Lookup, line.offline)?;
+                self.spend(&permit, &call.caller, 1)?;
                 get::get(reader, &permit, id, wanted)?.ok_or_else(|| permit.nobody())
             };
             match answer() {
@@ -180,12 +210,13 @@ impl Lookup {
     ) -> Result<FindCitizenResponse, Status> {
         let call = self.admit(&request, entry)?;
         let request = request.into_inner();
-        let purpose = context::check(request.context.as_ref(), &call.caller)?;
+        let asked = self.asked(request.context.as_ref(), &call.caller)?;
         let wanted = context::wanted(&request.fields)?;
         let criterion = find::check(request.criterion.as_ref())?;
         let found = self.read(call.patience, |reader, line| {
             let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Lookup, line.offline)?;
+            let permit = authorise(state, &asked, Operation::Lookup, line.offline)?;
+            self.spend(&permit, &call.caller, 1)?;
             let found = find::find(reader, &permit, criterion, wanted)?;
             Ok((found, freshness(state.cursor, line.last_heard, line.offline)))
         });
@@ -206,13 +237,14 @@ impl Lookup {
         let request = request.into_inner();
         let id = get::personal_id(&request.personal_id);
         id.iter().for_each(|id| entry.concerns(*id));
-        let purpose = context::check(request.context.as_ref(), &call.caller)?;
+        let asked = self.asked(request.context.as_ref(), &call.caller)?;
         let id = id?;
         let claim = request.claim.unwrap_or_default();
         let claimed = verify::claimed(&claim)?;
         let compared = self.read(call.patience, |reader, line| {
             let state = reader.state();
-            let permit = authorise(state, purpose, Operation::Verify, line.offline)?;
+            let permit = authorise(state, &asked, Operation::Verify, line.offline)?;
+            self.spend(&permit, &call.caller, 1)?;
             let held = reader.get(id)?;
             let (held, authorised) = held
                 .and_then(|held| permit.fields_for(&held).map(|fields| (held, fields)))
@@ -269,7 +301,7 @@ impl CitizenService for Lookup {
         let mut entry = Entry::new(AccessOperation::Batch, request.get_ref().context.as_ref());
         let batch = self.admit(&request, &mut entry).and_then(|call| {
             let recorded = entry.clone();
-            Ok(Batch::new(self.clone(), request.into_inner(), &call.caller, call.patience, recorded)?)
+            Ok(Batch::new(self.clone(), request.into_inner(), call.caller, call.patience, recorded)?)
         });
         match batch {
             // Each part is recorded before it leaves.

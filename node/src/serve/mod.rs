@@ -30,6 +30,8 @@ use crate::{
     config::{Config, ConfigError, Limits},
     interest::{InterestLists, Interests},
     lookup::{Lookup, Remote},
+    officers::Officers,
+    quota::Quotas,
     state::Node,
 };
 
@@ -70,6 +72,10 @@ pub struct Served {
     pub node: Arc<Node>,
     /// Who may call.
     pub roster: Arc<Roster>,
+    /// Which officers may act.
+    pub officers: Arc<Officers>,
+    /// How much was asked.
+    pub quotas: Arc<Quotas>,
     /// Where calls are recorded.
     pub log: AccessLog,
     /// The hub, for people outside the slice.
@@ -89,7 +95,7 @@ pub struct Served {
 /// # Errors
 /// The descriptors are damaged.
 pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
-    let Served { node, roster, log, remote, interests, owner, tasks, cancel } = served;
+    let Served { node, roster, officers, quotas, log, remote, interests, owner, tasks, cancel } = served;
     let (reporter, health) = health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -100,8 +106,9 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
             .with_service_name("dancu.node.v1.NodeService")
             .with_service_name("grpc.health.v1.Health")
     };
-    let lookup = Lookup::new(Arc::clone(&node), Arc::clone(&roster), log, remote);
-    let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), interests);
+    let lookup =
+        Lookup::new(Arc::clone(&node), Arc::clone(&roster), Arc::clone(&officers), quotas, log, remote);
+    let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), officers, interests);
     let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::quota::Quota;
 use dancu_proto::{
     Areas, FieldSet, Revision,
     hub::v1::{self as wire, AreaNews, PendingDelta, Zone},
@@ -83,6 +84,10 @@ pub struct Grant {
     pub offline_limit: Duration,
     /// It covers those whom the agency names.
     pub interest: bool,
+    /// The caller vouches for its officers; otherwise they are listed at the node.
+    pub officers_vouched: bool,
+    /// How many people may be asked about.
+    pub quota: Quota,
 }
 
 impl Grant {
@@ -97,6 +102,8 @@ impl Grant {
             fields: FieldSet::from_bits(grant.fields),
             offline_limit: grant.offline_limit.and_then(|limit| limit.try_into().ok()).unwrap_or_default(),
             interest: grant.interest,
+            officers_vouched: grant.officers_vouched,
+            quota: Quota { per_second: grant.per_second, per_day: grant.per_day },
         }
     }
 
@@ -111,6 +118,9 @@ impl Grant {
             fields: self.fields.bits(),
             offline_limit: self.offline_limit.try_into().ok(),
             interest: self.interest,
+            officers_vouched: self.officers_vouched,
+            per_second: self.quota.per_second,
+            per_day: self.quota.per_day,
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::{
     config::Config,
     interest::Interests,
     lookup::Remote,
+    officers::{Officers, OfficersFile},
+    quota::Quotas,
     serve::{self, Listeners, ServingCertificate},
     slice::{Slice, SliceOptions},
     state::{About, Node},
@@ -63,6 +65,8 @@ pub(crate) fn grant(handle: u32, purpose: &str, operations: &[&str], fields: &[F
         fields: fields.iter().copied().collect::<dancu_proto::FieldSet>().bits(),
         offline_limit: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
         interest: false,
+        officers_vouched: true,
+        ..wire::Grant::default()
     }
 }
 
@@ -151,6 +155,7 @@ pub(crate) struct Served {
     pub(crate) slice: Slice,
     pub(crate) config: Config,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) officers: Arc<Officers>,
     pub(crate) log: LogStore,
     pub(crate) url: String,
     _stop: tokio_util::sync::DropGuard,
@@ -188,6 +193,7 @@ impl Served {
         let certificate = ServingCertificate::open(&config, OffsetDateTime::now_utc()).unwrap();
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let interests = Interests::open(&directory.path().join("interests")).unwrap();
+        let officers = Officers::load(OfficersFile::of(&config.agency_dir())).unwrap();
         let (log, tracker) = (LogStore::open(&directory.path().join("log"), 0).unwrap(), TaskTracker::new());
         log.set_recipient(&recipient()).unwrap();
         let sync = access_log::Sync::Interval(Duration::from_millis(100));
@@ -196,6 +202,8 @@ impl Served {
         let (routes, health) = serve::services(serve::Served {
             node,
             roster: Arc::clone(&roster),
+            officers: Arc::clone(&officers),
+            quotas: Arc::new(Quotas::open(directory.path().join("quotas.json")).unwrap()),
             log: recorder,
             remote: Remote::new(hub),
             interests,
@@ -215,6 +223,7 @@ impl Served {
             slice,
             config,
             roster,
+            officers,
             log,
             url,
             _stop: cancel.drop_guard(),

@@ -10,6 +10,7 @@ use crate::{
     lookup::{
         Refusal,
         authorise::{Operation, authorise},
+        context::Asked,
         project::project,
     },
     slice::{Held, Mark, Slice},
@@ -17,8 +18,13 @@ use crate::{
 
 const BOTH: &[&str] = &["lookup", "verify"];
 
+/// By an officer who is not listed; the agreements here take the caller's word.
+fn asked(purpose: &str) -> Asked {
+    Asked { purpose: purpose.into(), listed: false }
+}
+
 fn refused(slice: &Slice, purpose: &str, operation: Operation, offline: Option<Duration>) -> Refusal {
-    authorise(&slice.state(), purpose, operation, offline).unwrap_err()
+    authorise(&slice.state(), &asked(purpose), operation, offline).unwrap_err()
 }
 
 #[test]
@@ -27,7 +33,7 @@ fn a_purpose_needs_an_agreement_with_the_operation() {
     let slice = slice(directory.path(), vec![grant(1, "a", &["verify"], &[Field::Sex])], vec![]);
     assert!(matches!(refused(&slice, "b", Operation::Lookup, None), Refusal::PurposeNotAgreed(_)));
     assert!(matches!(refused(&slice, "a", Operation::Lookup, None), Refusal::OperationNotAgreed("lookup")));
-    assert!(authorise(&slice.state(), "a", Operation::Verify, None).is_ok());
+    assert!(authorise(&slice.state(), &asked("a"), Operation::Verify, None).is_ok());
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn past_its_offline_limit_a_grant_is_of_no_use() {
     let reader = slice.read().unwrap();
     let held = reader.get(an().personal_id.parse().unwrap()).unwrap().unwrap();
     let fields = |offline| {
-        let permit = authorise(reader.state(), "a", Operation::Lookup, offline).unwrap();
+        let permit = authorise(reader.state(), &asked("a"), Operation::Lookup, offline).unwrap();
         (permit.fields_for(&held).unwrap().iter().collect::<Vec<_>>(), permit.absence_is_certain())
     };
     assert_eq!(fields(None), (vec![Field::PersonalId, Field::Sex, Field::Email], true));
@@ -65,13 +71,13 @@ fn past_its_offline_limit_a_grant_is_of_no_use() {
 fn while_something_loads_no_absence_is_certain() {
     let directory = tempfile::tempdir().unwrap();
     let slice = slice(directory.path(), vec![grant(1, "a", BOTH, &[Field::Sex])], vec![]);
-    assert!(authorise(&slice.state(), "a", Operation::Lookup, None).unwrap().absence_is_certain());
+    assert!(authorise(&slice.state(), &asked("a"), Operation::Lookup, None).unwrap().absence_is_certain());
     let wider = grant(1, "a", BOTH, &[Field::Sex, Field::Email]);
     let mut widening = policy(2, vec![wider, grant(2, "b", BOTH, &[Field::Sex])]);
     widening.readable = vec![grant(1, "a", BOTH, &[Field::Sex])];
     widening.zones = vec![dancu_proto::hub::v1::Zone { up_to: 0, policies: vec![1, 2] }];
     slice.apply_policy(widening).unwrap();
-    let permit = authorise(&slice.state(), "a", Operation::Lookup, None).unwrap();
+    let permit = authorise(&slice.state(), &asked("a"), Operation::Lookup, None).unwrap();
     assert!(matches!(permit.nobody(), Refusal::Loading));
     assert!(matches!(refused(&slice, "b", Operation::Lookup, None), Refusal::Loading));
     assert!(matches!(refused(&slice, "c", Operation::Lookup, None), Refusal::PurposeNotAgreed(_)));
@@ -114,7 +120,7 @@ proptest! {
         let expected = (!usable.is_empty() && (!former_number || given.contains(Field::FormerPersonalIds)))
             .then(|| given.iter().filter(|field| wanted.contains(*field) || *field == Field::PersonalId).collect::<FieldSet>());
 
-        let answer = match authorise(&slice.state(), "a", Operation::Lookup, None) {
+        let answer = match authorise(&slice.state(), &asked("a"), Operation::Lookup, None) {
             Ok(permit) => project(&held, &permit, wanted, Areas::shipped()).unwrap(),
             Err(Refusal::PurposeNotAgreed(_)) => None,
             Err(other) => panic!("{other:?}"),

@@ -3,6 +3,7 @@
 mod answers;
 pub(crate) mod fixture;
 mod grants;
+mod limits;
 mod records;
 mod refusals;
 mod remote;
