@@ -247,6 +247,11 @@ impl FieldSet {
         number < 64 && self.0 & (1 << number) != 0
     }
 
+    /// Takes a field out.
+    pub fn remove(&mut self, field: Field) {
+        self.0 &= !(1 << field.number());
+    }
+
     /// Adds a field.
     pub fn insert(&mut self, field: Field) {
         self.0 |= 1 << field.number();

@@ -57,6 +57,13 @@ impl Entry {
         }
     }
 
+    /// The same call, whose context came with its first message.
+    #[must_use]
+    pub fn with_context(self, context: Option<&AccessContext>) -> Entry {
+        let caller = self.caller;
+        Entry { caller, ..Entry::new(self.operation, context) }
+    }
+
     /// The call is about somebody, of whom nothing is told yet.
     pub fn concerns(&mut self, id: PersonalId) {
         self.tells(id, FieldSet::EMPTY, SubjectOutcome::Refused);

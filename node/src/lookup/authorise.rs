@@ -17,6 +17,8 @@ pub(super) enum Operation {
     Lookup,
     /// Compares, and discloses nothing.
     Verify,
+    /// Compares an agency's own records.
+    Reconcile,
     /// Asks the hub for one person outside the slice.
     Remote,
 }
@@ -26,6 +28,7 @@ impl Operation {
         match self {
             Operation::Lookup => "lookup",
             Operation::Verify => "verify",
+            Operation::Reconcile => "reconcile",
             Operation::Remote => "remote_lookup",
         }
     }

@@ -8,6 +8,7 @@ mod find;
 mod freshness;
 mod get;
 mod project;
+mod reconcile;
 mod refusal;
 mod remote;
 mod service;

@@ -8,14 +8,14 @@ use dancu_proto::{
     channel::Peer,
     node::v1::{
         BatchGetCitizensRequest, BatchGetCitizensResponse, FindCitizenRequest, FindCitizenResponse,
-        GetCitizenRequest, GetCitizenResponse, VerifyCitizenRequest, VerifyCitizenResponse,
-        citizen_service_server::CitizenService,
+        GetCitizenRequest, GetCitizenResponse, ReconcileCitizensRequest, ReconcileCitizensResponse,
+        VerifyCitizenRequest, VerifyCitizenResponse, citizen_service_server::CitizenService,
     },
     v1::{AccessContext, AccessOperation, SubjectOutcome},
 };
 use futures::Stream;
 use tokio::time::{Instant, timeout};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     authorise::{Operation, Permit, authorise},
@@ -25,6 +25,7 @@ use super::{
     freshness::freshness,
     get,
     project::listed,
+    reconcile::Reconcile,
     refusal::Refusal,
     remote::Remote,
     verify,
@@ -307,6 +308,30 @@ impl CitizenService for Lookup {
             // Each part is recorded before it leaves.
             Ok(batch) => Ok(Response::new(Box::pin(batch.answers()))),
             Err(status) => self.conclude(entry, Err(status)).await,
+        }
+    }
+
+    type ReconcileCitizensStream =
+        Pin<Box<dyn Stream<Item = Result<ReconcileCitizensResponse, Status>> + Send>>;
+
+    async fn reconcile_citizens(
+        &self,
+        request: Request<Streaming<ReconcileCitizensRequest>>,
+    ) -> Result<Response<Self::ReconcileCitizensStream>, Status> {
+        let mut entry = Entry::new(AccessOperation::Reconcile, None);
+        let call = match self.admit(&request, &mut entry) {
+            Ok(call) => call,
+            Err(status) => return self.conclude(entry, Err(status)).await,
+        };
+        let mut requests = request.into_inner();
+        let first = timeout(call.patience, requests.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no record came"))??.unwrap_or_default();
+        let entry = entry.with_context(first.context.as_ref());
+        let recorded = entry.clone();
+        match Reconcile::new(self.clone(), first, requests, call.caller, call.patience, recorded) {
+            // Each part is recorded before it leaves.
+            Ok(reconcile) => Ok(Response::new(Box::pin(reconcile.answers()))),
+            Err(refusal) => self.conclude(entry, Err(refusal.into())).await,
         }
     }
 

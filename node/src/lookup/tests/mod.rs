@@ -4,6 +4,7 @@ mod answers;
 pub(crate) mod fixture;
 mod grants;
 mod limits;
+mod reconcile;
 mod records;
 mod refusals;
 mod remote;

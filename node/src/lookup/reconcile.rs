@@ -1,0 +1,342 @@
+//! An agency's own records, compared with the slice: the cleaning that every agency's list needs. Nothing
+//! is told that a verification would not tell, unless right values are asked for and may be given.
+
+use std::{sync::Arc, time::Duration};
+
+use dancu_proto::{
+    Field, FieldSet, PersonalId,
+    area::by_order_in_force,
+    name::same_text,
+    node::v1::{
+        ReconcileCitizensRequest, ReconcileCitizensResponse, ReconcileOutcome, Reconciliation, Verdict,
+    },
+    personal_id::PersonalIdError,
+    v1::{Citizen, SubjectOutcome},
+};
+use futures::{Stream, stream};
+use tokio::{task::yield_now, time::Instant};
+use tonic::{Status, Streaming};
+
+use super::{
+    authorise::{Operation, Permit, authorise},
+    context::Asked,
+    find,
+    freshness::freshness,
+    refusal::{Fault, Refusal},
+    service::Lookup,
+    verify,
+};
+use crate::{
+    access_log::Entry,
+    callers::Caller,
+    quota::Span,
+    slice::{Held, SliceReader},
+    state::Line,
+};
+
+/// The most records of one request.
+const MAX_RECORDS: usize = 1_000;
+/// Records that are compared at once: short enough that changes to the slice hardly wait.
+const CHUNK: usize = 128;
+/// Candidates that are counted.
+const MAX_CANDIDATES: usize = 50;
+
+/// A comparison under way.
+pub(super) struct Reconcile {
+    lookup: Lookup,
+    caller: Arc<Caller>,
+    asked: Asked,
+    disclose: bool,
+    patience: Duration,
+    /// What each part is recorded as.
+    entry: Entry,
+    /// The request that the context came with.
+    first: Option<Vec<Citizen>>,
+    requests: Streaming<ReconcileCitizensRequest>,
+}
+
+/// What a comparison may use.
+struct Permits {
+    compare: Permit,
+    /// Where right values are asked for.
+    disclose: Option<Permit>,
+}
+
+/// A record and what is recorded of it.
+type Compared = (Reconciliation, Option<(PersonalId, FieldSet, SubjectOutcome)>);
+
+impl Reconcile {
+    /// Checks the first request before anything is read.
+    pub(super) fn new(
+        lookup: Lookup,
+        first: ReconcileCitizensRequest,
+        requests: Streaming<ReconcileCitizensRequest>,
+        caller: Arc<Caller>,
+        patience: Duration,
+        entry: Entry,
+    ) -> Result<Reconcile, Refusal> {
+        let asked = lookup.asked(first.context.as_ref(), &caller)?;
+        let (disclose, first) = (first.disclose, Some(first.records));
+        Ok(Reconcile { lookup, caller, asked, disclose, patience, entry, first, requests })
+    }
+
+    /// The answers: one for each request, made when it is asked for.
+    pub(super) fn answers(self) -> impl Stream<Item = Result<ReconcileCitizensResponse, Status>> {
+        stream::try_unfold(self, |mut reconcile| async move {
+            let records = match reconcile.first.take() {
+                Some(records) => records,
+                None => match reconcile.requests.message().await? {
+                    Some(request) => request.records,
+                    None => return Ok(None),
+                },
+            };
+            Ok(Some((reconcile.answer(records).await?, reconcile)))
+        })
+    }
+
+    async fn answer(&mut self, records: Vec<Citizen>) -> Result<ReconcileCitizensResponse, Status> {
+        if records.len() > MAX_RECORDS {
+            let fault = format!("has {} records; give at most {MAX_RECORDS}", records.len());
+            let refused = Err(Refusal::Invalid(vec![Fault::new("records", fault)]).into());
+            return self.lookup.conclude(self.entry.clone(), refused).await;
+        }
+        let mut response = ReconcileCitizensResponse::default();
+        for chunk in records.chunks(CHUNK) {
+            let mut entry = self.entry.clone();
+            let compared = self.patiently(chunk, &mut entry, &mut response).await;
+            self.lookup.conclude(entry, compared.map_err(Status::from)).await?;
+            yield_now().await;
+        }
+        Ok(response)
+    }
+
+    /// Compares a part. A list is not broken off for going too fast: it is slowed down.
+    async fn patiently(
+        &self,
+        records: &[Citizen],
+        entry: &mut Entry,
+        response: &mut ReconcileCitizensResponse,
+    ) -> Result<(), Refusal> {
+        let until = Instant::now() + self.patience;
+        loop {
+            match self.part(records, entry, response).await {
+                Err(Refusal::Quota(exceeded))
+                    if exceeded.span == Span::Second && Instant::now() + exceeded.retry < until =>
+                {
+                    tokio::time::sleep(exceeded.retry).await;
+                }
+                compared => return compared,
+            }
+        }
+    }
+
+    async fn part(
+        &self,
+        records: &[Citizen],
+        entry: &mut Entry,
+        response: &mut ReconcileCitizensResponse,
+    ) -> Result<(), Refusal> {
+        let compare = |reader: &SliceReader<'_>, line: &Line| {
+            let state = reader.state();
+            let permits = Permits {
+                compare: authorise(state, &self.asked, Operation::Reconcile, line.offline)?,
+                disclose: self
+                    .disclose
+                    .then(|| authorise(state, &self.asked, Operation::Lookup, line.offline))
+                    .transpose()?,
+            };
+            self.lookup.spend(&permits.compare, &self.caller, records.len() as u64)?;
+            let compared = records.iter().map(|record| permits.compare(reader, record));
+            let compared = compared.collect::<Result<Vec<_>, _>>()?;
+            Ok((compared, freshness(state.cursor, line.last_heard, line.offline)))
+        };
+        let (compared, freshness) = self.lookup.read(self.patience, compare).await?;
+        entry.revision = freshness.revision;
+        for (reconciliation, told) in compared {
+            if let Some((id, fields, outcome)) = told {
+                entry.tells(id, fields, outcome);
+            }
+            response.records.push(reconciliation);
+        }
+        response.freshness = Some(freshness);
+        Ok(())
+    }
+}
+
+impl Permits {
+    fn compare(&self, reader: &SliceReader<'_>, claim: &Citizen) -> Result<Compared, Refusal> {
+        if !claim.personal_id.is_empty() {
+            let id: Result<PersonalId, PersonalIdError> = claim.personal_id.trim().parse();
+            let id = match id {
+                Ok(id) => id,
+                Err(error) => return Ok((invalid(error.to_string()), None)),
+            };
+            let held = reader.get(id)?;
+            return match held.and_then(|held| Some((self.compare.fields_for(&held)?, held))) {
+                Some((fields, held)) => self.verdicts(reader, claim, &held, fields, Some(id)),
+                None => self.nobody(Some(id)),
+            };
+        }
+        let candidates = match self.candidates(reader, claim)? {
+            Ok(candidates) => candidates,
+            Err(why) => return Ok((invalid(why), None)),
+        };
+        match narrowed(candidates, claim)?.as_slice() {
+            [] => self.nobody(None),
+            [(held, fields)] => self.verdicts(reader, claim, held, *fields, None),
+            several => {
+                let candidates = several.len().min(MAX_CANDIDATES) as u32;
+                let outcome = ReconcileOutcome::Several.into();
+                Ok((Reconciliation { outcome, candidates, ..Reconciliation::default() }, None))
+            }
+        }
+    }
+
+    /// Those whom a record without a number may be; or why nobody can be looked for.
+    fn candidates(
+        &self,
+        reader: &SliceReader<'_>,
+        claim: &Citizen,
+    ) -> Result<Result<Vec<(Held, FieldSet)>, String>, Refusal> {
+        use dancu_proto::node::v1::{NameAndBirth, find_citizen_request::Criterion};
+        let (criterion, needed): (_, &[Field]) = if !claim.old_id_number.is_empty() {
+            (Criterion::OldIdNumber(claim.old_id_number.clone()), &[Field::OldIdNumber])
+        } else if let (Some(name), Some(birth)) = (&claim.full_name, claim.date_of_birth) {
+            let known = NameAndBirth { full_name: name.full(), date_of_birth: Some(birth) };
+            (Criterion::NameAndBirth(known), &[Field::FullName, Field::DateOfBirth])
+        } else {
+            return Ok(Err("give personal_id, or old_id_number, or full_name and date_of_birth".into()));
+        };
+        if let Err(Refusal::Invalid(faults)) = find::check(Some(&criterion)) {
+            let faults = faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.description));
+            return Ok(Err(faults.collect::<Vec<_>>().join("; ")));
+        }
+        for field in needed {
+            if let Err(refusal) = self.compare.need(*field) {
+                return Ok(Err(refusal.to_string()));
+            }
+        }
+        let mut limit = MAX_CANDIDATES * 4;
+        loop {
+            let found = match &criterion {
+                Criterion::OldIdNumber(number) => reader.find_by_old_number(number.trim())?,
+                Criterion::NameAndBirth(known) => {
+                    let birth = known.date_of_birth.unwrap_or_default();
+                    reader.find_by_name(&known.full_name, &birth, limit)?
+                }
+            };
+            let all = found.len() < limit;
+            let open = |held: Held| {
+                let fields = self.compare.fields_for(&held)?;
+                needed.iter().all(|field| fields.contains(*field)).then_some((held, fields))
+            };
+            let open: Vec<_> = found.into_iter().filter_map(open).collect();
+            // Namesakes whom the purpose may not see must neither hide others nor be counted.
+            if all || open.len() >= MAX_CANDIDATES {
+                return Ok(Ok(open));
+            }
+            limit *= 4;
+        }
+    }
+
+    fn nobody(&self, id: Option<PersonalId>) -> Result<Compared, Refusal> {
+        if !self.compare.absence_is_certain() {
+            return Err(self.compare.nobody());
+        }
+        let told = id.map(|id| (id, FieldSet::EMPTY, SubjectOutcome::NotFound));
+        let outcome = ReconcileOutcome::NotFound.into();
+        Ok((Reconciliation { outcome, ..Reconciliation::default() }, told))
+    }
+
+    fn verdicts(
+        &self,
+        reader: &SliceReader<'_>,
+        claim: &Citizen,
+        held: &Held,
+        authorised: FieldSet,
+        asked: Option<PersonalId>,
+    ) -> Result<Compared, Refusal> {
+        let claimed = verify::claimed(claim)?;
+        let mut compared = claimed.intersection(authorised);
+        // Who was found by a former number has another in force: that is told apart.
+        if held.former_number {
+            compared.remove(Field::PersonalId);
+        }
+        let mut needed = compared;
+        needed.insert(Field::PersonalId);
+        let has_death =
+            authorised.contains(Field::DateOfDeath) && held.record.value(Field::DateOfDeath).is_some();
+        let mut registered = held.record.project(needed).record().decode()?;
+        by_order_in_force(&mut registered, reader.state().areas());
+        let mut verdicts = verify::verdicts(claim, claimed, &registered, held.record.fields(), authorised);
+        verdicts.retain(|verdict| {
+            verdict.verdict() != Verdict::Match
+                && !(held.former_number && verdict.field() == dancu_proto::v1::Field::PersonalId)
+        });
+        let differs = |verdict: Verdict| !matches!(verdict, Verdict::NotAuthorised | Verdict::NoValue);
+        let differing: FieldSet = verdicts
+            .iter()
+            .filter(|verdict| differs(verdict.verdict()))
+            .filter_map(|verdict| Field::try_from(verdict.field).ok())
+            .collect();
+        let outcome = if has_death {
+            ReconcileOutcome::Deceased
+        } else if differing.is_empty() && !held.former_number {
+            ReconcileOutcome::Confirmed
+        } else {
+            ReconcileOutcome::Differs
+        };
+        let id = match asked {
+            Some(id) => id,
+            None => registered.personal_id.parse()?,
+        };
+        let right = self.disclose.as_ref().and_then(|permit| permit.fields_for(held));
+        let registered = match right {
+            Some(fields) if !differing.is_empty() || held.former_number => {
+                let mut fields = fields.intersection(differing);
+                fields.insert(Field::PersonalId);
+                let mut right = held.record.project(fields).record().decode()?;
+                by_order_in_force(&mut right, reader.state().areas());
+                Some(right)
+            }
+            _ => None,
+        };
+        let reconciliation = Reconciliation {
+            outcome: outcome.into(),
+            verdicts,
+            registered,
+            former_number: held.former_number,
+            ..Reconciliation::default()
+        };
+        Ok((reconciliation, Some((id, compared, SubjectOutcome::Answered))))
+    }
+}
+
+/// Of several candidates the one that agrees to the letter in name and date, if one alone does.
+fn narrowed(
+    mut candidates: Vec<(Held, FieldSet)>,
+    claim: &Citizen,
+) -> Result<Vec<(Held, FieldSet)>, Refusal> {
+    let (Some(name), Some(birth), 2..) = (&claim.full_name, &claim.date_of_birth, candidates.len()) else {
+        return Ok(candidates);
+    };
+    let name = name.full();
+    let mut exact = Vec::new();
+    for (place, (held, fields)) in candidates.iter().enumerate() {
+        let known = [Field::FullName, Field::DateOfBirth].into_iter().collect::<FieldSet>();
+        let registered = held.record.project(known.intersection(*fields)).record().decode()?;
+        let same_name = registered.full_name.is_some_and(|full| same_text(&full.full(), &name));
+        if same_name && registered.date_of_birth.as_ref() == Some(birth) {
+            exact.push(place);
+        }
+    }
+    Ok(match exact.as_slice() {
+        [one] => vec![candidates.swap_remove(*one)],
+        _ => candidates,
+    })
+}
+
+fn invalid(why: String) -> Reconciliation {
+    let outcome = ReconcileOutcome::Invalid.into();
+    Reconciliation { outcome, invalid: why, ..Reconciliation::default() }
+}
