@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
+use crate::name::fold;
+
 const TABLES: &str = include_str!("../data/code_tables.csv");
 
 type Tables = HashMap<&'static str, HashMap<&'static str, &'static str>>;
@@ -19,10 +21,25 @@ static CODES: LazyLock<Tables> = LazyLock::new(|| {
     tables
 });
 
+type Names = HashMap<&'static str, HashMap<String, &'static str>>;
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let names = |codes: &HashMap<&'static str, &'static str>| {
+        codes.iter().map(|(code, name)| (fold(name), *code)).collect()
+    };
+    CODES.iter().map(|(table, codes)| (*table, names(codes))).collect()
+});
+
 /// The Vietnamese name of a code, if the table has it.
 #[must_use]
 pub fn label(table: &str, code: &str) -> Option<&'static str> {
     CODES.get(table)?.get(code).copied()
+}
+
+/// The code of a name, which is given folded ([`crate::name::fold`]).
+#[must_use]
+pub fn code(table: &str, folded: &str) -> Option<&'static str> {
+    NAMES.get(table)?.get(folded).copied()
 }
 
 /// Whether a table has a code.

@@ -3,7 +3,6 @@
 use clap::Args;
 use dancu_proto::{
     Areas, Field, FieldSet,
-    field::Format,
     node::v1::{
         AttributeVerdict, FindCitizenRequest, GetCitizenRequest, GetStatusRequest, ListAreasRequest,
         ListAreasResponse, NameAndBirth, VerifyCitizenRequest, citizen_service_client::CitizenServiceClient,
@@ -14,7 +13,7 @@ use dancu_proto::{
 use serde_json::{Map, Value, json};
 use tonic::transport::Channel;
 
-use super::{connect::Target, context::Context, failure::Failure, print};
+use super::{claim::value, connect::Target, context::Context, failure::Failure, print};
 use crate::config::Config;
 
 /// Options that all calls share.
@@ -231,20 +230,6 @@ fn claim(pairs: &[String]) -> Result<Citizen, Failure> {
             .map_err(|error| usage(error.to_string()))?;
     }
     serde_json::from_value(Value::Object(object)).map_err(|error| Failure::Usage(error.to_string()))
-}
-
-fn value(field: Field, text: &str) -> Result<Value, serde_json::Error> {
-    if text.starts_with(['{', '[', '"']) {
-        return serde_json::from_str(text);
-    }
-    Ok(match field.spec().format {
-        Format::Countries | Format::PersonalIds => text.split(',').map(str::trim).collect(),
-        Format::Address if text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            json!({ "commune": text })
-        }
-        Format::Relative => json!({ "name": text }),
-        _ => Value::from(text),
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `dancu-node` at a terminal.
 
 mod ask;
+mod claim;
 mod client;
 mod connect;
 mod context;
@@ -10,6 +11,7 @@ mod interest;
 mod officer;
 mod print;
 mod proof;
+mod reconcile;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -58,6 +60,8 @@ enum Command {
     Find(ask::Find),
     /// Compare what you hold with the record; discloses nothing
     Verify(ask::Verify),
+    /// Clean a list (CSV, XLSX) against the slice: what is wrong in each row, and in all
+    Reconcile(reconcile::ReconcileFile),
     /// Compare the slice with what the hub says it should be, and repair what differs
     VerifySlice(proof::VerifySlice),
     /// Name the people whom the agency serves, where an agreement's scope is an interest list
@@ -121,6 +125,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Get(get) => get.run(&config).await,
         Command::Find(find) => find.run(&config).await,
         Command::Verify(verify) => Box::pin(verify.run(&config)).await,
+        Command::Reconcile(list) => Box::pin(list.run(&config)).await,
         Command::VerifySlice(verify) => verify.run(&config).await,
         Command::Interest(interest) => interest.run(&config).await,
         Command::Client(client) => client.run(&config),
