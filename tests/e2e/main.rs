@@ -6,3 +6,4 @@ mod enrolment;
 mod interests;
 mod numbers;
 mod python_client;
+mod reconcile;
