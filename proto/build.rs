@@ -45,6 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config =
         tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame").bytes(".dancu.hub.v1.AreaNews");
+    // A citizen is large, and most reconciliations have none.
+    config = config.boxed(".dancu.node.v1.Reconciliation.registered");
     for message in JSON {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),

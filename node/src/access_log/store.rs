@@ -74,7 +74,8 @@ impl LogStore {
         options.set_write_buffer_size(BUFFER);
         options.set_keep_log_file_num(2);
         options.set_max_open_files(64);
-        options.set_compression_type(rocksdb::DBCompressionType::Zstd);
+        options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+        options.set_bottommost_compression_type(rocksdb::DBCompressionType::Zstd);
         let store = LogStore { database: Arc::new(DB::open(&options, dir)?), dir: dir.to_owned(), reserve };
         if store.database.get(SUBJECT_KEY)?.is_none() {
             let mut key = [0; HASH];

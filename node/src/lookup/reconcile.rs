@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{
-    Field, FieldSet, PersonalId,
+    Field, FieldSet, PersonalId, Reason,
     area::by_order_in_force,
     name::same_text,
     node::v1::{
@@ -13,8 +13,9 @@ use dancu_proto::{
     personal_id::PersonalIdError,
     v1::{Citizen, SubjectOutcome},
 };
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::{task::yield_now, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
 use super::{
@@ -38,6 +39,8 @@ use crate::{
 const MAX_RECORDS: usize = 1_000;
 /// Records that are compared at once: short enough that changes to the slice hardly wait.
 const CHUNK: usize = 128;
+/// Requests of one stream that are worked at together.
+const TOGETHER: usize = 2;
 /// Candidates that are counted.
 const MAX_CANDIDATES: usize = 50;
 
@@ -50,9 +53,6 @@ pub(super) struct Reconcile {
     patience: Duration,
     /// What each part is recorded as.
     entry: Entry,
-    /// The request that the context came with.
-    first: Option<Vec<Citizen>>,
-    requests: Streaming<ReconcileCitizensRequest>,
 }
 
 /// What a comparison may use.
@@ -69,32 +69,35 @@ impl Reconcile {
     /// Checks the first request before anything is read.
     pub(super) fn new(
         lookup: Lookup,
-        first: ReconcileCitizensRequest,
-        requests: Streaming<ReconcileCitizensRequest>,
+        first: &ReconcileCitizensRequest,
         caller: Arc<Caller>,
         patience: Duration,
         entry: Entry,
     ) -> Result<Reconcile, Refusal> {
         let asked = lookup.asked(first.context.as_ref(), &caller)?;
-        let (disclose, first) = (first.disclose, Some(first.records));
-        Ok(Reconcile { lookup, caller, asked, disclose, patience, entry, first, requests })
+        Ok(Reconcile { lookup, caller, asked, disclose: first.disclose, patience, entry })
     }
 
-    /// The answers: one for each request, made when it is asked for.
-    pub(super) fn answers(self) -> impl Stream<Item = Result<ReconcileCitizensResponse, Status>> {
-        stream::try_unfold(self, |mut reconcile| async move {
-            let records = match reconcile.first.take() {
-                Some(records) => records,
-                None => match reconcile.requests.message().await? {
-                    Some(request) => request.records,
-                    None => return Ok(None),
-                },
-            };
-            Ok(Some((reconcile.answer(records).await?, reconcile)))
-        })
+    /// The answers: one for each request, in order. Some are worked at together, so that a list is not
+    /// bound to one processor; no more, so that it does not take them all.
+    pub(super) fn answers(
+        self,
+        first: ReconcileCitizensRequest,
+        requests: Streaming<ReconcileCitizensRequest>,
+    ) -> impl Stream<Item = Result<ReconcileCitizensResponse, Status>> {
+        let reconcile = Arc::new(self);
+        let requests = stream::once(async { Ok(first) }).chain(requests);
+        let answers = requests.map(move |request| {
+            let reconcile = Arc::clone(&reconcile);
+            // Ends with the stream.
+            let answer = async move { reconcile.answer(request?.records).await };
+            AbortOnDropHandle::new(tokio::spawn(answer))
+        });
+        let ended = |_| Reason::Internal.status("the comparison broke off; the node's log says why");
+        answers.buffered(TOGETHER).map(move |answer| answer.map_err(ended)?)
     }
 
-    async fn answer(&mut self, records: Vec<Citizen>) -> Result<ReconcileCitizensResponse, Status> {
+    async fn answer(&self, records: Vec<Citizen>) -> Result<ReconcileCitizensResponse, Status> {
         if records.len() > MAX_RECORDS {
             let fault = format!("has {} records; give at most {MAX_RECORDS}", records.len());
             let refused = Err(Refusal::Invalid(vec![Fault::new("records", fault)]).into());
@@ -297,7 +300,7 @@ impl Permits {
                 fields.insert(Field::PersonalId);
                 let mut right = held.record.project(fields).record().decode()?;
                 by_order_in_force(&mut right, reader.state().areas());
-                Some(right)
+                Some(Box::new(right))
             }
             _ => None,
         };

@@ -328,9 +328,9 @@ impl CitizenService for Lookup {
         let first = first.map_err(|_| Status::deadline_exceeded("no record came"))??.unwrap_or_default();
         let entry = entry.with_context(first.context.as_ref());
         let recorded = entry.clone();
-        match Reconcile::new(self.clone(), first, requests, call.caller, call.patience, recorded) {
+        match Reconcile::new(self.clone(), &first, call.caller, call.patience, recorded) {
             // Each part is recorded before it leaves.
-            Ok(reconcile) => Ok(Response::new(Box::pin(reconcile.answers()))),
+            Ok(reconcile) => Ok(Response::new(Box::pin(reconcile.answers(first, requests)))),
             Err(refusal) => self.conclude(entry, Err(refusal.into())).await,
         }
     }

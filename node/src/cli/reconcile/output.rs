@@ -189,7 +189,7 @@ mod tests {
 
     fn said(number: u64) -> Reconciliation {
         let outcome = [ReconcileOutcome::Confirmed, ReconcileOutcome::Invalid][(number % 2) as usize];
-        let registered = Citizen { email: format!("={number}"), ..Citizen::default() };
+        let registered = Box::new(Citizen { email: format!("={number}"), ..Citizen::default() });
         let invalid = if number.is_multiple_of(2) { String::new() } else { "why".into() };
         Reconciliation {
             outcome: outcome.into(),
