@@ -9,7 +9,8 @@ use dancu_proto::{
     hub::v1::{
         admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
         enrollment_service_server::EnrollmentServiceServer, intake_service_server::IntakeServiceServer,
-        lookup_service_server::LookupServiceServer, sync_service_server::SyncServiceServer,
+        lookup_service_server::LookupServiceServer, notice_service_server::NoticeServiceServer,
+        sync_service_server::SyncServiceServer,
     },
     v1::AreaChange,
 };
@@ -24,7 +25,7 @@ use tonic::service::Routes;
 
 use crate::{
     admin::{Admin, owner_of},
-    audit::{AuditLog, AuditServer, IntakeServer, Withheld},
+    audit::{AuditLog, AuditServer, IntakeServer, NoticeServer, Withheld},
     calendar::Calendar,
     config::Config,
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
@@ -139,6 +140,13 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         clock: Arc::clone(&clock),
         thresholds: config.audit.patterns,
     };
+    let notices = NoticeServer {
+        log: Arc::clone(&audit),
+        registry: Arc::clone(&registry),
+        ledger: Arc::clone(&ledger),
+        roll: Arc::clone(&roll),
+        clock: Arc::clone(&clock),
+    };
     let withheld = Withheld {
         log: Arc::clone(&audit),
         fleet: Arc::clone(&fleet),
@@ -204,6 +212,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         .add_service(SyncServiceServer::new(sync))
         .add_service(LookupServiceServer::new(remote))
         .add_service(IntakeServiceServer::new(intake))
+        .add_service(NoticeServiceServer::new(notices))
         .add_service(admin.clone())
         .add_service(auditors.clone())
         .add_service(health_service.clone());

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use dancu_proto::v1::{Citizen, LogRecord};
+use dancu_proto::{
+    Reason,
+    v1::{Citizen, LogRecord},
+};
 use dancu_tests::testkit::{Agreement, Hub, Node, eventually, people};
 use prost::Message;
 use rocksdb::{DB, Direction, IteratorMode, Options};
@@ -293,4 +296,119 @@ async fn patterns_are_found_by_their_rules() {
     let found = hub.json(&["audit", "patterns"]).await;
     let found: Vec<_> = found.as_array().unwrap().iter().map(|one| (&one["rule"], &one["count"])).collect();
     assert_eq!(found, [(&"burst".into(), &10.into()), (&"many_officers".into(), &4.into())]);
+}
+
+/// An agreement whose nodes may show citizens who looked.
+fn portal() -> String {
+    let agreement = Agreement {
+        id: "portal".into(),
+        version: 1,
+        agency: "portal".into(),
+        purpose: "notice".into(),
+        fields: vec!["full_name".into()],
+        provinces: vec!["01".into()],
+        communes: Vec::new(),
+        offline_limit: "1d".into(),
+    };
+    agreement.document().replace("\"verify\"", "\"access_report\"")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_citizen_is_shown_who_looked_but_for_what_the_law_withholds() {
+    let (hub, node, people) = start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let id = &people[0].personal_id;
+    get(&node, "C-1", "lan", id).await.unwrap();
+    get(&node, "C-2", "minh", &people[1].personal_id).await.unwrap();
+    has(&hub, "C-2").await;
+    fs::write(dir.path().join("portal.toml"), portal()).unwrap();
+    hub.cli(&["agreement", "apply", &path(&dir, "portal.toml")]).await.unwrap();
+    let shows = hub.enroll("portal", "portal").await;
+    shows.reaches(hub.head().await).await;
+
+    let accesses = async |node: &Node, purpose: &str| node.access_report(purpose, id).await;
+    let shown = accesses(&shows, "notice").await.unwrap();
+    assert_eq!(shown.accesses.len(), 1, "{shown:?}");
+    let one = &shown.accesses[0];
+    assert_eq!(
+        (one.agency.as_str(), one.purpose.as_str(), one.purpose_title.as_str()),
+        ("agency", "p", "A test")
+    );
+    assert_eq!(one.fields.len(), 3);
+    // Only for whom that is agreed.
+    let refused = accesses(&node, "p").await.unwrap_err();
+    assert_eq!(Reason::of(&refused), Some(Reason::OperationNotAgreed));
+    // That it was shown is in the log too.
+    eventually("the hub to have the report", || async {
+        let of = hub.json(&["audit", "node", "portal"]).await;
+        of.as_array().unwrap().iter().any(|row| row["operation"] == "report")
+    })
+    .await;
+
+    // What an agreement withholds is left out until its day has passed.
+    let withheld = |version: u32, until: &str| {
+        let agreement = Agreement {
+            id: "everyone".into(),
+            version,
+            agency: "agency".into(),
+            purpose: "p".into(),
+            fields: vec!["full_name".into(), "sex".into()],
+            provinces: Vec::new(),
+            communes: Vec::new(),
+            offline_limit: "1d".into(),
+        };
+        format!("{}\n[withhold]\nlegal_basis = \"BLTTHS\"\nuntil = {until}\n", agreement.document())
+    };
+    for (version, until, expected) in [(2, "2399-12-31", 0), (3, "2026-01-01", 1)] {
+        fs::write(dir.path().join("w.toml"), withheld(version, until)).unwrap();
+        hub.cli(&["agreement", "apply", &path(&dir, "w.toml")]).await.unwrap();
+        let shown = accesses(&shows, "notice").await.unwrap();
+        let of_agency = shown.accesses.iter().filter(|access| access.agency == "agency").count();
+        assert_eq!(of_agency, expected, "{until}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_outside_the_slice_is_answered_by_the_hub_and_not_kept() {
+    let hub = Hub::start().await;
+    let people = people(72, 400);
+    hub.import(&people).await;
+    let dir = tempfile::tempdir().unwrap();
+    let agreement = Agreement {
+        id: "nowhere".into(),
+        version: 1,
+        agency: "agency".into(),
+        purpose: "p".into(),
+        fields: vec!["full_name".into()],
+        provinces: vec!["96".into()],
+        communes: Vec::new(),
+        offline_limit: "1d".into(),
+    };
+    let document = agreement.document().replace("\"verify\"", "\"remote_lookup\"");
+    fs::write(dir.path().join("a.toml"), document).unwrap();
+    hub.cli(&["agreement", "apply", &path(&dir, "a.toml")]).await.unwrap();
+    let node = hub.enroll("node", "agency").await;
+    node.reaches(hub.head().await).await;
+    let of_elsewhere = people.iter().find(|one| {
+        one.permanent_residence.as_ref().is_some_and(|address| address.province != "96")
+            && one.temporary_residence.is_none()
+    });
+    let one = of_elsewhere.unwrap();
+    let id = &one.personal_id;
+    assert!(get(&node, "C-1", "lan", id).await.is_err());
+    let args = ["get", id, "--purpose", "p", "--case", "C-2", "--officer", "lan", "--remote", "--json"];
+    let answer: Value = serde_json::from_str(&node.cli(&args).await.unwrap()).unwrap();
+    assert_eq!(answer["remote"], true);
+    assert_eq!(answer["citizen"]["full_name"], one.full_name.as_ref().unwrap().full());
+    assert_eq!(answer["authorised"], serde_json::json!(["personal_id", "full_name"]));
+    assert!(get(&node, "C-3", "lan", id).await.is_err(), "nothing is kept");
+    has(&hub, "C-3").await;
+    let of_one = hub.json(&["audit", "citizen", id]).await;
+    let calls: Vec<_> =
+        of_one.as_array().unwrap().iter().map(|row| row["operation"].as_str().unwrap()).collect();
+    assert_eq!(calls, ["get", "remote", "get"]);
+    // Without the hub there is no answer, and that is said.
+    node.line.cut();
+    let refused = node.cli(&args).await.unwrap_err();
+    assert!(refused.contains("the hub cannot be reached"), "{refused}");
 }

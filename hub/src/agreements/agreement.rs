@@ -72,6 +72,8 @@ pub struct Agreement {
     pub quota: Quota,
     /// Who says which officer may act.
     pub officers: Officers,
+    /// Whether accesses are withheld from the citizens whom they concern.
+    pub withhold: Option<Withhold>,
     /// The nodes it is for; empty for all of the agency.
     pub nodes: Vec<String>,
 }
@@ -117,6 +119,8 @@ operations! {
     Contribute = "contribute";
     /// Ask the hub for one person outside the slice.
     RemoteLookup = "remote_lookup";
+    /// Show citizens who looked at their data.
+    AccessReport = "access_report";
 }
 
 impl fmt::Display for Operation {
@@ -197,6 +201,15 @@ impl Scope {
     pub fn depends_on_the_day(&self) -> bool {
         self.conditions.age_from.is_some() || self.conditions.age_below.is_some()
     }
+}
+
+/// The law lets an agency withhold, for a time, from citizens that it looked at their data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withhold {
+    /// The provision that it rests on.
+    pub legal_basis: String,
+    /// The last day.
+    pub until: Date,
 }
 
 /// Who says which officer may act for a purpose (Decree 137/2015/NĐ-CP: agency, procedure and officer).

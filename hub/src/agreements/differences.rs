@@ -43,6 +43,13 @@ pub fn differences(old: Option<(&Agreement, &Division)>, new: &Agreement, order:
     if (old.valid_from, old.valid_until) != (new.valid_from, new.valid_until) {
         lines.push(format!("valid {} → {}", validity(old), validity(new)));
     }
+    if old.withhold != new.withhold {
+        let basis = |agreement: &Agreement| match &agreement.withhold {
+            None => "shown".to_owned(),
+            Some(withhold) => format!("withheld until {} by {}", withhold.until, withhold.legal_basis),
+        };
+        lines.push(format!("accesses {} → {}", basis(old), basis(new)));
+    }
     if old.officers != new.officers {
         lines.push(format!("officers {} → {}", old.officers.name(), new.officers.name()));
     }

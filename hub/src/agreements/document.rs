@@ -6,7 +6,9 @@ use dancu_proto::{Areas, CommuneCode, Field, FieldSet, ProvinceCode, area::Divis
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope};
+use super::{
+    Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope, Withhold,
+};
 
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,14 @@ struct Document {
     scope: Spanned<ScopeTable>,
     #[serde(default)]
     quota: QuotaTable,
+    withhold: Option<WithholdTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithholdTable {
+    legal_basis: Spanned<String>,
+    until: Spanned<toml::value::Datetime>,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +173,7 @@ impl Check<'_> {
         let offline_limit = self.offline_limit(&document.offline_limit);
         let quota = self.quota(&document.quota);
         let officers = self.officers(document.officers.as_ref());
+        let withhold = document.withhold.as_ref().map(|table| self.withhold(table));
         Some(Agreement {
             id: id?,
             version: *document.version.get_ref(),
@@ -178,6 +189,7 @@ impl Check<'_> {
             offline_limit: offline_limit?,
             quota,
             officers,
+            withhold: withhold.flatten(),
             nodes: document.nodes.iter().map(|name| name.get_ref().clone()).collect(),
         })
     }
@@ -394,6 +406,14 @@ impl Check<'_> {
                 Officers::default()
             }
         }
+    }
+
+    fn withhold(&mut self, table: &WithholdTable) -> Option<Withhold> {
+        let legal_basis = table.legal_basis.get_ref().trim().to_owned();
+        if legal_basis.is_empty() {
+            self.problem(table.legal_basis.span(), "name the provision that lets accesses be withheld");
+        }
+        Some(Withhold { legal_basis, until: self.day(&table.until)? })
     }
 
     fn quota(&mut self, table: &QuotaTable) -> Quota {

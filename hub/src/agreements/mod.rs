@@ -11,7 +11,7 @@ mod document;
 pub use self::{
     agreement::{
         AgencyId, Agreement, AgreementId, AreaScope, Conditions, Officers, Operation, Purpose, Quota,
-        ResidenceKinds, Scope,
+        ResidenceKinds, Scope, Withhold,
     },
     differences::{differences, scope_in_words},
     document::{DocumentErrors, Problem, parse},

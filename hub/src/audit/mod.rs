@@ -5,12 +5,14 @@
 //! - [`AuditLog`]: takes over, in one Merkle tree (`tree`, RFC 6962) over all nodes, and finds again.
 //! - `store`: the rows; `recipient`: the key that numbers in records are sealed for.
 //! - [`Alarm`]: what was wrong; [`Withheld`] looks for nodes that hand nothing in.
+//! - [`NoticeServer`]: what citizens are shown of it.
 //! - [`AuditServer`]: answers operators: `query` finds records and proves them, `patterns` what is odd.
 
 mod alarm;
 mod chain;
 mod intake;
 mod log;
+mod notice;
 mod patterns;
 mod query;
 mod recipient;
@@ -23,6 +25,7 @@ pub use self::{
     alarm::{Alarm, AlarmKind, Fault},
     intake::IntakeServer,
     log::{AuditError, AuditLog},
+    notice::NoticeServer,
     patterns::Thresholds,
     service::AuditServer,
     store::read_leaf,

@@ -167,7 +167,7 @@ fn whose(of: Option<list_access_request::Of>) -> Result<Of, Status> {
     }
 }
 
-fn period(from: Option<&Timestamp>, until: Option<&Timestamp>) -> Period {
+pub(super) fn period(from: Option<&Timestamp>, until: Option<&Timestamp>) -> Period {
     let ms = |time: &Timestamp| u64::try_from(time.seconds).unwrap_or_default().saturating_mul(1000);
     Period { from_ms: from.map_or(0, ms), until_ms: until.map_or(u64::MAX, ms) }
 }

@@ -159,6 +159,7 @@ fn show(agreement: &Agreement) {
         ("offline limit", humantime::format_duration(agreement.offline_limit).to_string()),
         ("officers", agreement.officers.name().into()),
         ("quota", quota(agreement.quota)),
+        ("accesses", withheld(agreement)),
     ]);
     let mut purposes = output::table(["purpose", "title"]);
     for purpose in &agreement.purposes {
@@ -176,6 +177,15 @@ fn show(agreement: &Agreement) {
         ]);
     }
     println!("{fields}");
+}
+
+fn withheld(agreement: &Agreement) -> String {
+    match &agreement.withhold {
+        None => "shown to the citizens".into(),
+        Some(withhold) => {
+            format!("withheld from the citizens until {} by {}", withhold.until, withhold.legal_basis)
+        }
+    }
 }
 
 fn quota(quota: Quota) -> String {

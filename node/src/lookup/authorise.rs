@@ -19,6 +19,8 @@ pub(super) enum Operation {
     Verify,
     /// Compares an agency's own records.
     Reconcile,
+    /// Shows who looked.
+    Report,
     /// Asks the hub for one person outside the slice.
     Remote,
 }
@@ -29,6 +31,7 @@ impl Operation {
             Operation::Lookup => "lookup",
             Operation::Verify => "verify",
             Operation::Reconcile => "reconcile",
+            Operation::Report => "access_report",
             Operation::Remote => "remote_lookup",
         }
     }

@@ -7,6 +7,7 @@ mod context;
 mod find;
 mod freshness;
 mod get;
+mod notice;
 mod project;
 mod reconcile;
 mod refusal;
@@ -18,6 +19,7 @@ mod verify;
 
 pub(crate) use context::check as purpose;
 pub(crate) use freshness::timestamp;
+pub use notice::Notices;
 pub use refusal::{Fault, Refusal};
 pub use remote::Remote;
 pub use service::Lookup;

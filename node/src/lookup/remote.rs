@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
-    hub::v1::{LookUpCitizenRequest, LookUpCitizenResponse, lookup_service_client::LookupServiceClient},
+    hub::v1::{LookUpCitizenRequest, lookup_service_client::LookupServiceClient},
     v1::{AccessContext, Citizen},
 };
 use tokio::{
     sync::{Mutex, Semaphore},
     time::timeout,
 };
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Response, Status, transport::Channel};
 
 use super::{project::listed, refusal::Refusal};
 use crate::sync::ConnectFuture;
@@ -65,10 +65,11 @@ impl Remote {
             personal_id: id.to_string(),
             fields: listed(wanted),
         };
-        let answer = match timeout(patience, self.ask(request)).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(Refusal::HubUnreachable.into()),
+        let call = |channel| {
+            let request = request.clone();
+            async move { LookupServiceClient::new(channel).look_up_citizen(request).await }
         };
+        let answer = self.call(patience, call).await?;
         let citizen = answer.citizen.unwrap_or_default();
         let authorised = answer.authorised.iter().filter_map(|number| Field::try_from(*number).ok());
         let authorised = authorised.collect();
@@ -80,22 +81,39 @@ impl Remote {
         })
     }
 
-    async fn ask(&self, request: LookUpCitizenRequest) -> Result<LookUpCitizenResponse, Status> {
+    /// Calls the hub, for at most so long.
+    pub(super) async fn call<T, F>(
+        &self,
+        patience: Duration,
+        call: impl Fn(Channel) -> F,
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        match timeout(patience, self.try_twice(call)).await {
+            Ok(answer) => answer.map(Response::into_inner).map_err(as_here),
+            Err(_) => Err(Refusal::HubUnreachable.into()),
+        }
+    }
+
+    async fn try_twice<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<Response<T>, Status>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
         // Never closed.
         let _place = self.0.at_once.acquire().await.map_err(|_| Refusal::HubUnreachable)?;
         let kept = self.0.channel.lock().await.clone();
         if let Some(channel) = kept {
-            match LookupServiceClient::new(channel).look_up_citizen(request.clone()).await {
+            match call(channel).await {
                 Err(status) if is_of_the_line(&status) => *self.0.channel.lock().await = None,
-                answered => return answered.map(tonic::Response::into_inner).map_err(as_here),
+                answered => return answered,
             }
         }
         // The connection may have been of a certificate that is renewed since, or of a hub that was
         // restarted: once more, with a new one.
         let channel = (self.0.connect)().await.map_err(|_| Refusal::HubUnreachable)?;
         *self.0.channel.lock().await = Some(channel.clone());
-        let answered = LookupServiceClient::new(channel).look_up_citizen(request).await;
-        answered.map(tonic::Response::into_inner).map_err(as_here)
+        call(channel).await
     }
 }
 

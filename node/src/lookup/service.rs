@@ -57,9 +57,9 @@ pub struct Lookup {
 }
 
 /// Who calls, and how long they wait.
-struct Call {
-    caller: Arc<Caller>,
-    patience: Duration,
+pub(super) struct Call {
+    pub(super) caller: Arc<Caller>,
+    pub(super) patience: Duration,
 }
 
 impl Lookup {
@@ -77,13 +77,18 @@ impl Lookup {
         Lookup { node, roster, officers, quotas, log, remote }
     }
 
-    fn admit<T>(&self, request: &Request<T>, entry: &mut Entry) -> Result<Call, Status> {
+    pub(super) fn admit<T>(&self, request: &Request<T>, entry: &mut Entry) -> Result<Call, Status> {
         let caller = self.roster.identify(&Peer::of(request), (self.node.clock)())?;
         entry.caller.clone_from(&caller.name);
         let deadline = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok());
         // A little is left for the answer to travel.
         let patience = deadline.and_then(grpc_timeout).map_or(PATIENCE, |left| PATIENCE.min(left * 9 / 10));
         Ok(Call { caller, patience })
+    }
+
+    /// The hub.
+    pub(super) fn remote(&self) -> &Remote {
+        &self.remote
     }
 
     /// What a call is made for, if its context is whole and its caller bound to the purpose.

@@ -11,7 +11,7 @@ use dancu_proto::{
     channel::{self, ClientAuth, Incoming, config::ConfigError as TlsError},
     node::v1::{
         citizen_service_server::CitizenServiceServer, interest_service_server::InterestServiceServer,
-        node_service_server::NodeServiceServer,
+        node_service_server::NodeServiceServer, notice_service_server::NoticeServiceServer,
     },
 };
 use rustls::ServerConfig;
@@ -29,7 +29,7 @@ use crate::{
     callers::Roster,
     config::{Config, ConfigError, Limits},
     interest::{InterestLists, Interests},
-    lookup::{Lookup, Remote},
+    lookup::{Lookup, Notices, Remote},
     officers::Officers,
     quota::Quotas,
     state::Node,
@@ -104,15 +104,18 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
             .with_service_name("dancu.node.v1.CitizenService")
             .with_service_name("dancu.node.v1.InterestService")
             .with_service_name("dancu.node.v1.NodeService")
+            .with_service_name("dancu.node.v1.NoticeService")
             .with_service_name("grpc.health.v1.Health")
     };
     let lookup =
         Lookup::new(Arc::clone(&node), Arc::clone(&roster), Arc::clone(&officers), quotas, log, remote);
     let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), officers, interests);
     let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
+    let notices = Notices::new(lookup.clone());
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
         .add_service(InterestServiceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
+        .add_service(NoticeServiceServer::new(notices).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);

@@ -6,10 +6,11 @@ use dancu_proto::{
     channel::{Timeouts, connect_unix},
     node::v1::{
         BatchGetCitizensRequest, BatchGetCitizensResponse, GetStatusRequest, GetStatusResponse,
-        ListAreasRequest, ListAreasResponse, citizen_service_client::CitizenServiceClient,
-        node_service_client::NodeServiceClient,
+        ListAreasRequest, ListAreasResponse, ReportAccessRequest,
+        citizen_service_client::CitizenServiceClient, node_service_client::NodeServiceClient,
+        notice_service_client::NoticeServiceClient,
     },
-    v1::AccessContext,
+    v1::{AccessContext, AccessReport},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -179,6 +180,19 @@ impl Node {
             list.push(answer);
         }
         Ok(list)
+    }
+
+    /// Who looked at a citizen, as the node of a portal shows it.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn access_report(&self, purpose: &str, id: &str) -> Result<AccessReport, Status> {
+        let mut client = NoticeServiceClient::new(self.channel().await?);
+        let context =
+            AccessContext { purpose: purpose.into(), case_number: "T-1".into(), officer: "tester".into() };
+        let request =
+            ReportAccessRequest { context: Some(context), personal_id: id.into(), ..Default::default() };
+        Ok(client.report_access(request).await?.into_inner().report.unwrap_or_default())
     }
 
     /// Its state, by gRPC: cheaper than [`Node::status`], for who asks often.

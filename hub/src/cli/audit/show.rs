@@ -199,6 +199,7 @@ fn operation(operation: AccessOperation, lang: Language) -> &'static str {
         AccessOperation::Reconcile => ("Đối soát", "reconcile"),
         AccessOperation::Watch => ("Theo dõi biến động", "watch"),
         AccessOperation::Remote => ("Tra cứu tại trung tâm", "remote"),
+        AccessOperation::Report => ("Thông báo truy cập", "report"),
     };
     match lang {
         Language::Vi => vi,
