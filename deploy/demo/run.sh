@@ -138,6 +138,18 @@ head=$(head_now); await "the insurance to catch up" node_cursor_at insurance "$h
 say "The line is back, and so is the node, with what changed and nothing more:"
 show get insurance "$STRANGER" 1.002759
 
+title "Who looked: every call is recorded before its answer, the one made offline too"
+calls_of() { [ "$(dancu-hub --json audit citizen "$1" 2>/dev/null | grep -c '"index"')" -ge "$2" ]; }
+await "the nodes to hand their records in" calls_of "$STRANGER" 2
+show dancu-hub audit citizen "$MOVER"
+say "A head of the log, kept elsewhere, holds the hub to it. Whatever is shown later is proved against it:"
+show dancu-hub audit head --out "$DEMO/kept.head"
+dancu-hub audit citizen "$STRANGER" --proofs "$DEMO/who.jsonl" --head "$DEMO/kept.head" >/dev/null
+show dancu-hub audit verify "$DEMO/who.jsonl" --head "$DEMO/kept.head"
+sed 's/demo-officer/nobody/' "$DEMO/who.jsonl" >"$DEMO/forged.jsonl"
+say "The same file, with the officer's name changed in it:"
+refused dancu-hub audit verify "$DEMO/forged.jsonl" --head "$DEMO/kept.head"
+
 title "A node is revoked: it is refused with the reason, and erases what it held"
 show dancu-hub node revoke court --reason "hết thời hạn thỏa thuận"
 await "the court to erase its slice" node_state_is court revoked
