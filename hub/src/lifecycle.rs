@@ -35,7 +35,7 @@ use crate::{
     registry::{Clock, CommitError, Registry, StoreError, system_clock},
     remote::RemoteLookup,
     router::Router,
-    sync::SyncServer,
+    sync::{SliceKeys, SyncServer},
 };
 
 /// How long connections may take to end at shutdown.
@@ -172,6 +172,9 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         clock: Arc::clone(&clock),
         at_once: Arc::new(Semaphore::new(REMOTE)),
     };
+    let secret = config.data_dir.join("slice-keys");
+    let slice_keys =
+        SliceKeys::open(&secret).with_context(|| format!("the secret in {}", secret.display()))?;
     let sync = SyncServer {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
@@ -179,6 +182,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         shared: Arc::default(),
         fleet,
         roll: Arc::clone(&roll),
+        slice_keys,
         clock,
         heartbeat: config.sync.heartbeat,
         steps: Arc::new(Semaphore::new(STEPS)),

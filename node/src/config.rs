@@ -12,7 +12,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::callers;
+use crate::{callers, lease};
 
 /// Where the file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "/etc/dancu/node.toml";
@@ -36,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// The slice's database.
     pub slice: Slice,
+    /// The key of the slice.
+    pub lease: Lease,
     /// The record of every call.
     pub access_log: AccessLog,
     /// The log.
@@ -53,6 +55,7 @@ impl Default for Config {
             callers: Vec::new(),
             limits: Limits::default(),
             slice: Slice::default(),
+            lease: Lease::default(),
             access_log: AccessLog::default(),
             log: Log::default(),
             hub: Hub::default(),
@@ -183,6 +186,52 @@ pub struct Slice {
 impl Default for Slice {
     fn default() -> Slice {
         Slice { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, prove_every: Duration::from_secs(86_400) }
+    }
+}
+
+/// Where the key of the slice is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepKey {
+    /// In memory alone.
+    #[default]
+    Memory,
+    /// On the disk too, wrapped with a key of the operator's.
+    Wrapped,
+}
+
+/// `[lease]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lease {
+    /// Where the key of the slice is kept.
+    pub keep: KeepKey,
+    /// What it is wrapped with: the path of a file with at least 32 random bytes, or `credential:NAME` for
+    /// a credential that systemd gives the node.
+    pub wrapping_key: String,
+}
+
+impl Lease {
+    /// How the key is kept.
+    ///
+    /// # Errors
+    /// It is to be wrapped, and there is no key to do it with.
+    pub fn keep(&self) -> Result<lease::Keep, ConfigError> {
+        match (self.keep, self.wrapping_key.as_str()) {
+            (KeepKey::Memory, "") => Ok(lease::Keep::Memory),
+            (KeepKey::Memory, _) => Err(ConfigError::Value {
+                key: "lease.wrapping_key",
+                fault: "is of no use with lease.keep = \"memory\"; leave one of them out".into(),
+            }),
+            (KeepKey::Wrapped, "") => Err(ConfigError::Value {
+                key: "lease.wrapping_key",
+                fault: "is missing; name a file with 32 random bytes, or credential:NAME".into(),
+            }),
+            (KeepKey::Wrapped, key) => Ok(match key.strip_prefix("credential:") {
+                Some(name) => lease::Keep::Credential(name.to_owned()),
+                None => lease::Keep::File(key.into()),
+            }),
+        }
     }
 }
 
@@ -321,6 +370,7 @@ impl Config {
             return Err(ConfigError::Value { key: "listen", fault });
         }
         self.listen.unix_mode()?;
+        self.lease.keep()?;
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             let fault = "tls.certificate and tls.key are given together or not at all".into();
             return Err(ConfigError::Value { key: "tls", fault });
@@ -389,6 +439,8 @@ mod tests {
             ("[listen]\ntcp = \"\"\nunix = \"\"", "listen.tcp or listen.unix"),
             ("[listen]\ntcp = \"here\"", "here"),
             ("[listen]\nunix_mode = \"rw\"", "unix_mode"),
+            ("[lease]\nkeep = \"wrapped\"", "wrapping_key"),
+            ("[lease]\nwrapping_key = \"/k\"", "wrapping_key"),
             ("[log]\nfilter = \"dancu_node=lots\"", "log.filter"),
             ("[tls]\nkey = \"k.pem\"", "tls.certificate"),
             ("[[callers]]\nname = \"x\"\npurposes = [\"*\"]", "x"),

@@ -1,6 +1,7 @@
 //! The node: caches an agency's slice, answers from it, works offline.
 //!
-//! A change comes in by [`sync`] and is stored in the [`slice`]; a call comes in by [`serve`], is
+//! A change comes in by [`sync`] and is stored in the [`slice`], sealed with a key that the [`lease`]
+//! brings; a call comes in by [`serve`], is
 //! checked against [`callers`], answered by [`lookup`] and recorded in the [`access_log`] before the
 //! answer leaves; whom the agency serves is named by [`interest`].
 
@@ -10,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod identity;
 pub mod interest;
+pub mod lease;
 pub mod lifecycle;
 pub mod lookup;
 pub mod metrics;

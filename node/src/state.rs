@@ -12,6 +12,7 @@ use dancu_proto::{
 use time::OffsetDateTime;
 
 use crate::{
+    lease::{Lease, Why},
     lookup::{self, Refusal},
     slice::{Grant, Phase, Slice, SliceState},
     sync::{Contact, Prover},
@@ -49,6 +50,8 @@ pub struct Node {
     pub slice: Slice,
     /// Its line to the hub.
     pub contact: Contact,
+    /// The key of what it holds.
+    pub lease: Lease,
     /// Proves the slice.
     pub prover: Prover,
     /// Its clock.
@@ -74,6 +77,8 @@ pub struct Line {
     pub refusal: Option<(Reason, String)>,
     /// Why what the hub sends cannot be stored.
     pub stuck: Option<String>,
+    /// Why the slice is sealed, if it is.
+    pub sealed: Option<Why>,
 }
 
 impl Line {
@@ -101,10 +106,16 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
         (Some((Reason::NodeSuspended, message)), _) => {
             (NodeState::Suspended, format!("{message}; look-ups are refused until it is resumed"))
         }
+        (_, Phase::Sealed) if line.sealed == Some(Why::Operator) || !slice.registry_id.is_empty() => {
+            let why = line.sealed.unwrap_or(Why::Restarted).words();
+            let heard = line.offline.filter(|offline| *offline != Duration::MAX);
+            let heard = heard.map(|offline| format!("; the hub was last heard {} ago", rounded(offline)));
+            (NodeState::Sealed, format!("{why}{}", heard.unwrap_or_default()))
+        }
         (_, Phase::Narrowing) => {
             (NodeState::Narrowing, "removing what may no longer be held; look-ups wait".into())
         }
-        (refusal, Phase::Empty) => {
+        (refusal, Phase::Empty | Phase::Sealed) => {
             let why = match refusal {
                 Some((_, message)) => format!("the hub refuses this node: {message}"),
                 None if line.stuck.is_some() => line.stuck.clone().unwrap_or_default(),
@@ -177,6 +188,7 @@ impl Node {
             head: contact.head.0,
             refusal: contact.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone())),
             stuck: contact.stuck,
+            sealed: self.lease.sealed(),
         }
     }
 

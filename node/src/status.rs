@@ -33,6 +33,7 @@ impl From<Refusal> for Status {
             Refusal::Loading => return Reason::SliceLoading.retry(message, LOADING_RETRY),
             Refusal::Narrowing => return Reason::SliceNarrowing.retry(message, NARROWING_RETRY),
             Refusal::OfflineLimitPassed => Reason::OfflineLimitPassed,
+            Refusal::Sealed(_) => return Reason::SliceSealed.retry(message, HUB_RETRY),
             Refusal::NoAgreement => Reason::NoAgreement,
             Refusal::Suspended(_) => Reason::NodeSuspended,
             Refusal::Revoked(_) => Reason::NodeRevoked,
@@ -60,6 +61,9 @@ impl From<Refusal> for Status {
 
 impl From<InterestsError> for Status {
     fn from(error: InterestsError) -> Status {
+        if let InterestsError::Sealed = error {
+            return Reason::SliceSealed.retry(error.to_string(), HUB_RETRY);
+        }
         tracing::error!(%error, "the interest lists cannot be used");
         Reason::Storage.status("the interest lists cannot be read or written; the node's log has the rest")
     }
@@ -111,6 +115,7 @@ mod tests {
             (Refusal::Loading, Reason::SliceLoading),
             (Refusal::Narrowing, Reason::SliceNarrowing),
             (Refusal::OfflineLimitPassed, Reason::OfflineLimitPassed),
+            (Refusal::Sealed("x"), Reason::SliceSealed),
             (Refusal::NoAgreement, Reason::NoAgreement),
             (Refusal::Suspended("audit".into()), Reason::NodeSuspended),
             (Refusal::Revoked(String::new()), Reason::NodeRevoked),

@@ -57,6 +57,8 @@ reasons! {
     SliceLoading = "SLICE_LOADING", Unavailable;
     /// The node is removing what it may no longer hold.
     SliceNarrowing = "SLICE_NARROWING", Unavailable;
+    /// The slice is sealed: its key comes with a lease from the hub.
+    SliceSealed = "SLICE_SEALED", Unavailable;
     /// What was asked for needs the hub, and the hub is out of reach.
     HubUnreachable = "HUB_UNREACHABLE", Unavailable;
     /// The hub has been out of reach for longer than the agreement allows.

@@ -7,10 +7,12 @@
 //! - `shared`: deltas that several streams would send alike, made once.
 //! - `stream`: the task that runs a session: wakes, sends under flow control, beats its heart.
 //! - `interest`: people whom a node names.
+//! - [`SliceKeys`]: what slices are sealed with.
 //! - `proof`: what the digests of a slice should be.
 //! - `service`: the gRPC service.
 
 mod interest;
+mod lease;
 mod proof;
 mod service;
 mod session;
@@ -19,6 +21,6 @@ mod steps;
 mod stream;
 mod zones;
 
-pub use self::service::SyncServer;
 pub(crate) use self::session::timestamp;
 pub use self::shared::SharedDeltas;
+pub use self::{lease::SliceKeys, service::SyncServer};

@@ -6,9 +6,9 @@ use dancu_proto::{
     Reason, Revision,
     channel::Peer,
     hub::v1::{
-        CompareDigestsRequest, CompareDigestsResponse, Holding, SyncSliceRequest, SyncSliceResponse,
-        UpdateInterestsRequest, UpdateInterestsResponse, sync_service_server::SyncService,
-        sync_slice_request::Body,
+        CompareDigestsRequest, CompareDigestsResponse, Holding, RenewLeaseRequest, RenewLeaseResponse,
+        SyncSliceRequest, SyncSliceResponse, UpdateInterestsRequest, UpdateInterestsResponse,
+        sync_service_server::SyncService, sync_slice_request::Body,
     },
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{interest, proof, session::Session, shared::SharedDeltas, stream::Stream};
+use super::{interest, lease::SliceKeys, proof, session::Session, shared::SharedDeltas, stream::Stream};
 use crate::{
     enrollment::{NodeHandle, NodeRoll},
     fleet::Fleet,
@@ -50,6 +50,8 @@ pub struct SyncServer {
     pub fleet: Arc<Fleet>,
     /// Who may connect.
     pub roll: Arc<NodeRoll>,
+    /// What their slices are sealed with.
+    pub slice_keys: SliceKeys,
     /// The time.
     pub clock: Clock,
     /// Between two heartbeats.
@@ -103,6 +105,14 @@ impl SyncService for SyncServer {
             }
         });
         Ok(Response::new(ReceiverStream::new(frames)))
+    }
+
+    async fn renew_lease(
+        &self,
+        request: Request<RenewLeaseRequest>,
+    ) -> Result<Response<RenewLeaseResponse>, Status> {
+        let node = self.roll.authorise(&Peer::of(&request), (self.clock)())?;
+        Ok(Response::new(RenewLeaseResponse { slice_key: self.slice_keys.of(node.number) }))
     }
 
     async fn update_interests(

@@ -13,8 +13,6 @@ use super::{
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = 32;
-/// Bytes of the keyed hash of a number.
-const SUBJECT: usize = 16;
 
 pub(super) fn sha256(bytes: &[u8]) -> [u8; HASH] {
     digest(&SHA256, bytes).as_ref().try_into().unwrap_or_default()
@@ -75,14 +73,12 @@ impl Head {
         &self,
         time_ms: u64,
         entry: Entry,
-        subject_key: &[u8; HASH],
         sealer: &Sealer,
     ) -> Result<(Vec<u8>, Head), LogError> {
         let sequence = self.sequence + 1;
         let subject = |(place, subject): (usize, &super::Subject)| {
-            let number = subject.id.as_u64().to_be_bytes();
             Ok(AccessSubject {
-                hash: blake3::keyed_hash(subject_key, &number).as_bytes()[..SUBJECT].to_vec(),
+                hash: sealer.hash(subject.id),
                 sealed: sealer.seal(subject.id, sequence, place as u32)?,
                 fields: listed(subject.fields),
                 outcome: subject.outcome.into(),

@@ -15,15 +15,22 @@ use zeroize::Zeroizing;
 
 use super::store::LogError;
 
+/// Bytes of the keyed hash of a number.
+const SUBJECT: usize = 16;
 /// Bytes of a key.
 const KEY: usize = 32;
 /// What keys are sealed for, before the node's name.
 const INFO: &[u8] = b"dancu.v1.LogKey\0";
 
+/// What hashes of numbers are keyed with, made of the key of the run.
+const SUBJECTS: &str = "dancu node access log 2026 subjects";
+
 /// The key of this run.
 pub(super) struct Sealer {
     number: u64,
     key: LessSafeKey,
+    /// Numbers are few enough to try them all: what hashes them is as secret as what seals them.
+    subjects: Zeroizing<[u8; KEY]>,
 }
 
 impl Sealer {
@@ -42,12 +49,18 @@ impl Sealer {
             sealed,
             recipient: super::chain::sha256(recipient).to_vec(),
         };
-        Ok((Sealer { number, key: LessSafeKey::new(key) }, told))
+        let subjects = Zeroizing::new(blake3::derive_key(SUBJECTS, secret.as_ref()));
+        Ok((Sealer { number, key: LessSafeKey::new(key), subjects }, told))
     }
 
     /// The number of the key.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The hash of a number, which is the same for the whole run.
+    pub(super) fn hash(&self, id: PersonalId) -> Vec<u8> {
+        blake3::keyed_hash(&self.subjects, &id.as_u64().to_be_bytes()).as_bytes()[..SUBJECT].to_vec()
     }
 
     /// A number, sealed for its place in a record. A place is taken once, so the nonce is used once.

@@ -6,16 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use aws_lc_rs::rand;
 use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 use thiserror::Error;
 
-use super::chain::{HASH, Head};
+use super::chain::Head;
 
 /// Records, by their number.
 const RECORD: u8 = 0;
-/// The key that hashes of numbers are made with.
-const SUBJECT_KEY: &[u8] = &[1];
 /// The hub's public key.
 const RECIPIENT: &[u8] = &[2];
 /// The last record that the hub has taken over.
@@ -76,13 +73,7 @@ impl LogStore {
         options.set_max_open_files(64);
         options.set_compression_type(rocksdb::DBCompressionType::Lz4);
         options.set_bottommost_compression_type(rocksdb::DBCompressionType::Zstd);
-        let store = LogStore { database: Arc::new(DB::open(&options, dir)?), dir: dir.to_owned(), reserve };
-        if store.database.get(SUBJECT_KEY)?.is_none() {
-            let mut key = [0; HASH];
-            rand::fill(&mut key).map_err(|_| LogError::Sealing)?;
-            store.database.put_opt(SUBJECT_KEY, key, &synced(true))?;
-        }
-        Ok(store)
+        Ok(LogStore { database: Arc::new(DB::open(&options, dir)?), dir: dir.to_owned(), reserve })
     }
 
     /// Whether there is room to go on.
@@ -138,11 +129,6 @@ impl LogStore {
     /// One record.
     pub(super) fn record(&self, sequence: u64) -> Result<Option<Vec<u8>>, LogError> {
         Ok(self.database.get(key(sequence))?)
-    }
-
-    pub(super) fn subject_key(&self) -> Result<[u8; HASH], LogError> {
-        let key = self.database.get(SUBJECT_KEY)?.ok_or(LogError::Damaged(0))?;
-        key.try_into().map_err(|_| LogError::Damaged(0))
     }
 
     /// The hub's public key, if it is known.

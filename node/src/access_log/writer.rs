@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    chain::{HASH, Head},
+    chain::Head,
     entry::Entry,
     seal::Sealer,
     store::{LogError, LogStore},
@@ -85,7 +85,6 @@ pub fn start(
     let (last, follow) = watch::channel(head.sequence);
     let dirty = Arc::new(AtomicBool::new(false));
     let writer = Writer {
-        subject_key: store.subject_key()?,
         store: store.clone(),
         node: node.to_owned(),
         sealer: None,
@@ -105,7 +104,6 @@ pub fn start(
 struct Writer {
     store: LogStore,
     node: String,
-    subject_key: [u8; HASH],
     sealer: Option<Sealer>,
     head: Head,
     sync: Sync,
@@ -185,7 +183,7 @@ impl Writer {
         }
         let Some(sealer) = &self.sealer else { return Err(LogError::Sealing) };
         for entry in entries {
-            let (record, next) = head.access(time_ms, entry, &self.subject_key, sealer)?;
+            let (record, next) = head.access(time_ms, entry, sealer)?;
             records.push((next.sequence, record));
             head = next;
         }

@@ -12,6 +12,7 @@ mod officer;
 mod print;
 mod proof;
 mod reconcile;
+mod seal;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -64,6 +65,10 @@ enum Command {
     Reconcile(reconcile::ReconcileFile),
     /// Compare the slice with what the hub says it should be, and repair what differs
     VerifySlice(proof::VerifySlice),
+    /// Make the node forget the key of its slice: nothing is answered or readable until `unseal`
+    Seal(seal::Sealing),
+    /// Let the node ask the hub for its key again
+    Unseal(seal::Sealing),
     /// Name the people whom the agency serves, where an agreement's scope is an interest list
     #[command(subcommand)]
     Interest(interest::Interest),
@@ -127,6 +132,8 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Verify(verify) => Box::pin(verify.run(&config)).await,
         Command::Reconcile(list) => Box::pin(list.run(&config)).await,
         Command::VerifySlice(verify) => verify.run(&config).await,
+        Command::Seal(sealing) => sealing.seal(&config).await,
+        Command::Unseal(sealing) => sealing.unseal(&config).await,
         Command::Interest(interest) => interest.run(&config).await,
         Command::Client(client) => client.run(&config),
         Command::Officer(officers) => officers.run(&config),

@@ -19,6 +19,7 @@ use crate::{
     callers::Roster,
     lookup::{self, Refusal},
     officers::Officers,
+    slice::Phase,
     state::Node,
 };
 
@@ -53,6 +54,9 @@ impl InterestLists {
         let officer = context.map(|context| context.officer.as_str()).unwrap_or_default();
         let listed = self.officers.may(officer, purpose, (self.node.clock)());
         let state = self.node.slice.state();
+        if state.phase == Phase::Sealed {
+            return Err(InterestsError::Sealed.into());
+        }
         let mut lists = state
             .target
             .iter()

@@ -1,4 +1,5 @@
-//! What was named, and what of it is still to be told to the hub.
+//! What was named, and what of it is still to be told to the hub. Sealed like the slice, and with it: whom
+//! an agency serves is nobody's business either.
 
 use std::{
     path::Path,
@@ -10,6 +11,8 @@ use prost::Message;
 use rocksdb::{DB, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
 use thiserror::Error;
 use tokio::sync::Notify;
+
+use crate::slice::{Cipher, Slice, SliceError};
 
 /// Requests to be told, by their number.
 const QUEUE: u8 = 0;
@@ -27,6 +30,15 @@ pub enum InterestsError {
     /// Stored by another version, or damaged.
     #[error("the interest lists are damaged")]
     Damaged,
+    /// The key is not here.
+    #[error("the node's data is sealed: its key comes from the hub")]
+    Sealed,
+}
+
+impl From<SliceError> for InterestsError {
+    fn from(error: SliceError) -> InterestsError {
+        if let SliceError::Sealed = error { InterestsError::Sealed } else { InterestsError::Damaged }
+    }
 }
 
 /// What one call asked for.
@@ -47,24 +59,26 @@ pub(super) struct Told {
 #[derive(Clone)]
 pub struct Interests {
     database: Arc<DB>,
+    /// Has the key.
+    slice: Slice,
     /// Held while a request gets its number.
     numbering: Arc<Mutex<()>>,
     added: Arc<Notify>,
 }
 
 impl Interests {
-    /// Opens the lists in a directory, or makes empty ones.
+    /// Opens the lists in a directory, or makes empty ones. They are sealed with the key of a slice.
     ///
     /// # Errors
     /// If the disk refuses.
-    pub fn open(dir: &Path) -> Result<Interests, InterestsError> {
+    pub fn open(dir: &Path, slice: Slice) -> Result<Interests, InterestsError> {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_write_buffer_size(BUFFER);
         options.set_keep_log_file_num(2);
         options.set_max_open_files(32);
         let database = Arc::new(DB::open(&options, dir)?);
-        Ok(Interests { database, numbering: Arc::default(), added: Arc::default() })
+        Ok(Interests { database, slice, numbering: Arc::default(), added: Arc::default() })
     }
 
     /// Notes that people are named under an agreement, or no longer are. On disk when it returns.
@@ -77,14 +91,20 @@ impl Interests {
         add: &[PersonalId],
         withdraw: &[PersonalId],
     ) -> Result<(), InterestsError> {
+        let cipher = self.slice.cipher()?;
         let mut batch = WriteBatch::default();
-        add.iter().for_each(|id| batch.put(named(agreement, *id), []));
-        withdraw.iter().for_each(|id| batch.delete(named(agreement, *id)));
+        for id in add {
+            let key = named(&cipher, agreement, *id);
+            let sealed = cipher.seal(&key, &id.as_u64().to_be_bytes())?;
+            batch.put(key, sealed);
+        }
+        withdraw.iter().for_each(|id| batch.delete(named(&cipher, agreement, *id)));
         let numbers = |ids: &[PersonalId]| ids.iter().map(|id| id.as_u64()).collect();
         let told = Told { agreement: agreement.to_owned(), add: numbers(add), withdraw: numbers(withdraw) };
         let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
         let next = self.last()?.map_or(0, |number| number + 1);
-        batch.put(queued(next), told.encode_to_vec());
+        let key = queued(next);
+        batch.put(key, cipher.seal(&key, &told.encode_to_vec())?);
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         self.database.write_opt(batch, &synced)?;
@@ -97,12 +117,12 @@ impl Interests {
     /// # Errors
     /// If the disk refuses.
     pub fn waiting(&self) -> Result<u64, InterestsError> {
-        self.queue().try_fold(0, |sum, row| {
+        self.queue()?.try_fold(0, |sum, row| {
             Ok(sum + row.map(|(_, told)| told.add.len() + told.withdraw.len())? as u64)
         })
     }
 
-    /// Who is named under an agreement, after a number, at most so many.
+    /// Who is named under an agreement, in an order that stays, after somebody, at most so many.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -112,32 +132,39 @@ impl Interests {
         after: Option<PersonalId>,
         at_most: usize,
     ) -> Result<Vec<PersonalId>, InterestsError> {
-        let prefix = prefix(agreement);
+        let (prefix, cipher) = (prefix(agreement), self.slice.cipher()?);
         let from = match after {
-            Some(id) => [&named(agreement, id)[..], &[0]].concat(),
+            Some(id) => [&named(&cipher, agreement, id)[..], &[0]].concat(),
             None => prefix.clone(),
         };
         let rows = self.database.iterator(IteratorMode::From(&from, Direction::Forward));
         let mut ids = Vec::new();
         for row in rows.take(at_most) {
-            let (key, _) = row?;
-            let Some(id) = key.strip_prefix(&prefix[..]) else { break };
-            let number = id.try_into().map(u64::from_be_bytes).map_err(|_| InterestsError::Damaged)?;
+            let (key, sealed) = row?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            let number = cipher.open(&key, &sealed, "an interest")?;
+            let number = number.try_into().map(u64::from_be_bytes).map_err(|_| InterestsError::Damaged)?;
             ids.push(PersonalId::from_u64(number).map_err(|_| InterestsError::Damaged)?);
         }
         Ok(ids)
     }
 
     /// What is to be told, in the order in which it was asked for.
-    pub(super) fn queue(&self) -> impl Iterator<Item = Result<(u64, Told), InterestsError>> {
+    pub(super) fn queue(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(u64, Told), InterestsError>>, InterestsError> {
+        let cipher = self.slice.cipher()?;
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound([NAMED]);
         let rows = self.database.iterator_opt(IteratorMode::Start, options);
-        rows.map(|row| {
+        Ok(rows.map(move |row| {
             let (key, value) = row?;
+            let value = cipher.open(&key, &value, "what is to be told")?;
             let number = key[1..].try_into().map(u64::from_be_bytes).map_err(|_| InterestsError::Damaged)?;
-            Ok((number, Told::decode(&*value).map_err(|_| InterestsError::Damaged)?))
-        })
+            Ok((number, Told::decode(value.as_slice()).map_err(|_| InterestsError::Damaged)?))
+        }))
     }
 
     /// The number of the last request that waits.
@@ -174,29 +201,38 @@ fn prefix(agreement: &str) -> Vec<u8> {
     [&[NAMED][..], agreement.as_bytes(), &[0]].concat()
 }
 
-fn named(agreement: &str, id: PersonalId) -> Vec<u8> {
-    [&prefix(agreement)[..], &id.as_u64().to_be_bytes()].concat()
+fn named(cipher: &Cipher, agreement: &str, id: PersonalId) -> Vec<u8> {
+    [&prefix(agreement)[..], &cipher.person(id)].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lookup::tests::fixture::{key, open};
 
     #[test]
-    fn what_is_noted_is_there_after_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
+    fn what_is_noted_is_there_after_a_restart_for_who_has_the_key() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ids: Vec<PersonalId> = (1..=5).map(|n| format!("00108500000{n}").parse().unwrap()).collect();
+        let slice = open(held.path());
         {
-            let lists = Interests::open(dir.path()).unwrap();
+            let lists = Interests::open(dir.path(), slice.clone()).unwrap();
             lists.note("insured", &ids, &[]).unwrap();
             lists.note("insured-2", &ids[..1], &[]).unwrap();
             lists.note("insured", &[], &ids[1..2]).unwrap();
         }
-        let lists = Interests::open(dir.path()).unwrap();
+        let lists = Interests::open(dir.path(), slice.clone()).unwrap();
         assert_eq!(lists.waiting().unwrap(), 7);
-        assert_eq!(lists.named("insured", None, 2).unwrap(), [ids[0], ids[2]]);
-        assert_eq!(lists.named("insured", Some(ids[2]), 9).unwrap(), ids[3..]);
-        let queue: Vec<_> = lists.queue().map(Result::unwrap).collect();
+        let first = lists.named("insured", None, 2).unwrap();
+        let rest = lists.named("insured", first.last().copied(), 9).unwrap();
+        let mut all = [first, rest].concat();
+        all.sort_unstable();
+        assert_eq!(all, [ids[0], ids[2], ids[3], ids[4]]);
+        slice.seal();
+        assert!(matches!(lists.waiting(), Err(InterestsError::Sealed)));
+        assert!(matches!(lists.note("insured", &ids, &[]), Err(InterestsError::Sealed)));
+        slice.unseal(&key()).unwrap();
+        let queue: Vec<_> = lists.queue().unwrap().map(Result::unwrap).collect();
         assert_eq!((queue.len(), queue[2].1.withdraw.len()), (3, 1));
         queue.iter().for_each(|(number, _)| lists.told(*number).unwrap());
         assert_eq!(lists.waiting().unwrap(), 0);

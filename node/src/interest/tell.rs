@@ -45,9 +45,13 @@ async fn round(interests: &Interests, connect: &impl Fn() -> ConnectFuture) -> O
     let mut channel: Option<Channel> = None;
     loop {
         // Read anew each time: more may have come.
-        let next = interests
-            .queue()
-            .find(|row| row.as_ref().map_or(true, |(at, _)| left.is_none_or(|(after, _)| *at > after)));
+        let mut queue = match interests.queue() {
+            Ok(queue) => queue,
+            Err(InterestsError::Sealed) => return Some(AGAIN),
+            Err(error) => return failed(&error),
+        };
+        let next =
+            queue.find(|row| row.as_ref().map_or(true, |(at, _)| left.is_none_or(|(after, _)| *at > after)));
         let (number, told) = match next {
             None => return left.map(|(_, wait)| wait),
             Some(Ok(row)) => row,

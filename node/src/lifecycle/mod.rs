@@ -25,9 +25,10 @@ use tonic::transport::Channel;
 use crate::{
     access_log::LogError,
     callers::{CallersFile, Roster, RosterError},
-    config::{Config, LogFormat},
+    config::{Config, ConfigError, LogFormat},
     identity::{NodeIdentity, NodeIdentityError, renew::renew_loop},
     interest::{Interests, InterestsError, tell},
+    lease::{Lease, LeaseError},
     lookup::Remote,
     metrics,
     officers::{OfficerError, Officers, OfficersFile},
@@ -65,6 +66,12 @@ pub enum LifecycleError {
         /// Why.
         source: SliceError,
     },
+    /// The key of what it holds.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Whom it named.
     #[error(transparent)]
     Interests(#[from] InterestsError),
@@ -146,15 +153,16 @@ enum Stopped {
 
 async fn run_once(config: &Config) -> Result<Stopped, LifecycleError> {
     let mut node = Running::start(config).await?;
-    let prover = node.prover.clone();
+    let (prover, lease) = (node.prover.clone(), node.lease.clone());
     let stopped = tokio::select! {
         served = &mut node.serving => {
             served.map_err(|_| LifecycleError::Panicked)?.map_err(LifecycleError::from).map(|()| Stopped::Told)
         }
         signalled = until_told_to_stop(&node.roster, &node.certificate) => signalled.map(|()| Stopped::Told),
         () = prover.damaged() => Ok(Stopped::Damaged),
+        () = lease.damaged() => Ok(Stopped::Damaged),
     };
-    drop(prover);
+    drop((prover, lease));
     notify(NotifyState::Stopping);
     tracing::info!("stopping");
     let (roster, certificate) = (Arc::clone(&node.roster), Arc::clone(&node.certificate));
@@ -169,6 +177,7 @@ async fn run_once(config: &Config) -> Result<Stopped, LifecycleError> {
 /// A node that runs. Dropped, it cancels what runs; stopped, it waits for it too.
 struct Running {
     prover: Prover,
+    lease: Lease,
     roster: Arc<Roster>,
     certificate: Arc<ServingCertificate>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -212,18 +221,27 @@ impl Running {
         let contact = open_contact(config)?;
         let roster = Roster::load(&config.callers, CallersFile::of(&config.agency_dir()))?;
         let officers = Officers::load(OfficersFile::of(&config.agency_dir()))?;
+        let lease = Lease::open(
+            slice.clone(),
+            contact.clone(),
+            clock.clone(),
+            &config.data_dir,
+            identity.name(),
+            &config.lease.keep()?,
+        )?;
         let quotas = Quotas::open(config.data_dir.join("quotas.json")).map_err(data_error)?;
         let certificate = ServingCertificate::open(config, clock())?;
         let listeners = Listeners::bind(config, &certificate).await?;
         let ended = EndMark::of(config);
-        let unclean = !ended.take().map_err(data_error)? && slice.state().citizens > 0;
-        let interests = Interests::open(&config.data_dir.join("interests"))?;
+        let unclean = !ended.take().map_err(data_error)? && !slice.state().registry_id.is_empty();
+        let interests = Interests::open(&config.data_dir.join("interests"), slice.clone())?;
         let dial = dial(config, &identity);
         let (prover, desk) = Prover::new(slice.clone(), dial.clone(), OffsetDateTime::now_utc);
         let node = Arc::new(Node {
             about: about(&identity),
             slice: slice.clone(),
             contact: contact.clone(),
+            lease: lease.clone(),
             prover: prover.clone(),
             clock: clock.clone(),
         });
@@ -245,7 +263,8 @@ impl Running {
             cancel: cancel.clone(),
         })?;
         let told_by = dial.clone();
-        keep_in_step(&identity, slice, contact, desk, dial, &tasks, &cancel);
+        keep_in_step(&identity, (slice, contact, lease.clone()), desk, dial, &tasks, &cancel);
+        tasks.spawn(lease.clone().watch(cancel.clone()));
         tasks.spawn(tell(interests, told_by, cancel.clone()));
         tasks.spawn(prover.clone().keep(config.slice.prove_every, unclean, cancel.clone()));
         tasks.spawn(Arc::clone(&roster).follow(cancel.clone()));
@@ -268,6 +287,7 @@ impl Running {
         let patience = config.limits.drain + WIND_DOWN;
         Ok(Running {
             prover,
+            lease,
             roster,
             certificate,
             serving,
@@ -311,8 +331,7 @@ fn dial(
 /// Starts what talks to the hub: the sync of the slice and the renewal of the certificate.
 fn keep_in_step(
     identity: &Arc<NodeIdentity>,
-    slice: Slice,
-    contact: Contact,
+    (slice, contact, lease): (Slice, Contact, Lease),
     desk: RepairDesk,
     dial: impl Fn() -> ConnectFuture + Clone + Send + Sync + 'static,
     tasks: &TaskTracker,
@@ -329,7 +348,16 @@ fn keep_in_step(
         let (identity, dial, cancel) = (Arc::clone(identity), dial.clone(), cancel.clone());
         async move { renew_loop(&identity, dial, OffsetDateTime::now_utc, cancel).await }
     });
-    tasks.spawn(sync::run(slice, contact, desk, dial, OffsetDateTime::now_utc, renewed, cancel.clone()));
+    tasks.spawn(sync::run(
+        slice,
+        contact,
+        lease,
+        desk,
+        dial,
+        OffsetDateTime::now_utc,
+        renewed,
+        cancel.clone(),
+    ));
 }
 
 fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {

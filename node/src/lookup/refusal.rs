@@ -67,6 +67,9 @@ pub enum Refusal {
     /// The hub was last heard too long ago.
     #[error("the hub was last heard longer ago than the agreement allows; restore the line to the hub")]
     OfflineLimitPassed,
+    /// The key of the slice is not here.
+    #[error("the node's data is sealed: {0}")]
+    Sealed(&'static str),
     /// The hub is needed, and out of reach.
     #[error("the hub cannot be reached, and this call needs it; restore the line to the hub, or try again")]
     HubUnreachable,

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     access_log::{AccessLog, Entry},
     callers::{Caller, Roster},
+    lease::Why,
     officers::Officers,
     quota::{Account, Quota, Quotas},
     slice::{SliceError, SliceReader},
@@ -121,6 +122,7 @@ impl Lookup {
             match self.node.slice.read() {
                 Ok(reader) => return answer(&reader, &line),
                 Err(SliceError::Narrowing) => {}
+                Err(SliceError::Sealed) => return Err(self.sealed(&line)),
                 Err(error) => return Err(error.into()),
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -133,6 +135,16 @@ impl Lookup {
 }
 
 impl Lookup {
+    /// What a call is told while the slice is sealed.
+    fn sealed(&self, line: &Line) -> Refusal {
+        match line.sealed {
+            Some(Why::Expired) => Refusal::OfflineLimitPassed,
+            // Never opened: there is nothing yet.
+            Some(Why::Restarted) | None if self.node.slice.state().registry_id.is_empty() => Refusal::Loading,
+            why => Refusal::Sealed(why.unwrap_or(Why::Restarted).words()),
+        }
+    }
+
     /// Records a call and lets its answer go: without a record there is none.
     pub(super) async fn conclude<T>(&self, mut entry: Entry, answer: Result<T, Status>) -> Result<T, Status> {
         if let Err(status) = &answer {

@@ -6,8 +6,9 @@ use dancu_proto::{
     Reason,
     channel::Peer,
     node::v1::{
-        GetStatusRequest, GetStatusResponse, ListAreasRequest, ListAreasResponse, VerifySliceRequest,
-        VerifySliceResponse, node_service_server::NodeService,
+        GetStatusRequest, GetStatusResponse, ListAreasRequest, ListAreasResponse, SealSliceRequest,
+        SealSliceResponse, UnsealSliceRequest, UnsealSliceResponse, VerifySliceRequest, VerifySliceResponse,
+        node_service_server::NodeService,
     },
 };
 use tokio::sync::mpsc;
@@ -15,7 +16,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
-use crate::{callers::Roster, state::Node};
+use crate::{
+    callers::Roster,
+    lease::{Lease, LeaseError},
+    state::Node,
+};
 
 /// Messages of a proof's progress that wait; what does not fit is left out.
 const PROGRESS: usize = 8;
@@ -41,6 +46,24 @@ impl StatusService {
         cancel: CancellationToken,
     ) -> StatusService {
         StatusService { node, roster, owner, tasks, cancel }
+    }
+
+    fn for_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        if self.is_operator(&Peer::of(request)) {
+            return Ok(());
+        }
+        Err(Reason::CallerNotAllowed.status("only the node's operator may, at its Unix socket"))
+    }
+
+    /// Seals or unseals, off the threads that answer: the disk may be slow.
+    async fn with_lease(
+        &self,
+        change: impl FnOnce(&Lease) -> Result<(), LeaseError> + Send + 'static,
+    ) -> Result<(), Status> {
+        let lease = self.node.lease.clone();
+        let changed = tokio::task::spawn_blocking(move || change(&lease)).await;
+        let changed = changed.map_err(|_| Reason::Internal.status("the node failed; its log says why"))?;
+        changed.map_err(|error| Reason::Storage.status(error.to_string()))
     }
 
     fn is_operator(&self, peer: &Peer) -> bool {
@@ -83,10 +106,7 @@ impl NodeService for StatusService {
         &self,
         request: Request<VerifySliceRequest>,
     ) -> Result<Response<Self::VerifySliceStream>, Status> {
-        if !self.is_operator(&Peer::of(&request)) {
-            let message = "only the node's operator may, at its Unix socket";
-            return Err(Reason::CallerNotAllowed.status(message));
-        }
+        self.for_operator(&request)?;
         let (messages, stream) = mpsc::channel(PROGRESS);
         let (node, cancel) = (Arc::clone(&self.node), self.cancel.clone());
         // It ends by itself when the node does, and goes on to its end if the operator leaves.
@@ -106,5 +126,23 @@ impl NodeService for StatusService {
             let _ = messages.send(outcome).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn seal_slice(
+        &self,
+        request: Request<SealSliceRequest>,
+    ) -> Result<Response<SealSliceResponse>, Status> {
+        self.for_operator(&request)?;
+        self.with_lease(Lease::seal).await?;
+        Ok(Response::new(SealSliceResponse {}))
+    }
+
+    async fn unseal_slice(
+        &self,
+        request: Request<UnsealSliceRequest>,
+    ) -> Result<Response<UnsealSliceResponse>, Status> {
+        self.for_operator(&request)?;
+        self.with_lease(Lease::unseal).await?;
+        Ok(Response::new(UnsealSliceResponse {}))
     }
 }

@@ -9,14 +9,17 @@ use dancu_proto::{
 };
 use prost::Message;
 
-use super::{Phase, Slice, SliceError, SliceState, batch::Batch, load::Staged, purge, state::grants};
+use super::{
+    Phase, Slice, SliceError, SliceState, batch::Batch, cipher::SliceKey, load::Staged, purge, state::grants,
+};
 
 impl Slice {
     /// What this node holds, as it says when a stream opens.
     ///
     /// # Errors
-    /// If the disk refuses what came before the last stream broke.
+    /// If the slice is sealed, or the disk refuses what came before the last stream broke.
     pub fn holding(&self, protocol: u32, software: &str) -> Result<Holding, SliceError> {
+        self.0.store.cipher()?;
         self.land(&mut self.lock())?;
         let state = self.state();
         Ok(Holding {
@@ -109,7 +112,7 @@ impl Slice {
         self.store(Batch::new(&self.0.store), state, false)
     }
 
-    /// Erases everything: the node is revoked.
+    /// Erases everything and forgets the key: the node is revoked.
     ///
     /// # Errors
     /// As above.
@@ -117,10 +120,38 @@ impl Slice {
         let mut staged = self.lock();
         *staged = Staged::default();
         self.close_gate();
-        let mut state = SliceState::empty();
-        purge::erase(&self.0.store, &mut state)?;
-        self.publish(state);
+        self.0.store.seal();
+        self.publish(SliceState::sealed(Vec::new()), false);
+        self.0.store.erase()?;
         self.0.store.compact()
+    }
+
+    /// Takes the key that came with a lease, and finishes what a crash left half done.
+    ///
+    /// # Errors
+    /// If the disk refuses, or what it has is damaged.
+    pub fn unseal(&self, key: &SliceKey) -> Result<(), SliceError> {
+        let staged = self.lock();
+        if self.0.store.is_unsealed_by(key)? {
+            return Ok(());
+        }
+        self.0.store.unseal(key)?;
+        let state = self.0.store.state()?;
+        let open = state.narrowing.is_none() && !state.applying;
+        self.publish(state, open);
+        drop(staged);
+        self.finish_interrupted()
+    }
+
+    /// Forgets the key: nothing is read, and nothing can be, until one comes again. What was received
+    /// and not stored yet comes again too.
+    pub fn seal(&self) {
+        let mut staged = self.lock();
+        *staged = Staged::default();
+        self.close_gate();
+        self.0.store.seal();
+        let registry_id = self.state().registry_id.clone();
+        self.publish(SliceState::sealed(registry_id), false);
     }
 
     /// Finishes what a crash left half done. A narrowing whose removals had not all come stays, with
@@ -151,7 +182,7 @@ impl Slice {
     fn discard_pending(&self, state: &mut SliceState) -> Result<(), SliceError> {
         if state.pending.take().is_some() {
             let mut batch = Batch::new(&self.0.store);
-            batch.raw().delete_range_cf(&self.0.store.incoming()?, &[][..], super::keys::END);
+            batch.raw().delete_range_cf(&self.0.store.incoming()?, &[][..], super::keys::AFTER_ALL);
             self.store(batch, state.clone(), false)?;
         }
         Ok(())
@@ -165,7 +196,8 @@ impl Slice {
         }
         let mut batch = Batch::new(&self.0.store);
         let key = self.0.store.next_frame()?;
-        batch.raw().put_cf(&self.0.store.incoming()?, key, list.encode_to_vec());
+        let frame = self.0.store.cipher()?.seal(&key, &list.encode_to_vec())?;
+        batch.raw().put_cf(&self.0.store.incoming()?, key, frame);
         state.pending = Some(PendingDelta { target: delta.target, position: delta.position });
         state.applying = delta.last;
         if delta.last {
@@ -178,9 +210,12 @@ impl Slice {
     fn apply_pending(&self) -> Result<(), SliceError> {
         let mut state = (*self.state()).clone();
         let Some(pending) = state.pending else { return Ok(()) };
+        let cipher = self.0.store.cipher()?;
         for row in self.0.store.frames()? {
             let (key, frame) = row?;
-            let list = ChangeList::decode(&*frame).map_err(|_| SliceError::Corrupt("a frame kept aside"))?;
+            let frame = cipher.open(&key, &frame, "a frame kept aside")?;
+            let list = ChangeList::decode(frame.as_slice())
+                .map_err(|_| SliceError::Corrupt("a frame kept aside"))?;
             let mut batch = Batch::new(&self.0.store);
             batch.apply(&list)?;
             batch.raw().delete_cf(&self.0.store.incoming()?, key);
@@ -226,9 +261,9 @@ impl Slice {
         self.0.published.send_replace(Arc::clone(&shared.state));
     }
 
-    fn publish(&self, state: SliceState) {
+    fn publish(&self, state: SliceState, open: bool) {
         let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
-        shared.open = true;
+        shared.open = open;
         shared.state = Arc::new(state);
         self.0.published.send_replace(Arc::clone(&shared.state));
     }

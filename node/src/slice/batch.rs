@@ -82,13 +82,16 @@ impl<'a> Batch<'a> {
     /// Writes the changes together with a state, whose count of citizens is brought up to date.
     pub(super) fn write(mut self, state: &mut SliceState, sync: bool) -> Result<(), SliceError> {
         let (slice, records) = (self.store.slice()?, self.store.record_table()?);
+        let cipher = self.store.cipher()?;
         for (id, new) in &self.after {
             let old = match self.before.get(id) {
                 Some(old) => old.clone(),
                 None => self.store.record(*id)?,
             };
+            let person = cipher.person(*id);
             let entries = |stored: &Option<Stored>| {
-                stored.as_ref().map(|stored| index::entries(*id, &stored.record)).unwrap_or_default()
+                let entries = stored.as_ref().map(|stored| index::entries(&cipher, &person, &stored.record));
+                entries.unwrap_or_default()
             };
             let (entries_before, entries_after) = (entries(&old), entries(new));
             for entry in entries_before.iter().filter(|entry| !entries_after.contains(entry)) {
@@ -98,8 +101,8 @@ impl<'a> Batch<'a> {
                 self.batch.put_cf(&slice, entry, []);
             }
             match new {
-                Some(stored) => self.batch.put_cf(&records, keys::record(*id), stored.encode()),
-                None if old.is_some() => self.batch.delete_cf(&records, keys::record(*id)),
+                Some(stored) => self.batch.put_cf(&records, person, stored.sealed(&cipher, *id, &person)?),
+                None if old.is_some() => self.batch.delete_cf(&records, person),
                 None => {}
             }
             match (old.is_some(), new.is_some()) {
@@ -108,7 +111,8 @@ impl<'a> Batch<'a> {
                 _ => {}
             }
         }
-        self.batch.put_cf(&slice, keys::STATE, state.encode());
+        self.batch.put_cf(&slice, keys::REGISTRY, &state.registry_id);
+        self.batch.put_cf(&slice, keys::STATE, cipher.seal(keys::STATE, &state.encode())?);
         self.store.write(self.batch, sync)
     }
 }

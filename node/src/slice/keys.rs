@@ -1,6 +1,9 @@
-//! The only place that knows the bytes of keys; the first byte says what a key is for.
+//! The only place that knows the bytes of keys. In the table of the slice the first byte says what a key is
+//! for; people, names and numbers are in keys as keyed hashes alone.
 
-use dancu_proto::{PersonalId, name::fold, v1::Date};
+use dancu_proto::{PersonalId, name::fold};
+
+use super::cipher::{Cipher, HASH};
 
 /// The state row.
 pub(super) const STATE: &[u8] = &[0];
@@ -11,72 +14,61 @@ pub(super) fn area(number: usize) -> [u8; 3] {
 }
 /// What is left to do of a load, behind the areas.
 pub(super) const LANDING: &[u8] = &[0, u8::MAX, u8::MAX, u8::MAX];
-const RECORD: u8 = 1;
+/// The layout of the database, and by which key it is sealed: the rows that are not
+/// sealed are this one, the next, and the administrative order, which is public.
+pub(super) const SEALED_BY: &[u8] = &[1];
+/// The registry that the slice comes from, behind it: the access log names it, of a sealed slice too.
+pub(super) const REGISTRY: &[u8] = &[1, 0];
 const NAME: u8 = 2;
 const OLD_NUMBER: u8 = 3;
 const FORMER: u8 = 4;
 
-const ID: usize = 5;
-
-/// All keys of citizens begin with these bytes or higher.
-pub(super) const AFTER_STATE: &[u8] = &[RECORD];
-/// Above every key.
+/// All index entries begin with this byte or a higher one.
+pub(super) const INDEXES: &[u8] = &[NAME];
+/// Above every key of the slice's table.
 pub(super) const END: &[u8] = &[u8::MAX];
+/// Above every record and every frame.
+pub(super) const AFTER_ALL: &[u8] = &[u8::MAX; HASH + 1];
 
-fn id_bytes(id: PersonalId) -> [u8; ID] {
-    let [_, _, _, bytes @ ..] = id.as_u64().to_be_bytes();
-    bytes
+/// A record, and a person in an index entry.
+pub(super) type Person = [u8; HASH];
+
+/// The person at the end of an index entry.
+pub(super) fn person(entry: &[u8]) -> Option<Person> {
+    entry.last_chunk::<HASH>().copied()
 }
 
-pub(super) fn record(id: PersonalId) -> Vec<u8> {
-    [&[RECORD][..], &id_bytes(id)].concat()
+fn prefix(cipher: &Cipher, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    [&[kind][..], &cipher.hash(kind, parts)].concat()
 }
 
-/// Where the records after a number begin; also after the highest one.
-pub(super) fn record_after(number: u64) -> Vec<u8> {
-    let [_, _, _, bytes @ ..] = (number + 1).to_be_bytes();
-    [&[RECORD][..], &bytes].concat()
+fn entry(prefix: Vec<u8>, person: &Person) -> Vec<u8> {
+    [prefix, person.to_vec()].concat()
 }
 
-/// Where records begin, and where they end.
-pub(super) fn records() -> ([u8; 1], [u8; 1]) {
-    ([RECORD], [RECORD + 1])
+/// A name and a year of birth: the key of everyone who has both begins so.
+pub(super) fn name_prefix(cipher: &Cipher, full_name: &str, year: u32) -> Vec<u8> {
+    prefix(cipher, NAME, &[&year.to_be_bytes(), fold(full_name).as_bytes()])
 }
 
-/// The person at the end of a key.
-pub(super) fn person(key: &[u8]) -> Option<PersonalId> {
-    let mut whole = [0; 8];
-    whole[8 - ID..].copy_from_slice(key.last_chunk::<ID>()?);
-    PersonalId::from_u64(u64::from_be_bytes(whole)).ok()
+pub(super) fn name(cipher: &Cipher, full_name: &str, year: u32, person: &Person) -> Vec<u8> {
+    entry(name_prefix(cipher, full_name, year), person)
 }
 
-/// A name and a year of birth: the key of everyone who has both begins so. Names are hashed, which
-/// makes keys short and of one length.
-pub(super) fn name_prefix(full_name: &str, year: u32) -> Vec<u8> {
-    let hash = blake3::hash(fold(full_name).as_bytes());
-    [&[NAME][..], &hash.as_bytes()[..16], &(year as u16).to_be_bytes()].concat()
+pub(super) fn old_number_prefix(cipher: &Cipher, number: &str) -> Vec<u8> {
+    prefix(cipher, OLD_NUMBER, &[number.as_bytes()])
 }
 
-pub(super) fn name(full_name: &str, birth: &Date, id: PersonalId) -> Vec<u8> {
-    let day = (birth.month * 100 + birth.day) as u16;
-    [&name_prefix(full_name, birth.year)[..], &day.to_be_bytes(), &id_bytes(id)].concat()
+pub(super) fn old_number(cipher: &Cipher, number: &str, person: &Person) -> Vec<u8> {
+    entry(old_number_prefix(cipher, number), person)
 }
 
-pub(super) fn old_number_prefix(number: &str) -> Option<Vec<u8>> {
-    let number: u32 = number.parse().ok()?;
-    Some([&[OLD_NUMBER][..], &number.to_be_bytes()].concat())
+pub(super) fn former_prefix(cipher: &Cipher, former: PersonalId) -> Vec<u8> {
+    prefix(cipher, FORMER, &[&former.as_u64().to_be_bytes()])
 }
 
-pub(super) fn old_number(number: &str, id: PersonalId) -> Option<Vec<u8>> {
-    Some([&old_number_prefix(number)?[..], &id_bytes(id)].concat())
-}
-
-pub(super) fn former_prefix(former: PersonalId) -> Vec<u8> {
-    [&[FORMER][..], &id_bytes(former)].concat()
-}
-
-pub(super) fn former(former: PersonalId, id: PersonalId) -> Vec<u8> {
-    [&former_prefix(former)[..], &id_bytes(id)].concat()
+pub(super) fn former(cipher: &Cipher, former: PersonalId, person: &Person) -> Vec<u8> {
+    entry(former_prefix(cipher, former), person)
 }
 
 /// The first key after all that begin with a prefix.

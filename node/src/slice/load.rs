@@ -6,7 +6,6 @@
 //! one reads what came: all of its marks are pending, or its number was not held.
 
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -17,7 +16,10 @@ use dancu_proto::{
 };
 use prost::Message;
 
-use super::{Phase, Slice, SliceError, SliceState, apply::changes, batch::Batch, index, keys, value::Stored};
+use super::{
+    Phase, Slice, SliceError, SliceState, apply::changes, batch::Batch, cipher::Cipher, index, keys,
+    value::Stored,
+};
 
 /// A file is written when this much has come, bytes.
 const FILE: usize = 16 << 20;
@@ -107,11 +109,12 @@ impl Slice {
             }
         }
         let Some(first) = in_order.first().map(|change| change.personal_id) else { return Ok(()) };
-        let held: HashSet<u64> = (self.0.store.keys_between(first - 1, last)?)
-            .map(|id| id.map(PersonalId::as_u64))
-            .collect::<Result<_, _>>()?;
+        let cipher = self.0.store.cipher()?;
+        let nobody = holds_nobody(&self.state(), first, last);
         for change in in_order {
-            if held.contains(&change.personal_id) {
+            let id = PersonalId::from_u64(change.personal_id);
+            let id = id.map_err(|_| SliceError::Corrupt("a number in what the hub sent"))?;
+            if !nobody && self.0.store.holds(&cipher, id)? {
                 staged.others.push(change);
             } else {
                 staged.rows.push(Stored::whole(change)?);
@@ -146,18 +149,15 @@ impl Slice {
         load: Load,
     ) -> Result<(), SliceError> {
         let store = &self.0.store;
-        store.write_file(
-            File::Records,
-            rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode())),
-        )?;
-        let entries = rows.iter().flat_map(|(id, stored)| index::entries(*id, &stored.record));
-        let mut entries: Vec<Vec<u8>> = entries.collect();
-        entries.sort_unstable();
-        store.write_file(File::Entries, entries.into_iter().map(|entry| (entry, Vec::new())))?;
+        let cipher = store.cipher()?;
+        let (records, entries) = sorted(&cipher, rows)?;
+        store.write_file(File::Records, records)?;
+        store.write_file(File::Entries, entries)?;
         let mut batch = Batch::new(store);
         let slice = store.slice()?;
         let landing = Landing { load: Some(load), others, citizens: rows.len() as u64 };
-        batch.raw().put_cf(&slice, keys::LANDING, landing.encode_to_vec());
+        let landing = cipher.seal(keys::LANDING, &landing.encode_to_vec())?;
+        batch.raw().put_cf(&slice, keys::LANDING, landing);
         batch.write_alone(true)
     }
 
@@ -186,6 +186,29 @@ impl Slice {
         }
         self.store(batch, state, load.complete)
     }
+}
+
+/// Whether nobody between two numbers is held: most loads fill a part of the slice that is empty.
+fn holds_nobody(state: &SliceState, first: u64, last: u64) -> bool {
+    let zone = state.zones.iter().find(|zone| zone.up_to == 0 || zone.up_to >= first);
+    zone.is_some_and(|zone| zone.policies.is_empty() && (zone.up_to == 0 || zone.up_to >= last))
+}
+
+/// The rows of a file, by key.
+type Rows = std::vec::IntoIter<(Vec<u8>, Vec<u8>)>;
+
+/// Records and their index entries as files take them.
+fn sorted(cipher: &Cipher, rows: &[(PersonalId, Stored)]) -> Result<(Rows, Rows), SliceError> {
+    let (mut records, mut entries) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (id, stored) in rows {
+        let person = cipher.person(*id);
+        let of_record = index::entries(cipher, &person, &stored.record);
+        entries.extend(of_record.into_iter().map(|entry| (entry, Vec::new())));
+        records.push((person.to_vec(), stored.sealed(cipher, *id, &person)?));
+    }
+    records.sort_unstable();
+    entries.sort_unstable();
+    Ok((records.into_iter(), entries.into_iter()))
 }
 
 /// A sorted file.
@@ -217,7 +240,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::slice::SliceOptions;
+    use crate::slice::tests::unsealed;
 
     const PEOPLE: u64 = 4_000;
 
@@ -255,9 +278,7 @@ mod tests {
     fn a_landing_that_is_cut_short_is_finished_or_comes_again() {
         for cut in [Cut::FileWritten, Cut::Prepared, Cut::TakenIn, Cut::Done] {
             let dir = tempfile::tempdir().unwrap();
-            let open = || {
-                Slice::open(dir.path(), &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap()
-            };
+            let open = || unsealed(dir.path());
             let slice = open();
             let grant = dancu_proto::hub::v1::Grant { handle: 1, fields: u64::MAX, ..Default::default() };
             let policy = Policy {
@@ -281,8 +302,8 @@ mod tests {
             assert!(bytes > WORTH_A_FILE);
             match cut {
                 Cut::FileWritten => {
-                    let rows = rows.iter().map(|(id, stored)| (keys::record(*id), stored.encode()));
-                    slice.0.store.write_file(File::Records, rows).unwrap();
+                    let (records, _) = sorted(&slice.0.store.cipher().unwrap(), &rows).unwrap();
+                    slice.0.store.write_file(File::Records, records).unwrap();
                 }
                 Cut::Prepared => slice.prepare_landing(&rows, others, load.clone()).unwrap(),
                 Cut::TakenIn => {
@@ -306,7 +327,7 @@ mod tests {
                 continue;
             }
             assert_eq!((state.citizens, &state.zones), (PEOPLE, &load.zones), "{cut:?}");
-            let held = slice.0.store.keys_between(0, PersonalId::MAX).unwrap().count() as u64;
+            let held = slice.0.store.rows(None, &[]).unwrap().count() as u64;
             assert_eq!(held, PEOPLE);
             assert!(slice.0.store.landing().unwrap().is_none());
             // The rest, which is none, and all of it is readable and found.
@@ -320,8 +341,7 @@ mod tests {
     #[test]
     fn frames_land_together_and_whatever_else_is_applied_builds_on_them() {
         let dir = tempfile::tempdir().unwrap();
-        let slice =
-            Slice::open(dir.path(), &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap();
+        let slice = unsealed(dir.path());
         let frame = |from: u64, to: u64| {
             let changes = (from..to).map(person).collect();
             let changes = Some(dancu_proto::frame::pack(&ChangeList { changes }));

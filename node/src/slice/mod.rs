@@ -1,7 +1,7 @@
 //! The slice: what this node holds, exactly what its agreements give as of its cursor.
 //!
-//! - `store`: open, tables, the state row. `keys`: the only place that knows key bytes. `options`:
-//!   the only place that knows RocksDB's options. `value`: a stored record. `index`: how records
+//! - `store`: open, tables, the state row. `cipher`: values are sealed, keys are keyed hashes. `keys`: the
+//!   only place that knows key bytes. `options`: the only place that knows RocksDB's options. `value`: a stored record. `index`: how records
 //!   are found. `batch`: changes on their way into one atomic write. `room`: what the disk has left.
 //! - [`SliceState`]: where the slice stands. [`SliceReader`]: reading it, state and records
 //!   consistent. `apply`, `load`, `purge`: what the hub sends takes effect.
@@ -9,6 +9,7 @@
 
 mod apply;
 mod batch;
+mod cipher;
 mod examine;
 mod index;
 mod keys;
@@ -25,14 +26,16 @@ mod value;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
 };
 
 use thiserror::Error;
 use tokio::sync::watch;
 
+pub(crate) use self::cipher::Cipher;
 pub use self::{
-    examine::{Examination, Findings, RangeOfSlice},
+    cipher::SliceKey,
+    examine::{Examination, Examined, Findings, RangeOfSlice},
     options::SliceOptions,
     read::{Held, SliceReader},
     state::{Grant, Phase, SliceState},
@@ -49,6 +52,9 @@ pub enum SliceError {
     /// The disk is full.
     #[error("the disk is full: the slice stands still until there is room; make room, and it goes on")]
     Full,
+    /// The key is not here.
+    #[error("the slice is sealed")]
+    Sealed,
     /// What is stored, or was received, cannot be understood.
     #[error("the slice is damaged: {0} cannot be read")]
     Corrupt(&'static str),
@@ -96,6 +102,8 @@ struct Inner {
     shared: RwLock<Shared>,
     /// Held by whoever applies; what has come of a load and is not stored yet.
     applying: Mutex<Staged>,
+    /// Whom the latest proof found, while it goes on.
+    examined: Mutex<Weak<Examined>>,
     published: watch::Sender<Arc<SliceState>>,
 }
 
@@ -106,21 +114,24 @@ struct Shared {
 }
 
 impl Slice {
-    /// Opens the slice in a directory, or makes an empty one. What a crash left half done is
-    /// finished before anything is answered.
+    /// Opens the slice in a directory, or makes an empty one. It is sealed until [`Slice::unseal`].
     ///
     /// # Errors
     /// If another process holds it, it is damaged, or the disk refuses.
     pub fn open(dir: &Path, options: &SliceOptions) -> Result<Slice, SliceError> {
         let store = Store::open(dir, options)?;
         let room = Room::new(dir.to_owned(), options.reserve_mb << 20);
-        let state = Arc::new(store.state()?);
-        let open = state.narrowing.is_none() && !state.applying;
+        let state = Arc::new(SliceState::sealed(store.registry()?));
         let published = watch::Sender::new(Arc::clone(&state));
-        let shared = RwLock::new(Shared { state, open });
-        let slice = Slice(Arc::new(Inner { store, room, shared, applying: Mutex::default(), published }));
-        slice.finish_interrupted()?;
-        Ok(slice)
+        let shared = RwLock::new(Shared { state, open: false });
+        Ok(Slice(Arc::new(Inner {
+            store,
+            room,
+            shared,
+            applying: Mutex::default(),
+            examined: Mutex::default(),
+            published,
+        })))
     }
 
     /// Where the slice stands.
@@ -138,10 +149,24 @@ impl Slice {
     /// Reads the slice: state and records agree while the reader lives, which should be short.
     ///
     /// # Errors
-    /// While the gate is closed.
+    /// While the gate is closed, or the slice sealed.
     pub fn read(&self) -> Result<SliceReader<'_>, SliceError> {
         let shared = self.0.shared.read().unwrap_or_else(PoisonError::into_inner);
-        if shared.open { Ok(SliceReader::new(&self.0.store, shared)) } else { Err(SliceError::Narrowing) }
+        if shared.open {
+            SliceReader::new(&self.0.store, shared)
+        } else if shared.state.phase == Phase::Sealed {
+            Err(SliceError::Sealed)
+        } else {
+            Err(SliceError::Narrowing)
+        }
+    }
+
+    /// What the slice is sealed with, for what else the node keeps of people.
+    ///
+    /// # Errors
+    /// While it is sealed.
+    pub(crate) fn cipher(&self) -> Result<Arc<Cipher>, SliceError> {
+        self.0.store.cipher()
     }
 
     /// Bytes on disk.

@@ -50,24 +50,9 @@ pub(super) fn table(options: &SliceOptions, cache: &Cache) -> Options {
     table.set_block_based_table_factory(&blocks);
     table.set_write_buffer_size(options.write_buffer_mb << 20);
     table.set_level_compaction_dynamic_level_bytes(true);
-    table.set_compression_type(DBCompressionType::Lz4);
-    table.set_bottommost_compression_type(DBCompressionType::Zstd);
+    // What is sealed does not compress, nor do hashes.
+    table.set_compression_type(DBCompressionType::None);
     table
-}
-
-/// Options of the table of indexes, and of its sorted files: hashes hardly compress.
-pub(super) fn indexes(options: &SliceOptions, cache: &Cache) -> Options {
-    let mut indexes = table(options, cache);
-    indexes.set_bottommost_compression_type(DBCompressionType::Lz4);
-    indexes
-}
-
-/// Options of a sorted file of records, which goes straight to the lowest level.
-pub(super) fn file(options: &SliceOptions, cache: &Cache) -> Options {
-    let mut file = table(options, cache);
-    // The fastest level: a load is bound by the processor, and compaction recompresses what changes.
-    file.set_bottommost_compression_options(-14, 1, 0, 0, true);
-    file
 }
 
 pub(super) fn cache(options: &SliceOptions) -> Cache {

@@ -2,9 +2,15 @@
 
 use std::collections::HashMap;
 
-use dancu_proto::{Field, FieldSet, PersonalId};
+use dancu_proto::{Field, FieldSet};
 
-use super::{Grant, SliceError, SliceState, batch::Batch, keys, store::Store, value::Stored};
+use super::{
+    Grant, SliceError, SliceState,
+    batch::Batch,
+    keys::{self, Person},
+    store::Store,
+    value::Stored,
+};
 
 /// Records looked at in one batch.
 const BATCH: usize = 4096;
@@ -12,23 +18,25 @@ const BATCH: usize = 4096;
 /// Strips every record to what some grants give. The state's count is kept; the rest of it stays.
 pub(super) fn strip(store: &Store, state: &mut SliceState, target: &[Grant]) -> Result<(), SliceError> {
     let fields: HashMap<u32, FieldSet> = target.iter().map(|grant| (grant.handle, grant.fields)).collect();
-    let mut from = keys::records().0.to_vec();
+    let cipher = store.cipher()?;
+    let mut from = Vec::new();
     loop {
         let mut batch = Batch::new(store);
-        let mut last: Option<PersonalId> = None;
+        let mut last: Option<Person> = None;
         let mut count = 0;
-        for row in store.records(&from)?.take(BATCH) {
-            let (id, stored) = row?;
+        for row in store.rows(None, &from)?.take(BATCH) {
+            let (person, row) = row?;
+            let (id, stored) = Stored::with_number(&cipher, &person, &row)?;
             let kept = stripped(&stored, &fields);
             if kept.as_ref() != Some(&stored) {
                 batch.replace(id, stored, kept);
             }
-            last = Some(id);
+            last = Some(person);
             count += 1;
         }
         batch.write(state, false)?;
         match last {
-            Some(id) if count == BATCH => from = [&keys::record(id)[..], &[0]].concat(),
+            Some(person) if count == BATCH => from = [&person[..], &[0]].concat(),
             _ => return Ok(()),
         }
     }
@@ -50,9 +58,9 @@ pub(super) fn erase(store: &Store, state: &mut SliceState) -> Result<(), SliceEr
     let mut batch = Batch::new(store);
     let (slice, records, incoming) = (store.slice()?, store.record_table()?, store.incoming()?);
     batch.raw().delete_cf(&slice, keys::LANDING);
-    batch.raw().delete_range_cf(&slice, keys::AFTER_STATE, keys::END);
-    batch.raw().delete_range_cf(&records, keys::AFTER_STATE, keys::END);
-    batch.raw().delete_range_cf(&incoming, &[][..], keys::END);
+    batch.raw().delete_range_cf(&slice, keys::INDEXES, keys::END);
+    batch.raw().delete_range_cf(&records, &[][..], keys::AFTER_ALL);
+    batch.raw().delete_range_cf(&incoming, &[][..], keys::AFTER_ALL);
     state.citizens = 0;
     batch.write(state, true)
 }

@@ -1,14 +1,15 @@
 //! Reading the slice.
 
-use std::sync::RwLockReadGuard;
+use std::sync::{Arc, RwLockReadGuard};
 
 use dancu_proto::{PersonalId, Record, v1::Date};
 
-use super::{Mark, Shared, SliceError, SliceState, keys, store::Store, value::Stored};
+use super::{Mark, Shared, SliceError, SliceState, cipher::Cipher, keys, store::Store, value::Stored};
 
 /// A reader: while it lives, state and records agree.
 pub struct SliceReader<'a> {
     store: &'a Store,
+    cipher: Arc<Cipher>,
     shared: RwLockReadGuard<'a, Shared>,
 }
 
@@ -24,8 +25,11 @@ pub struct Held {
 }
 
 impl<'a> SliceReader<'a> {
-    pub(super) fn new(store: &'a Store, shared: RwLockReadGuard<'a, Shared>) -> SliceReader<'a> {
-        SliceReader { store, shared }
+    pub(super) fn new(
+        store: &'a Store,
+        shared: RwLockReadGuard<'a, Shared>,
+    ) -> Result<SliceReader<'a>, SliceError> {
+        Ok(SliceReader { store, cipher: store.cipher()?, shared })
     }
 
     /// Where the slice stands.
@@ -39,12 +43,12 @@ impl<'a> SliceReader<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn get(&self, id: PersonalId) -> Result<Option<Held>, SliceError> {
-        if let Some(stored) = self.store.record(id)? {
+        if let Some(stored) = self.store.record_of(&self.cipher, &self.cipher.person(id))? {
             return Ok(Some(held(stored, false)));
         }
-        let people = self.store.people(&keys::former_prefix(id), 1)?;
+        let people = self.store.people(&keys::former_prefix(&self.cipher, id), 1)?;
         let Some(person) = people.first() else { return Ok(None) };
-        Ok(self.store.record(*person)?.map(|stored| held(stored, true)))
+        Ok(self.store.record_of(&self.cipher, person)?.map(|stored| held(stored, true)))
     }
 
     /// Citizens with a name, folded, and a date of birth: a year alone finds everyone of that year,
@@ -54,8 +58,9 @@ impl<'a> SliceReader<'a> {
     /// If the disk refuses.
     pub fn find_by_name(&self, full_name: &str, birth: &Date, limit: usize) -> Result<Vec<Held>, SliceError> {
         let mut found = Vec::new();
-        for id in self.store.people(&keys::name_prefix(full_name, birth.year), usize::MAX)? {
-            let Some(stored) = self.store.record(id)? else { continue };
+        let prefix = keys::name_prefix(&self.cipher, full_name, birth.year);
+        for person in self.store.people(&prefix, usize::MAX)? {
+            let Some(stored) = self.store.record_of(&self.cipher, &person)? else { continue };
             let born = stored.record.decode().ok().and_then(|citizen| citizen.date_of_birth);
             if born.is_some_and(|born| agrees(&born, birth)) {
                 found.push(held(stored, false));
@@ -72,10 +77,9 @@ impl<'a> SliceReader<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn find_by_old_number(&self, number: &str) -> Result<Vec<Held>, SliceError> {
-        let Some(prefix) = keys::old_number_prefix(number) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for id in self.store.people(&prefix, usize::MAX)? {
-            found.extend(self.store.record(id)?.map(|stored| held(stored, false)));
+        for person in self.store.people(&keys::old_number_prefix(&self.cipher, number), usize::MAX)? {
+            found.extend(self.store.record_of(&self.cipher, &person)?.map(|stored| held(stored, false)));
         }
         Ok(found)
     }

@@ -46,6 +46,8 @@ pub struct SliceState {
 /// What goes on with the slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The key is not here, so that nothing can be read.
+    Sealed,
     /// Nothing was ever received.
     Empty,
     /// A widening is being loaded.
@@ -175,6 +177,11 @@ impl SliceState {
             narrowing: None,
             applying: false,
         }
+    }
+
+    /// A slice of which nothing is known but where it comes from.
+    pub(super) fn sealed(registry_id: Vec<u8>) -> SliceState {
+        SliceState { registry_id, phase: Phase::Sealed, ..SliceState::empty() }
     }
 
     /// Whether everyone is held under the policy that the slice works towards.

@@ -6,15 +6,23 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwapOption;
 use dancu_proto::{Areas, PersonalId};
 use prost::bytes::Bytes;
 use rocksdb::{
     BottommostLevelCompaction, BoundColumnFamily, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBWithThreadMode, Direction, IngestExternalFileOptions, IteratorMode, MultiThreaded, Options,
-    ReadOptions, SnapshotWithThreadMode, SstFileWriter, WriteBatch,
+    DBWithThreadMode, Direction, IngestExternalFileOptions, IteratorMode, MultiThreaded, ReadOptions,
+    SnapshotWithThreadMode, SstFileWriter, WriteBatch,
 };
 
-use super::{SliceError, SliceOptions, SliceState, keys, load::File, options, value::Stored};
+use super::{
+    SliceError, SliceOptions, SliceState,
+    cipher::{Cipher, SliceKey},
+    keys::{self, Person},
+    load::File,
+    options,
+    value::Stored,
+};
 
 type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -23,9 +31,6 @@ pub(super) type Table<'a> = Arc<BoundColumnFamily<'a>>;
 
 /// The database at one moment.
 pub(super) type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
-
-/// A record as it is stored.
-pub(super) type StoredRow = (PersonalId, Box<[u8]>);
 
 /// A key and its value.
 type Row = (Box<[u8]>, Box<[u8]>);
@@ -42,24 +47,77 @@ pub(super) struct Store {
     dir: PathBuf,
     options: SliceOptions,
     cache: Cache,
+    /// None while the slice is sealed.
+    cipher: ArcSwapOption<Cipher>,
 }
 
-fn options_of(table: &str, of: &SliceOptions, cache: &Cache) -> Options {
-    if table == SLICE { options::indexes(of, cache) } else { options::table(of, cache) }
-}
+/// How the database is laid out; one of another layout is loaded anew.
+const LAYOUT: u8 = 3;
 
 impl Store {
     pub(super) fn open(dir: &Path, of: &SliceOptions) -> Result<Store, SliceError> {
         let cache = options::cache(of);
         let tables = [SLICE, RECORDS, INCOMING]
-            .map(|name| ColumnFamilyDescriptor::new(name, options_of(name, of, &cache)));
+            .map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
         let db = Db::open_cf_descriptors(&options::database(of), dir, tables)?;
-        let store = Store { db, dir: dir.to_owned(), options: *of, cache };
-        let (from, until) = keys::records();
-        if store.range(&store.slice()?, &from, until.to_vec()).next().is_some() {
-            return Err(SliceError::Corrupt("its layout, which is of an earlier version,"));
+        let store =
+            Store { db, dir: dir.to_owned(), options: *of, cache, cipher: ArcSwapOption::const_empty() };
+        let layout = store.db.get_cf(&store.slice()?, keys::SEALED_BY)?;
+        let layout = layout.and_then(|row| row.first().copied());
+        let empty = || Ok::<_, SliceError>(store.db.get_cf(&store.slice()?, keys::STATE)?.is_none());
+        if layout != Some(LAYOUT) && !(layout.is_none() && empty()?) {
+            return Err(SliceError::Corrupt("its layout, which is of another version,"));
         }
         Ok(store)
+    }
+
+    /// What the slice is sealed with.
+    pub(super) fn cipher(&self) -> Result<Arc<Cipher>, SliceError> {
+        self.cipher.load_full().ok_or(SliceError::Sealed)
+    }
+
+    /// Takes a key. What was sealed with another cannot be opened with it: it is erased.
+    pub(super) fn unseal(&self, key: &SliceKey) -> Result<(), SliceError> {
+        let cipher = Cipher::new(key)?;
+        let row = [&[LAYOUT][..], cipher.check()].concat();
+        let slice = self.slice()?;
+        let sealed_by = self.db.get_cf(&slice, keys::SEALED_BY)?;
+        if sealed_by.as_deref() != Some(&row[..]) {
+            if sealed_by.is_some() {
+                tracing::warn!("the hub has given another key: the slice is loaded anew");
+                self.erase()?;
+            }
+            let mut batch = WriteBatch::default();
+            batch.put_cf(&slice, keys::SEALED_BY, row);
+            self.write(batch, true)?;
+        }
+        self.cipher.store(Some(Arc::new(cipher)));
+        Ok(())
+    }
+
+    /// Whether that key is the one in use.
+    pub(super) fn is_unsealed_by(&self, key: &SliceKey) -> Result<bool, SliceError> {
+        let check = Cipher::new(key)?;
+        Ok(self.cipher.load().as_ref().is_some_and(|cipher| cipher.check() == check.check()))
+    }
+
+    /// Removes everything, sealed or not.
+    pub(super) fn erase(&self) -> Result<(), SliceError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(&self.slice()?, keys::STATE, keys::END);
+        batch.delete_range_cf(&self.record_table()?, &[][..], keys::AFTER_ALL);
+        batch.delete_range_cf(&self.incoming()?, &[][..], keys::AFTER_ALL);
+        self.write(batch, true)
+    }
+
+    /// Forgets the key.
+    pub(super) fn seal(&self) {
+        self.cipher.store(None);
+    }
+
+    /// The registry that the slice comes from, which is known of a sealed one too; empty for none.
+    pub(super) fn registry(&self) -> Result<Vec<u8>, SliceError> {
+        Ok(self.db.get_cf(&self.slice()?, keys::REGISTRY)?.unwrap_or_default())
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<'_> {
@@ -68,14 +126,16 @@ impl Store {
 
     pub(super) fn state_in(&self, snapshot: &Snapshot<'_>) -> Result<SliceState, SliceError> {
         match snapshot.get_cf(&self.slice()?, keys::STATE)? {
-            Some(row) => SliceState::decode(&row, None),
+            Some(row) => SliceState::decode(&self.cipher()?.open(keys::STATE, &row, "its state")?, None),
             None => Ok(SliceState::empty()),
         }
     }
 
     pub(super) fn state(&self) -> Result<SliceState, SliceError> {
         match self.db.get_cf(&self.slice()?, keys::STATE)? {
-            Some(row) => SliceState::decode(&row, self.areas()?),
+            Some(row) => {
+                SliceState::decode(&self.cipher()?.open(keys::STATE, &row, "its state")?, self.areas()?)
+            }
             None => Ok(SliceState::empty()),
         }
     }
@@ -103,57 +163,60 @@ impl Store {
         self.db.cf_handle(INCOMING).ok_or(SliceError::Corrupt("the list of tables"))
     }
 
+    /// A citizen as held.
     pub(super) fn record(&self, id: PersonalId) -> Result<Option<Stored>, SliceError> {
-        let row = self.db.get_pinned_cf(&self.record_table()?, keys::record(id))?;
-        row.map(|row| Stored::decode(&row)).transpose()
+        let cipher = self.cipher()?;
+        self.record_of(&cipher, &cipher.person(id))
+    }
+
+    /// The citizen at a key.
+    pub(super) fn record_of(&self, cipher: &Cipher, person: &Person) -> Result<Option<Stored>, SliceError> {
+        let row = self.db.get_pinned_cf(&self.record_table()?, person)?;
+        row.map(|row| Stored::unsealed(cipher, person, &row)).transpose()
+    }
+
+    /// Whether somebody is held.
+    pub(super) fn holds(&self, cipher: &Cipher, id: PersonalId) -> Result<bool, SliceError> {
+        Ok(self.db.get_pinned_cf(&self.record_table()?, cipher.person(id))?.is_some())
     }
 
     /// The people that index entries with a prefix lead to.
-    pub(super) fn people(&self, prefix: &[u8], limit: usize) -> Result<Vec<PersonalId>, SliceError> {
+    pub(super) fn people(&self, prefix: &[u8], limit: usize) -> Result<Vec<Person>, SliceError> {
         let rows = self.range(&self.slice()?, prefix, keys::end_of(prefix)).take(limit);
         rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("an index"))).collect()
     }
 
-    /// The records, from one on.
-    pub(super) fn records(
-        &self,
+    /// The records in the order of their keys, from one on, now or at one moment, as they are stored.
+    pub(super) fn rows<'a>(
+        &'a self,
+        snapshot: Option<&'a Snapshot<'_>>,
         from: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(PersonalId, Stored), SliceError>>, SliceError> {
-        let (_, end) = keys::records();
-        Ok(self.range(&self.record_table()?, from, end.to_vec()).map(|row| {
-            let (key, value) = row?;
-            let id = keys::person(&key).ok_or(SliceError::Corrupt("a key"))?;
-            Ok((id, Stored::decode(&value)?))
-        }))
-    }
-
-    /// The numbers of the records after one and up to another.
-    pub(super) fn keys_between(
-        &self,
-        after: u64,
-        up_to: u64,
-    ) -> Result<impl Iterator<Item = Result<PersonalId, SliceError>>, SliceError> {
-        let rows = self.range(&self.record_table()?, &keys::record_after(after), keys::record_after(up_to));
-        Ok(rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("a key"))))
-    }
-
-    /// The records after a number and up to another at one moment, as they are stored.
-    pub(super) fn rows_between<'a>(
-        &self,
-        snapshot: &'a Snapshot<'_>,
-        after: u64,
-        up_to: u64,
-    ) -> Result<impl Iterator<Item = Result<StoredRow, SliceError>> + use<'a>, SliceError> {
+    ) -> Result<impl Iterator<Item = Result<(Person, Box<[u8]>), SliceError>> + use<'a>, SliceError> {
         let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(keys::record_after(up_to));
-        // A proof reads everything once: it would push out of the cache what callers ask for.
+        // Who reads everything would push out of the cache what callers ask for.
         options.fill_cache(false);
-        let from = keys::record_after(after);
-        let mode = IteratorMode::From(&from, Direction::Forward);
-        Ok(snapshot.iterator_cf_opt(&self.record_table()?, options, mode).map(|row| {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let table = self.record_table()?;
+        let rows = match snapshot {
+            Some(snapshot) => snapshot.iterator_cf_opt(&table, options, mode),
+            None => self.db.iterator_cf_opt(&table, options, mode),
+        };
+        Ok(rows.map(|row| {
             let (key, value) = row?;
             Ok((keys::person(&key).ok_or(SliceError::Corrupt("a key"))?, value))
         }))
+    }
+
+    /// A citizen at one moment; nothing of one whose row is damaged.
+    pub(super) fn record_in(
+        &self,
+        snapshot: &Snapshot<'_>,
+        cipher: &Cipher,
+        id: PersonalId,
+    ) -> Result<Option<Stored>, SliceError> {
+        let person = cipher.person(id);
+        let row = snapshot.get_cf(&self.record_table()?, person)?;
+        Ok(row.and_then(|row| Stored::unsealed(cipher, &person, &row).ok()))
     }
 
     /// The keys of all index entries, now or at one moment.
@@ -161,10 +224,9 @@ impl Store {
         &'a self,
         snapshot: Option<&'a Snapshot<'_>>,
     ) -> Result<impl Iterator<Item = Result<Box<[u8]>, SliceError>> + use<'a>, SliceError> {
-        let (_, from) = keys::records();
         let mut options = ReadOptions::default();
         options.fill_cache(false);
-        let mode = IteratorMode::From(&from, Direction::Forward);
+        let mode = IteratorMode::From(keys::INDEXES, Direction::Forward);
         let table = self.slice()?;
         let rows = match snapshot {
             Some(snapshot) => snapshot.iterator_cf_opt(&table, options, mode),
@@ -178,9 +240,9 @@ impl Store {
         Ok(self.db.get_pinned_cf(&self.slice()?, key)?.is_some())
     }
 
-    /// The frames kept aside, in order.
+    /// The frames kept aside, in order, sealed.
     pub(super) fn frames(&self) -> Result<impl Iterator<Item = Result<Row, SliceError>>, SliceError> {
-        Ok(self.range(&self.incoming()?, &[], keys::END.to_vec()))
+        Ok(self.range(&self.incoming()?, &[], keys::AFTER_ALL.to_vec()))
     }
 
     /// Bytes of the frames kept aside.
@@ -197,7 +259,8 @@ impl Store {
 
     /// What is left to do of a load.
     pub(super) fn landing(&self) -> Result<Option<Vec<u8>>, SliceError> {
-        Ok(self.db.get_cf(&self.slice()?, keys::LANDING)?)
+        let row = self.db.get_cf(&self.slice()?, keys::LANDING)?;
+        row.map(|row| self.cipher()?.open(keys::LANDING, &row, "a landing")).transpose()
     }
 
     /// Writes rows, ascending, to a file that can be taken in; one that was there is gone. No file where
@@ -216,10 +279,7 @@ impl Store {
         if rows.peek().is_none() {
             return Ok(());
         }
-        let options = match file {
-            File::Records => options::file(&self.options, &self.cache),
-            File::Entries => options::indexes(&self.options, &self.cache),
-        };
+        let options = options::table(&self.options, &self.cache);
         let mut writer = SstFileWriter::create(&options);
         writer.open(&path)?;
         for (key, value) in rows {

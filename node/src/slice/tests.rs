@@ -14,6 +14,13 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
+/// A slice with its key.
+pub(super) fn unsealed(dir: &std::path::Path) -> Slice {
+    let slice = Slice::open(dir, &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap();
+    slice.unseal(&SliceKey::from_bytes(&[9; 32]).unwrap()).unwrap();
+    slice
+}
+
 const PEOPLE: u8 = 8;
 const NAMES: [&str; 3] = ["Nguyễn Văn An", "Trần Thị Bình", "Đỗ Chi"];
 const OLD_NUMBERS: [&str; 3] = ["", "012345678", "112345678"];
@@ -105,9 +112,7 @@ impl Bench {
 
     fn reopen(&mut self) {
         self.slice = None;
-        self.slice = Some(
-            Slice::open(self.dir.path(), &SliceOptions { reserve_mb: 0, ..SliceOptions::default() }).unwrap(),
-        );
+        self.slice = Some(unsealed(self.dir.path()));
     }
 
     /// The model after a change that a draw decides, and the change as the hub would say it.

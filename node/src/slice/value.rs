@@ -6,7 +6,7 @@ use dancu_proto::{
 };
 use prost::Message;
 
-use super::SliceError;
+use super::{SliceError, cipher::Cipher, keys::Person};
 
 /// An agreement that covers a citizen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ struct Row {
     marks: Vec<u64>,
     #[prost(bytes = "vec", tag = "2")]
     record: Vec<u8>,
+    /// The number in force: keys do not tell it.
+    #[prost(uint64, tag = "3")]
+    number: u64,
 }
 
 impl Stored {
@@ -49,18 +52,36 @@ impl Stored {
         self.record == other.record && handles(self) == handles(other)
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// As it is stored.
+    pub(super) fn sealed(
+        &self,
+        cipher: &Cipher,
+        id: PersonalId,
+        person: &Person,
+    ) -> Result<Vec<u8>, SliceError> {
         let marks = self.marks.iter().flat_map(|mark| [u64::from(mark.handle), mark.pending.0]).collect();
-        Row { marks, record: self.record.as_bytes().to_vec() }.encode_to_vec()
+        let row = Row { marks, record: self.record.as_bytes().to_vec(), number: id.as_u64() };
+        cipher.seal(person, &row.encode_to_vec())
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Stored, SliceError> {
-        let row = Row::decode(bytes).map_err(|_| SliceError::Corrupt("a record"))?;
+    /// From what is stored.
+    pub(super) fn unsealed(cipher: &Cipher, person: &Person, sealed: &[u8]) -> Result<Stored, SliceError> {
+        Ok(Stored::with_number(cipher, person, sealed)?.1)
+    }
+
+    /// The same, and of whom it is.
+    pub(super) fn with_number(
+        cipher: &Cipher,
+        person: &Person,
+        sealed: &[u8],
+    ) -> Result<(PersonalId, Stored), SliceError> {
+        const RECORD: &str = "a record";
+        let row = Row::decode(cipher.open(person, sealed, RECORD)?.as_slice());
+        let row = row.map_err(|_| SliceError::Corrupt(RECORD))?;
+        let id = PersonalId::from_u64(row.number).map_err(|_| SliceError::Corrupt(RECORD))?;
         let mark = |pair: &[u64]| Mark { handle: pair[0] as u32, pending: Revision(pair[1]) };
-        Ok(Stored {
-            marks: row.marks.chunks_exact(2).map(mark).collect(),
-            record: Record::trusted(row.record),
-        })
+        let marks = row.marks.chunks_exact(2).map(mark).collect();
+        Ok((id, Stored { marks, record: Record::trusted(row.record) }))
     }
 }
 

@@ -24,7 +24,10 @@ use super::{
     contact::{Contact, Refusal},
     proof::RepairDesk,
 };
-use crate::slice::{Findings, Phase, Slice, SliceError};
+use crate::{
+    lease::{Lease, LeaseError, Why},
+    slice::{Findings, Phase, Slice, SliceError},
+};
 
 /// The version of the protocol that this node speaks.
 const PROTOCOL: u32 = 1;
@@ -60,6 +63,7 @@ enum Ended {
 pub async fn run(
     slice: Slice,
     contact: Contact,
+    lease: Lease,
     mut desk: RepairDesk,
     connect: impl Fn() -> ConnectFuture,
     clock: impl Fn() -> OffsetDateTime,
@@ -68,12 +72,17 @@ pub async fn run(
 ) {
     let mut backoff = Backoff::default();
     loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = lease.permitted() => {}
+        }
         let before = contact.state().last_heard;
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => Ended::Cancelled,
+            () = lease.ended() => Ended::Broken("the node is sealed by its operator".into()),
             () = renewed() => Ended::Broken("the node's certificate is renewed".into()),
-            ended = stream(&slice, &contact, &mut desk, &connect, &clock) => ended,
+            ended = stream(&slice, &contact, &lease, &mut desk, &connect, &clock) => ended,
         };
         let wait = match ended {
             Ended::Cancelled => {
@@ -83,6 +92,7 @@ pub async fn run(
             Ended::Refused(refusal) if refusal.reason == Reason::NodeRevoked => {
                 tracing::error!(reason = refusal.message, "this node is revoked; its slice is erased");
                 contact.lost(clock(), Some(refusal));
+                lease.forget(Why::Withdrawn);
                 if let Err(error) = slice.erase() {
                     tracing::error!(%error, "the slice could not be erased");
                 }
@@ -95,6 +105,9 @@ pub async fn run(
                     message = refusal.message,
                     "the hub refuses this node"
                 );
+                if refusal.reason == Reason::NodeSuspended {
+                    lease.forget(Why::Withdrawn);
+                }
                 contact.lost(clock(), Some(refusal));
                 jittered(SUSPENDED)
             }
@@ -144,6 +157,7 @@ pub fn jittered(wait: Duration) -> Duration {
 async fn stream(
     slice: &Slice,
     contact: &Contact,
+    lease: &Lease,
     desk: &mut RepairDesk,
     connect: &impl Fn() -> ConnectFuture,
     clock: &impl Fn() -> OffsetDateTime,
@@ -152,6 +166,12 @@ async fn stream(
         Ok(channel) => channel,
         Err(error) => return Ended::Broken(error.to_string()),
     };
+    match lease.renew(channel.clone()).await {
+        Ok(()) => {}
+        Err(LeaseError::Refused(status)) => return refused(&status),
+        Err(LeaseError::Slice(error)) => return Ended::Slice(error),
+        Err(error) => return Ended::Broken(error.to_string()),
+    }
     let (outbound, requests) = mpsc::channel(4);
     let holding = match slice.holding(PROTOCOL, env!("CARGO_PKG_VERSION")) {
         Ok(holding) => holding,

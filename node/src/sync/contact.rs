@@ -23,6 +23,19 @@ struct Inner {
     file: PathBuf,
     state: watch::Sender<ContactState>,
     kept: Mutex<Kept>,
+    /// Which start of the machine this is.
+    boot: String,
+}
+
+/// How long the machine has been up, asleep or not: no one can turn that back.
+fn uptime() -> Duration {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    up.try_into().unwrap_or_default()
+}
+
+/// Which start of the machine this is; empty where that is not told.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// The line at one moment.
@@ -60,8 +73,21 @@ struct Kept {
     /// data look fresher.
     latest: i64,
     head: u64,
+    /// How long the hub had been silent, and the machine up since which start, when this was written; ms.
+    silent: u64,
+    uptime: u64,
+    boot: String,
     /// A suspension or revocation, which a restart must not forget.
     refusal: Option<(String, String)>,
+}
+
+impl Kept {
+    /// How long the hub has been silent by the time that the machine is up.
+    fn silence(&self) -> Duration {
+        Duration::from_millis(
+            self.silent.saturating_add((uptime().as_millis() as u64).saturating_sub(self.uptime)),
+        )
+    }
 }
 
 impl Contact {
@@ -70,7 +96,7 @@ impl Contact {
     /// # Errors
     /// If the file cannot be read or is damaged.
     pub fn open(file: &Path) -> std::io::Result<Contact> {
-        let kept: Kept = match std::fs::read(file) {
+        let mut kept: Kept = match std::fs::read(file) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(error),
@@ -85,7 +111,11 @@ impl Contact {
         let state =
             ContactState { connected: false, last_heard, head: Revision(kept.head), refusal, stuck: None };
         let state = watch::Sender::new(state);
-        Ok(Contact(Arc::new(Inner { file: file.to_owned(), state, kept: Mutex::new(kept) })))
+        let boot = boot();
+        if boot.is_empty() || kept.boot != boot {
+            (kept.uptime, kept.boot) = (uptime().as_millis() as u64, boot.clone());
+        }
+        Ok(Contact(Arc::new(Inner { file: file.to_owned(), state, kept: Mutex::new(kept), boot })))
     }
 
     /// The line now.
@@ -100,18 +130,34 @@ impl Contact {
         self.0.state.subscribe()
     }
 
-    /// How long ago the hub was last heard; for ever if it never was. A clock that was turned back
-    /// counts as standing at the latest time it ever showed.
+    /// How long ago the hub was last heard; for ever if it never was. By the clock, where one that was
+    /// turned back counts as standing at the latest time it ever showed; and at least as long as the
+    /// machine has been up meanwhile, whatever its clock says.
     #[must_use]
     pub fn silence(&self, now: OffsetDateTime) -> Duration {
-        let latest = {
+        let (latest, up) = {
             let mut kept = self.kept();
             kept.latest = kept.latest.max(now.unix_timestamp());
-            OffsetDateTime::from_unix_timestamp(kept.latest).unwrap_or(now)
+            (OffsetDateTime::from_unix_timestamp(kept.latest).unwrap_or(now), kept.silence())
         };
         match self.0.state.borrow().last_heard {
-            Some(heard) => (now.max(latest) - heard).try_into().unwrap_or_default(),
+            Some(heard) => Duration::try_from(now.max(latest) - heard).unwrap_or_default().max(up),
             None => Duration::MAX,
+        }
+    }
+
+    /// Time passes. While the hub is silent that is written down from time to time, so that a restart
+    /// with a clock that was turned back gains nothing.
+    pub(crate) fn pass(&self, now: OffsetDateTime) {
+        let up = uptime().as_millis() as u64;
+        let due = {
+            let kept = self.kept();
+            let passed = now.unix_timestamp() - kept.latest;
+            passed >= WRITTEN_EVERY.as_secs() as i64
+                || up.saturating_sub(kept.uptime) >= WRITTEN_EVERY.as_millis() as u64
+        };
+        if due && !self.state().connected {
+            self.keep(now, true);
         }
     }
 
@@ -123,6 +169,8 @@ impl Contact {
             if state.stuck.is_none() {
                 state.connected = true;
                 state.last_heard = Some(state.last_heard.map_or(now, |heard| heard.max(now)));
+                let mut kept = self.kept();
+                (kept.silent, kept.uptime) = (0, uptime().as_millis() as u64);
             }
         });
         self.keep(now, false);
@@ -168,6 +216,9 @@ impl Contact {
             last_heard: state.last_heard.map_or(0, OffsetDateTime::unix_timestamp),
             latest: kept.latest.max(now.unix_timestamp()),
             head: state.head.0,
+            silent: kept.silence().as_millis() as u64,
+            uptime: uptime().as_millis() as u64,
+            boot: self.0.boot.clone(),
             refusal,
         };
         let written = serde_json::to_vec(&*kept)
@@ -198,11 +249,38 @@ mod tests {
         contact.heard(at(1000), None);
         assert!(contact.stuck(at(1010), "full".into()) && !contact.stuck(at(1020), "full".into()));
         contact.heard(at(1030), Some(Revision(9)));
-        assert_eq!(contact.silence(at(1030)), Duration::from_secs(30));
+        assert_eq!(contact.silence(at(1030)).as_secs(), 30);
         assert!(!contact.state().connected);
         assert!(contact.stored(at(1040)) && !contact.stored(at(1040)));
-        assert_eq!(contact.silence(at(1040)), Duration::ZERO);
+        assert_eq!(contact.silence(at(1040)).as_secs(), 0);
         assert!(contact.state().connected);
+    }
+
+    #[test]
+    fn a_clock_turned_back_after_a_restart_gains_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("contact.json");
+        let contact = Contact::open(&file).unwrap();
+        contact.heard(at(10_000), None);
+        contact.lost(at(10_000), None);
+        contact.pass(at(17_000));
+        drop(contact);
+        let contact = Contact::open(&file).unwrap();
+        assert_eq!(contact.silence(at(9_000)), Duration::from_secs(7_000));
+        // By the time that the machine was up, though its clock stood still.
+        let mut kept = contact.kept().clone();
+        kept.uptime = kept.uptime.saturating_sub(20_000_000);
+        kept.silent += uptime().as_millis().min(20_000_000) as u64;
+        std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
+        let contact = Contact::open(&file).unwrap();
+        assert!(
+            contact.silence(at(9_000)) >= Duration::from_millis(uptime().as_millis().min(20_000_000) as u64)
+        );
+        // Another start of the machine: what was counted until then still counts.
+        kept.boot = "another".into();
+        std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
+        let contact = Contact::open(&file).unwrap();
+        assert!(contact.silence(at(9_000)) >= Duration::from_millis(kept.silent));
     }
 
     #[test]

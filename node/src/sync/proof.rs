@@ -29,11 +29,11 @@ use super::ConnectFuture;
 use crate::{
     lookup::timestamp,
     metrics,
-    slice::{Examination, Findings, RangeOfSlice, Slice, SliceError},
+    slice::{Examination, Examined, Findings, RangeOfSlice, Slice, SliceError},
 };
 
 /// Citizens of a range that is compared first, and of one that is repaired.
-const RANGE: (u64, u64) = (2048, 64);
+const RANGE: (usize, usize) = (2048, 64);
 /// Ranges of one call.
 const RANGES: usize = 32;
 /// One call may take this long; the hub takes one proof after the other.
@@ -80,6 +80,14 @@ struct Inner {
     damaged: Notify,
     latest: watch::Sender<Option<SliceProof>>,
     repaired: AtomicU64,
+}
+
+/// What a comparison found.
+struct Compared {
+    proof: SliceProof,
+    differing: Vec<RangeOfSlice>,
+    /// Kept for the repairs.
+    found: Arc<Examined>,
 }
 
 /// The stream's side: what it is asked to have repaired, and what it found.
@@ -162,7 +170,7 @@ impl Prover {
         let (inner, cancelled) = (Arc::clone(&self.0), cancel.clone());
         let compared =
             tokio::task::spawn_blocking(move || inner.compare(&channel, &progress, &cancelled)).await;
-        let (mut proof, differing) = match compared.unwrap_or(Err(ProofError::Cancelled)) {
+        let Compared { mut proof, differing, found } = match compared.unwrap_or(Err(ProofError::Cancelled)) {
             Err(ProofError::Slice(SliceError::Corrupt(what))) => {
                 tracing::error!(what, "the slice cannot be read from the disk; it is loaded anew");
                 let time = Some(timestamp((self.0.clock)()));
@@ -174,6 +182,7 @@ impl Prover {
             compared => compared?,
         };
         self.repair(&differing, &mut findings, &mut proof, cancel).await?;
+        drop(found);
         proof.time = Some(timestamp((self.0.clock)()));
         self.conclude(&proof);
         Ok(proof)
@@ -252,18 +261,18 @@ impl Inner {
         channel: &Channel,
         progress: &dyn Fn(u64, u64),
         cancel: &CancellationToken,
-    ) -> Result<(SliceProof, Vec<RangeOfSlice>), ProofError> {
+    ) -> Result<Compared, ProofError> {
         let examination = self.slice.examine()?.ok_or(ProofError::NotSettled)?;
         let state = examination.state();
         let mut whole = Digest::default();
         let ask = Ask { examination: &examination, channel, cancel };
-        let suspects = ask.differing(0, PersonalId::MAX, RANGE.0, &mut |range| {
+        let suspects = ask.differing(&examination.ranges(RANGE.0)?, &mut |range| {
             whole += range.digest;
             progress(whole.citizens, state.citizens);
         })?;
         let mut differing = Vec::new();
         for suspect in suspects {
-            differing.extend(ask.differing(suspect.after, suspect.up_to, RANGE.1, &mut |_| {})?);
+            differing.extend(ask.differing(&examination.within(&suspect, RANGE.1)?, &mut |_| {})?);
         }
         let proof = SliceProof {
             cursor: state.cursor.0,
@@ -275,7 +284,7 @@ impl Inner {
             registry_id: state.registry_id.clone(),
             ..SliceProof::default()
         };
-        Ok((proof, differing))
+        Ok(Compared { proof, differing, found: examination.found() })
     }
 }
 
@@ -287,37 +296,32 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The ranges of so many citizens, from a number to another, that differ from what they should be.
+    /// Of ranges that follow each other, those that differ from what they should be.
     fn differing(
         &self,
-        mut after: u64,
-        up_to: u64,
-        citizens: u64,
+        ranges: &[RangeOfSlice],
         compared: &mut dyn FnMut(&RangeOfSlice),
     ) -> Result<Vec<RangeOfSlice>, ProofError> {
         let mut differing = Vec::new();
-        while after < up_to {
-            let ranges = self.examination.ranges(after, up_to, citizens, RANGES)?;
-            let right = self.right(after, &ranges)?;
-            for (range, right) in ranges.iter().zip(right) {
+        for part in ranges.chunks(RANGES) {
+            let right = self.right(part)?;
+            for (range, right) in part.iter().zip(right) {
                 compared(range);
                 if Digest::from_parts(right.citizens, &right.sum) != Some(range.digest) {
                     differing.push(*range);
                 }
             }
-            // There is always one range, and the last of them ends at `up_to`.
-            after = ranges.last().map_or(up_to, |range| range.up_to);
         }
         Ok(differing)
     }
 
-    fn right(&self, after: u64, ranges: &[RangeOfSlice]) -> Result<Vec<RangeDigest>, ProofError> {
+    fn right(&self, ranges: &[RangeOfSlice]) -> Result<Vec<RangeDigest>, ProofError> {
         let state = self.examination.state();
         let request = CompareDigestsRequest {
             registry_id: state.registry_id.clone(),
             cursor: state.cursor.0,
             policy: state.policy_revision.0,
-            after,
+            after: ranges.first().map_or(0, |range| range.after),
             ranges: ranges
                 .iter()
                 .map(|range| RangeDigest {

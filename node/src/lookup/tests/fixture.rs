@@ -22,12 +22,13 @@ use crate::{
     callers::{CallersFile, Entry, Roster},
     config::Config,
     interest::Interests,
+    lease::{Keep, Lease},
     lookup::Remote,
     officers::{Officers, OfficersFile},
     quota::Quotas,
     serve::{self, Listeners, ServingCertificate},
-    slice::{Slice, SliceOptions},
-    state::{About, Node},
+    slice::{Slice, SliceKey, SliceOptions},
+    state::{About, Clock, Node},
     sync::{ConnectFuture, Contact, Prover},
 };
 
@@ -107,17 +108,29 @@ pub(crate) fn load(revision: u64, people: Vec<Change>) -> Load {
     }
 }
 
+/// What slices in tests are sealed with.
+pub(crate) fn key() -> SliceKey {
+    SliceKey::from_bytes(&[9; 32]).unwrap()
+}
+
 pub(crate) fn open(directory: &Path) -> Slice {
     let options = SliceOptions { cache_mb: 4, write_buffer_mb: 4, reserve_mb: 0 };
-    Slice::open(&directory.join("slice"), &options).unwrap()
+    let slice = Slice::open(&directory.join("slice"), &options).unwrap();
+    slice.unseal(&key()).unwrap();
+    slice
 }
 
 /// A slice settled under some grants.
 pub(crate) fn slice(directory: &Path, grants: Vec<wire::Grant>, people: Vec<Change>) -> Slice {
     let slice = open(directory);
+    settle(&slice, grants, people);
+    slice
+}
+
+/// Fills an empty slice.
+pub(crate) fn settle(slice: &Slice, grants: Vec<wire::Grant>, people: Vec<Change>) {
     slice.apply_policy(policy(1, grants)).unwrap();
     slice.apply_load(load(1, people)).unwrap();
-    slice
 }
 
 /// The line to the hub as a restart finds it: down since [`OFFLINE`].
@@ -129,15 +142,24 @@ pub(crate) fn contact(directory: &Path, refusal: Option<(&str, &str)>) -> Contac
     Contact::open(&file).unwrap()
 }
 
-pub(crate) fn node(slice: Slice, contact: Contact) -> Arc<Node> {
+pub(crate) fn node(directory: &Path, slice: Slice, contact: Contact) -> Arc<Node> {
     let about = About {
         name: "ha-giang".into(),
         agency: "ubnd-ha-giang".into(),
         certificate_expires: Box::new(|| None),
         sign: Box::new(|_| Ok(Signed::default())),
     };
+    let clock: Clock = Arc::new(|| NOW);
+    let lease = Lease::open(
+        slice.clone(),
+        contact.clone(),
+        Arc::clone(&clock),
+        directory,
+        &about.name,
+        &Keep::Memory,
+    );
     let (prover, _) = Prover::new(slice.clone(), || Box::pin(async { Err("no hub".into()) }), || NOW);
-    Arc::new(Node { about, slice, contact, prover, clock: Arc::new(|| NOW) })
+    Arc::new(Node { about, slice, contact, lease: lease.unwrap(), prover, clock })
 }
 
 /// The public key of a hub that is not there.
@@ -189,10 +211,10 @@ impl Served {
         config.listen.unix = directory.path().join("node.sock").display().to_string();
         let entry = Entry { name: "test".into(), unix_uid: Some(uid), purposes, ..Entry::default() };
         let roster = Roster::load(&[entry], CallersFile::of(&config.agency_dir())).unwrap();
-        let node = node(slice.clone(), contact(directory.path(), refusal));
+        let node = node(directory.path(), slice.clone(), contact(directory.path(), refusal));
         let certificate = ServingCertificate::open(&config, OffsetDateTime::now_utc()).unwrap();
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        let interests = Interests::open(&directory.path().join("interests")).unwrap();
+        let interests = Interests::open(&directory.path().join("interests"), slice.clone()).unwrap();
         let officers = Officers::load(OfficersFile::of(&config.agency_dir())).unwrap();
         let (log, tracker) = (LogStore::open(&directory.path().join("log"), 0).unwrap(), TaskTracker::new());
         log.set_recipient(&recipient()).unwrap();
