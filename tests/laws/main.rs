@@ -8,5 +8,6 @@ mod exact;
 mod merger;
 mod midway;
 mod offline;
+mod sealed;
 mod source;
 mod time;

@@ -76,8 +76,11 @@ impl Node {
         let address = format!("127.0.0.1:{}", free_port());
         let monitoring = format!("127.0.0.1:{}", free_port());
         let uid = dir.path().metadata().expect("a directory").uid();
+        // It restarts without the hub, as an office does.
+        let wrapping = dir.path().join("wrapping");
+        std::fs::write(&wrapping, [7; 32]).expect("a file");
         let config = format!(
-            "data_dir = {data:?}\n[slice]\n{slice}\n[listen]\ntcp = {address:?}\nmetrics = {monitoring:?}\nunix = {:?}\n\
+            "data_dir = {data:?}\n[slice]\n{slice}\n[lease]\nkeep = \"wrapped\"\nwrapping_key = {wrapping:?}\n[listen]\ntcp = {address:?}\nmetrics = {monitoring:?}\nunix = {:?}\n\
              [[callers]]\nname = \"test\"\nunix_uid = {uid}\npurposes = [\"*\"]\n",
             dir.path().join("node.sock"),
         );
@@ -224,6 +227,14 @@ impl Node {
     async fn channel(&self) -> Result<Channel, Status> {
         let channel = connect_unix(&self.dir.path().join("node.sock"), &Timeouts::default()).await;
         channel.map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    /// Makes it keep the key of its slice in memory alone, from the next start on.
+    pub fn keep_the_key_in_memory(&self) {
+        let path = self.dir.path().join("node.toml");
+        let config = std::fs::read_to_string(&path).expect("its configuration");
+        let lines = config.lines().filter(|line| !line.starts_with("keep =") && !line.starts_with("wrapping_key"));
+        std::fs::write(path, lines.collect::<Vec<_>>().join("\n")).expect("a file");
     }
 
     /// Where it keeps its data.
