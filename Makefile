@@ -5,6 +5,8 @@ CARGO        ?= cargo
 # Passed to every cargo command; CI passes --locked.
 CARGO_FLAGS  ?=
 TARGET_DIR   := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# A workspace of its own, see tests/README.md.
+FUZZ         := tests/fuzz/Cargo.toml
 BUF_VERSION  := 1.75.0
 BUF_DIR      := $(TARGET_DIR)/buf
 
@@ -16,7 +18,7 @@ export DANCU_BIN := $(TARGET_DIR)/release
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo demo-stop test test-slow bench check fmt fmt-check clippy \
+.PHONY: help deps build demo demo-stop test test-slow bench fuzz check fmt fmt-check clippy \
         lint-proto licences ci clean
 
 help: ## List the targets
@@ -46,13 +48,21 @@ bench: build ## Run the benchmarks; results go to docs/bench
 	@deploy/install-bench-deps.sh
 	@"$(DANCU_BIN)/dancu-bench" $(BENCH)
 
+# Long runs; SECONDS is for each target. Needs cargo-fuzz.
+fuzz: build ## Run every fuzz target for SECONDS (60)
+	@for target in tests/fuzz/fuzz_targets/*.rs; do \
+	    tests/fuzz/run.sh "$$(basename "$$target" .rs)" "$(or $(SECONDS),60)" || exit 1; \
+	done
+
 check: fmt-check clippy lint-proto licences ## Format, lints, proto style, licences
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path $(FUZZ)
 
 fmt-check:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path $(FUZZ) --check
 
 clippy:
 	$(CARGO) clippy $(CARGO_FLAGS) --release --workspace --all-targets -- -D warnings

@@ -5,10 +5,16 @@ mod columns;
 use prost::Message;
 use thiserror::Error;
 
-use crate::hub::v1::{ChangeFrame, ChangeList, Compression};
+use crate::{
+    hub::v1::{ChangeFrame, ChangeList, Compression},
+    record::parts,
+};
 
 /// A frame is at most this long once decompressed, bytes.
 pub const MAX_RAW: usize = 8 << 20;
+
+/// A frame has at most this many changes: one takes much more memory than the least that it takes in a frame.
+pub const MAX_CHANGES: usize = MAX_RAW / 32;
 
 /// Below this many bytes compression saves less than its header costs.
 const WORTH_COMPRESSING: usize = 256;
@@ -28,6 +34,9 @@ pub enum FrameError {
     /// Larger than allowed.
     #[error("a frame of {0} bytes is over the limit of {MAX_RAW}")]
     TooLarge(usize),
+    /// More changes than allowed.
+    #[error("a frame of {0} changes is over the limit of {MAX_CHANGES}")]
+    TooMany(usize),
     /// Unknown compression, or damaged.
     #[error("a frame cannot be decompressed")]
     Compression,
@@ -81,11 +90,23 @@ pub fn unpack(frame: &ChangeFrame) -> Result<ChangeList, FrameError> {
         return Err(FrameError::TooLarge(size));
     }
     match Compression::try_from(frame.compression) {
-        Ok(Compression::Unspecified) => Ok(ChangeList::decode(frame.payload.clone())?),
-        Ok(Compression::Zstd) => Ok(ChangeList::decode(decompress(frame, size)?.as_slice())?),
+        Ok(Compression::Unspecified) => list(&frame.payload),
+        Ok(Compression::Zstd) => list(&decompress(frame, size)?),
         Ok(Compression::Columns) => columns::join(&decompress(frame, size)?).ok_or(FrameError::Layout),
         Err(_) => Err(FrameError::Compression),
     }
+}
+
+/// Changes one after the other. They are counted first: one that says nothing has two bytes here.
+fn list(raw: &[u8]) -> Result<ChangeList, FrameError> {
+    if raw.len() > MAX_RAW {
+        return Err(FrameError::TooLarge(raw.len()));
+    }
+    let count = parts(raw).count();
+    if count > MAX_CHANGES {
+        return Err(FrameError::TooMany(count));
+    }
+    Ok(ChangeList::decode(raw)?)
 }
 
 fn decompress(frame: &ChangeFrame, size: usize) -> Result<Vec<u8>, FrameError> {
@@ -94,6 +115,8 @@ fn decompress(frame: &ChangeFrame, size: usize) -> Result<Vec<u8>, FrameError> {
 
 #[cfg(test)]
 mod tests {
+    use prost::encoding::encode_varint;
+
     use super::*;
     use crate::hub::v1::Change;
 
@@ -138,5 +161,29 @@ mod tests {
         assert!(matches!(unpack(&frame), Err(FrameError::Compression)));
         let frame = ChangeFrame { raw_size: u32::MAX, ..frame };
         assert!(matches!(unpack(&frame), Err(FrameError::TooLarge(_))));
+        let payload = vec![0; MAX_RAW + 1].into();
+        let frame = ChangeFrame { payload, ..ChangeFrame::default() };
+        assert!(matches!(unpack(&frame), Err(FrameError::TooLarge(_))));
+    }
+
+    #[test]
+    fn changes_that_say_nothing_do_not_fill_the_memory() {
+        let count = MAX_CHANGES + 1;
+        let frame = |raw: &[u8], compression: Compression| ChangeFrame {
+            payload: compress(raw).unwrap().into(),
+            compression: compression.into(),
+            raw_size: raw.len() as u32,
+        };
+        let whole = [0x0A, 0].repeat(count);
+        assert!(
+            matches!(unpack(&frame(&whole, Compression::Zstd)), Err(FrameError::TooMany(n)) if n == count)
+        );
+        let mut columns = Vec::new();
+        for column in 0..3 {
+            columns.push(column);
+            encode_varint(count as u64, &mut columns);
+            columns.resize(columns.len() + count, 0);
+        }
+        assert!(matches!(unpack(&frame(&columns, Compression::Columns)), Err(FrameError::Layout)));
     }
 }

@@ -57,10 +57,12 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
-        if !folded.is_empty() {
+        // A word of marks alone is none.
+        let mut letters = word.nfd().filter(|c| !is_combining_mark(*c)).peekable();
+        if !folded.is_empty() && letters.peek().is_some() {
             folded.push(' ');
         }
-        for c in word.nfd().filter(|c| !is_combining_mark(*c)) {
+        for c in letters {
             match c {
                 'đ' | 'Đ' => folded.push('d'),
                 _ => folded.extend(c.to_lowercase()),
@@ -120,6 +122,8 @@ mod tests {
         assert_eq!(fold("Đỗ Thị Hòa"), fold("đỗ thị hoà"));
         let decomposed: String = "Nguyễn".nfd().collect();
         assert_eq!(fold(&decomposed), "nguyen");
+        // Marks that stand alone, as some keyboards leave them, are no word.
+        assert_eq!(fold("\u{300} Hoa \u{301} Lan \u{303}"), "hoa lan");
         assert!(same_text(&decomposed, "Nguyễn"));
     }
 }

@@ -6,6 +6,10 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+/// The most faults that a status names: many libraries take 8 KiB of headers and no more, and then show
+/// the caller no reason at all.
+const MOST_FAULTS: usize = 16;
+
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "dancu";
 
@@ -123,11 +127,16 @@ impl Reason {
         Status::with_error_details(self.code(), message, details)
     }
 
-    /// A status that names every field at fault, each with what is wrong with it.
+    /// A status that names the fields at fault, each with what is wrong with it: every one, if they are
+    /// not too many for the headers of an answer.
     #[must_use]
     pub fn fields(self, faults: &[(String, String)]) -> Status {
-        let message: Vec<_> = faults.iter().map(|(field, fault)| format!("{field}: {fault}")).collect();
-        let violations = faults.iter().map(|(field, fault)| FieldViolation::new(field, fault));
+        let (told, more) = faults.split_at(faults.len().min(MOST_FAULTS));
+        let mut message: Vec<_> = told.iter().map(|(field, fault)| format!("{field}: {fault}")).collect();
+        if !more.is_empty() {
+            message.push(format!("and {} more", more.len()));
+        }
+        let violations = told.iter().map(|(field, fault)| FieldViolation::new(field, fault));
         let mut details = self.details();
         details.set_bad_request(violations.collect::<Vec<_>>());
         Status::with_error_details(self.code(), message.join("; "), details)
@@ -183,5 +192,16 @@ mod tests {
         let status = Reason::InvalidRequest.fields(&faults);
         assert_eq!(Reason::faults(&status), faults);
         assert_eq!(status.message(), "a: is missing; b: is no date");
+    }
+
+    #[test]
+    fn a_thousand_faults_fit_into_the_headers_of_an_answer() {
+        let fault =
+            |number: usize| (format!("personal_ids[{number}]"), "digits 1 to 3 name nothing".to_owned());
+        let faults: Vec<_> = (0..1000).map(fault).collect();
+        let status = Reason::InvalidRequest.fields(&faults);
+        assert_eq!(Reason::faults(&status), faults[..16]);
+        assert!(status.message().ends_with("; and 984 more"));
+        assert!(status.message().len() * 2 + status.details().len() * 2 < 8 << 10);
     }
 }

@@ -23,7 +23,7 @@ pub enum RecordError {
     #[error("the record is not a valid encoding")]
     Encoding,
     /// Not canonical.
-    #[error("field {0} of the record is out of order, repeated or unknown")]
+    #[error("field {0} of the record is out of order, repeated, empty or unknown")]
     Field(u32),
 }
 
@@ -48,8 +48,8 @@ impl Record {
         let mut rest = bytes.as_slice();
         let mut last = 0;
         while !rest.is_empty() {
-            let (number, _) = next_part(&mut rest).ok_or(RecordError::Encoding)?;
-            if number <= last || Field::from_number(number).is_none() {
+            let (number, value) = next_part(&mut rest).ok_or(RecordError::Encoding)?;
+            if number <= last || value.is_empty() || Field::from_number(number).is_none() {
                 return Err(RecordError::Field(number));
             }
             last = number;
@@ -240,7 +240,7 @@ pub fn varint(bytes: &[u8], number: u32) -> Option<u64> {
 pub(crate) struct Part<'a> {
     pub(crate) number: u32,
     /// Key, length and contents.
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
     /// The contents.
     pub(crate) value: &'a [u8],
 }

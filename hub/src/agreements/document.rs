@@ -428,9 +428,11 @@ impl Check<'_> {
 }
 
 fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    // A name may have ends of lines, and a problem is one line.
+    let shown = name.escape_debug();
     match nearest(name, known) {
-        Some(near) => format!("no {kind} is called \"{name}\"; did you mean \"{near}\"?"),
-        None => format!("no {kind} is called \"{name}\""),
+        Some(near) => format!("no {kind} is called \"{shown}\"; did you mean \"{near}\"?"),
+        None => format!("no {kind} is called \"{shown}\""),
     }
 }
 

@@ -13,17 +13,17 @@ const TOLERANCE_MS: u64 = 5 * 60 * 1000;
 
 /// Where a node's log stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     /// The last record; 0 for none.
-    pub(super) sequence: u64,
+    pub sequence: u64,
     /// Its hash.
-    pub(super) hash: Hash,
+    pub hash: Hash,
     /// When it was written, ms.
-    pub(super) time_ms: u64,
+    pub time_ms: u64,
     /// When the node last signed that this record is its last, ms; 0 if it did not.
-    pub(super) ended_ms: u64,
+    pub ended_ms: u64,
     /// When the hub last heard of it, ms by its own clock.
-    pub(super) heard_ms: u64,
+    pub heard_ms: u64,
 }
 
 /// A record that was read.

@@ -71,7 +71,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// If the disk refuses.
-    pub(super) fn place(&self, node: &str) -> Result<Place, StoreError> {
+    pub fn place(&self, node: &str) -> Result<Place, StoreError> {
         self.rows.now().place(node)
     }
 
@@ -79,7 +79,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// If the disk refuses.
-    pub(super) fn meet(&self, node: &str, head: &LogHead) -> Result<Result<Place, Fault>, StoreError> {
+    pub fn meet(&self, node: &str, head: &LogHead) -> Result<Result<Place, Fault>, StoreError> {
         let rows = self.rows.now();
         let place = rows.place(node)?;
         if head.sequence == 0 && place.sequence > 0 {
@@ -99,7 +99,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// If the disk refuses.
-    pub(super) fn take_over(
+    pub fn take_over(
         &self,
         node: &str,
         records: &[Vec<u8>],
@@ -117,7 +117,7 @@ impl AuditLog {
             return Ok(Err(fault));
         }
         let time = head.time.as_ref().map_or(0, |time| u64::try_from(time.seconds).unwrap_or_default());
-        (at.ended_ms, at.heard_ms) = (time * 1000, now_ms);
+        (at.ended_ms, at.heard_ms) = (time.saturating_mul(1000), now_ms);
         let mut writes = Writes::default();
         writes.place(node, at);
         let mut unreadable = Vec::new();

@@ -23,6 +23,7 @@ mod withheld;
 
 pub use self::{
     alarm::{Alarm, AlarmKind, Fault},
+    chain::Place,
     intake::IntakeServer,
     log::{AuditError, AuditLog},
     notice::NoticeServer,

@@ -11,6 +11,6 @@ mod validate;
 pub use self::{
     change::{ChangeError, correction},
     import::{Import, ImportError, ImportFormat, Progress, Reject, Summary},
-    rows::RowError,
+    rows::{Columns, RowError, from_json},
     validate::{Violation, validate},
 };

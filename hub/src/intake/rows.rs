@@ -20,7 +20,7 @@ pub struct RowError {
 ///
 /// # Errors
 /// If it is no citizen, or a value cannot be.
-pub(super) fn from_json(line: &[u8], areas: &Areas) -> Result<Citizen, RowError> {
+pub fn from_json(line: &[u8], areas: &Areas) -> Result<Citizen, RowError> {
     let text = std::str::from_utf8(line)
         .map_err(|_| RowError { field: String::new(), reason: "is not UTF-8".into() })?;
     let mut citizen: Citizen = match serde_json::from_str(text) {
@@ -64,9 +64,12 @@ fn checked(citizen: &mut Citizen, areas: &Areas) -> Result<(), RowError> {
     })
 }
 
+/// Columns of more parts than this name nothing; no value of a citizen lies so deep.
+const DEEPEST: usize = 8;
+
 /// How the columns of a CSV file make a citizen.
 #[derive(Clone, Debug)]
-pub(super) struct Columns(Vec<Column>);
+pub struct Columns(Vec<Column>);
 
 #[derive(Clone, Debug)]
 struct Column {
@@ -83,11 +86,12 @@ impl Columns {
     ///
     /// # Errors
     /// If a column names no field.
-    pub(super) fn read(header: &csv::ByteRecord) -> Result<Columns, RowError> {
+    pub fn read(header: &csv::ByteRecord) -> Result<Columns, RowError> {
         let column = |name: &[u8]| {
             let name = std::str::from_utf8(name).unwrap_or_default().trim().trim_start_matches('\u{feff}');
             let path: Vec<String> = name.split('.').map(str::to_owned).collect();
-            let field: Field = path[0].parse().map_err(|_| RowError {
+            let known = path[0].parse::<Field>().ok().filter(|_| path.len() <= DEEPEST);
+            let field = known.ok_or_else(|| RowError {
                 field: name.to_owned(),
                 reason: "the header names a column that is no field of a citizen".into(),
             })?;
@@ -113,7 +117,7 @@ impl Columns {
     ///
     /// # Errors
     /// If it is no citizen, or a value cannot be.
-    pub(super) fn citizen(&self, row: &csv::ByteRecord, areas: &Areas) -> Result<Citizen, RowError> {
+    pub fn citizen(&self, row: &csv::ByteRecord, areas: &Areas) -> Result<Citizen, RowError> {
         let mut object = Map::new();
         for (column, cell) in self.0.iter().zip(row) {
             let cell = std::str::from_utf8(cell)
@@ -202,5 +206,7 @@ mod tests {
         assert_eq!(fault(r#"{"father":{"nam":"A"}}"#).field, "father.nam");
         assert_eq!(fault("not json").field, "");
         assert!(Columns::read(&record(&["shoe_size"])).is_err());
+        let deep = format!("father{}", ".name".repeat(200_000));
+        assert!(Columns::read(&record(&[&deep])).is_err());
     }
 }

@@ -136,7 +136,11 @@ impl LogStore {
         Ok(self.database.get(RECIPIENT)?)
     }
 
-    pub(crate) fn set_recipient(&self, recipient: &[u8]) -> Result<(), LogError> {
+    /// Numbers are sealed for this public key of the hub from the next start on.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn set_recipient(&self, recipient: &[u8]) -> Result<(), LogError> {
         Ok(self.database.put_opt(RECIPIENT, recipient, &synced(true))?)
     }
 

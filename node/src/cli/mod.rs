@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 use console::style;
 
 pub use failure::Failure;
+pub use reconcile::claims;
 
 use crate::{config::Config, identity::join::join, lifecycle};
 

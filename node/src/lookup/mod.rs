@@ -23,3 +23,4 @@ pub use notice::Notices;
 pub use refusal::{Fault, Refusal};
 pub use remote::Remote;
 pub use service::Lookup;
+pub use verify::name::{Comparison, Likeness, compare as compare_names};

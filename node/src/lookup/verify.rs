@@ -4,7 +4,7 @@
 //! has it: the same, or the same but for diacritics. Of an address or a relative the parts that are
 //! claimed are compared. Dates compare as they are: a year alone is not a day.
 
-mod name;
+pub(super) mod name;
 
 use dancu_proto::{
     Field, FieldSet, Record,

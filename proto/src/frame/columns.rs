@@ -7,14 +7,15 @@
 //! - key 2: of each change how many fields have a new value, and their numbers;
 //! - key 2 + n: the new values of field n (their contents), each with its length before it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use prost::{
     Message,
     bytes::Buf,
-    encoding::{decode_varint, encode_key, encode_varint},
+    encoding::{MAX_TAG, MIN_TAG, WireType, decode_varint, encode_key, encode_varint},
 };
 
+use super::MAX_CHANGES;
 use crate::{
     hub::v1::{Change, ChangeList},
     record::parts,
@@ -24,11 +25,14 @@ const HEADS: u64 = 0;
 const NUMBERS: u64 = 1;
 const SHAPES: u64 = 2;
 
+/// What protobuf can number a field with.
+const NUMBERS_OF_FIELDS: RangeInclusive<u64> = MIN_TAG as u64..=MAX_TAG as u64;
+
 /// The layout of some changes; none if a change is not encoded canonically, which the hub's are.
 pub(super) fn split(list: &ChangeList) -> Option<Vec<u8>> {
     let (mut heads, mut numbers, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
     let mut values: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-    let (mut before, mut fields) = (0, Vec::new());
+    let (mut before, mut fields, mut key) = (0, Vec::new(), Vec::new());
     for change in &list.changes {
         encode_varint(zigzag(change.personal_id.wrapping_sub(before) as i64), &mut numbers);
         before = change.personal_id;
@@ -39,11 +43,16 @@ pub(super) fn split(list: &ChangeList) -> Option<Vec<u8>> {
         fields.clear();
         let mut known = 0;
         for part in parts(&change.set) {
+            key.clear();
+            encode_head(part.number, part.value.len(), &mut key);
+            if part.bytes.strip_prefix(key.as_slice()) != Some(part.value) {
+                return None;
+            }
             let column = values.entry(u64::from(part.number)).or_default();
             encode_varint(part.value.len() as u64, column);
             column.extend_from_slice(part.value);
             fields.push(part.number);
-            known += key_len(part.number, part.value.len()) + part.value.len();
+            known += part.bytes.len();
         }
         if known != change.set.len() {
             return None;
@@ -77,15 +86,14 @@ pub(super) fn join(layout: &[u8]) -> Option<ChangeList> {
         before = before.wrapping_add(unzigzag(decode_varint(&mut numbers).ok()?) as u64);
         change.personal_id = before;
         for _ in 0..decode_varint(&mut shapes).ok()? {
-            let number = decode_varint(&mut shapes).ok()?;
+            let number =
+                decode_varint(&mut shapes).ok().filter(|number| NUMBERS_OF_FIELDS.contains(number))?;
             let value = sized(columns.get_mut(&(SHAPES + number))?)?;
-            encode_key(
-                u32::try_from(number).ok()?,
-                prost::encoding::WireType::LengthDelimited,
-                &mut change.set,
-            );
-            encode_varint(value.len() as u64, &mut change.set);
+            encode_head(u32::try_from(number).ok()?, value.len(), &mut change.set);
             change.set.extend_from_slice(value);
+        }
+        if changes.len() == MAX_CHANGES {
+            return None;
         }
         changes.push(change);
     }
@@ -101,8 +109,10 @@ fn sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
-fn key_len(number: u32, length: usize) -> usize {
-    prost::encoding::key_len(number) + prost::encoding::encoded_len_varint(length as u64)
+/// What stands before the contents of a field.
+fn encode_head(number: u32, length: usize, to: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, to);
+    encode_varint(length as u64, to);
 }
 
 fn zigzag(difference: i64) -> u64 {
@@ -169,7 +179,23 @@ mod tests {
 
     #[test]
     fn what_is_not_canonical_stays_as_it_is() {
-        let change = Change { set: vec![0xff, 0xff], ..Change::default() };
-        assert_eq!(split(&ChangeList { changes: vec![change] }), None);
+        // No field; a number where a text belongs; a length in more bytes than it needs.
+        for set in [&[0xff, 0xff][..], &[0x10, 56], &[0x0a, 0x81, 0, 7]] {
+            let change = Change { set: set.to_vec(), ..Change::default() };
+            assert_eq!(split(&ChangeList { changes: vec![change] }), None);
+        }
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_is_refused() {
+        for number in [0, u64::from(MAX_TAG) + 1, u64::MAX] {
+            let mut shape = vec![1];
+            encode_varint(number, &mut shape);
+            let mut layout = vec![HEADS as u8, 1, 0, NUMBERS as u8, 1, 2, SHAPES as u8, shape.len() as u8];
+            layout.extend(shape);
+            encode_varint(SHAPES.wrapping_add(number), &mut layout);
+            layout.extend([1, 0]);
+            assert_eq!(join(&layout), None, "{number}");
+        }
     }
 }

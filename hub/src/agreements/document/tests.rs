@@ -120,6 +120,12 @@ fn several_problems_are_told_at_once() {
 }
 
 #[test]
+fn a_problem_is_one_line_whatever_it_quotes() {
+    let said = problems("\"lookup\"", "\"look\\nup\"");
+    assert_eq!(said, r#"line 8, column 15: no operation is called "look\nup"; did you mean "lookup"?"#);
+}
+
+#[test]
 fn the_agreements_we_ship_are_good() {
     // Asked at run time: a build may be shared by several copies of the tree.
     let dir = format!("{}/../deploy/agreements", std::env::var("CARGO_MANIFEST_DIR").unwrap());

@@ -5,7 +5,7 @@ mod output;
 mod sheet;
 mod tally;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dancu_proto::{
@@ -58,8 +58,32 @@ pub(super) struct ReconcileFile {
     json: bool,
 }
 
+/// A row, and what it claims or what is wrong with it.
+type Claimed = (Vec<String>, Result<Citizen, String>);
+
 /// Rows, and what of them was sent: a row that cannot be read claims nothing.
-type Part = Vec<(Vec<String>, Result<Citizen, String>)>;
+type Part = Vec<Claimed>;
+
+/// The rows of a table, each with what it claims of a citizen. `said` is what the operator says of the
+/// columns (`field=title`).
+///
+/// # Errors
+/// The file cannot be read, or no column tells who is meant; a row, if it is not text.
+pub fn claims(
+    path: &Path,
+    said: &[String],
+) -> Result<impl Iterator<Item = Result<Claimed, Failure>>, Failure> {
+    let sheet = Sheet::open(path)?;
+    let columns = Columns::of(&sheet.header, said)?;
+    Ok(claimed(sheet.rows, columns))
+}
+
+fn claimed(
+    rows: impl Iterator<Item = Result<Vec<String>, Failure>>,
+    columns: Columns,
+) -> impl Iterator<Item = Result<Claimed, Failure>> {
+    rows.map(move |row| row.map(|row| (columns.claim(&row), row)).map(|(claim, row)| (row, claim)))
+}
 
 impl ReconcileFile {
     pub(super) async fn run(&self, config: &Config) -> Result<(), Failure> {
@@ -81,7 +105,7 @@ impl ReconcileFile {
         let first = self.first();
         let (skip, rows) = (output.mark.rows, sheet.rows);
         let reading =
-            tokio::task::spawn_blocking(move || read(rows, &columns, skip, first, &parts, &requests));
+            tokio::task::spawn_blocking(move || read(rows, columns, skip, first, &parts, &requests));
         let mut answers = client.reconcile_citizens(ReceiverStream::new(stream)).await?.into_inner();
         // What the node says of the purpose comes before any row.
         answers.message().await?;
@@ -136,7 +160,7 @@ impl ReconcileFile {
 /// Reads rows and sends them, until there are no more or nobody wants them.
 fn read(
     rows: impl Iterator<Item = Result<Vec<String>, Failure>>,
-    columns: &Columns,
+    columns: Columns,
     skip: u64,
     (context, disclose): (AccessContext, bool),
     parts: &mpsc::Sender<Part>,
@@ -146,14 +170,9 @@ fn read(
     if requests.blocking_send(first).is_err() {
         return Ok(());
     }
-    let mut rows = rows.skip(usize::try_from(skip).unwrap_or(usize::MAX));
+    let mut rows = claimed(rows.skip(usize::try_from(skip).unwrap_or(usize::MAX)), columns);
     loop {
-        let part: Result<Part, Failure> = rows
-            .by_ref()
-            .take(PART)
-            .map(|row| row.map(|row| (columns.claim(&row), row)).map(|(claim, row)| (row, claim)))
-            .collect();
-        let part = part?;
+        let part = rows.by_ref().take(PART).collect::<Result<Part, Failure>>()?;
         if part.is_empty() {
             return Ok(());
         }

@@ -12,22 +12,27 @@ use dancu_proto::{
 
 /// How much two names are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Likeness {
+pub enum Likeness {
+    /// Another name.
     Different,
+    /// The same without diacritics.
     IgnoringMarks,
+    /// The same letters with the same marks.
     Same,
 }
 
 /// How two names compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Comparison {
-    pub(super) likeness: Likeness,
+pub struct Comparison {
+    /// How much they are alike.
+    pub likeness: Likeness,
     /// In what they are written otherwise. Of another name nothing is said but the order.
-    pub(super) differences: Vec<NameDifference>,
+    pub differences: Vec<NameDifference>,
 }
 
 /// Compares a name with one that is registered.
-pub(super) fn compare(claimed: &str, registered: &str) -> Comparison {
+#[must_use]
+pub fn compare(claimed: &str, registered: &str) -> Comparison {
     if claimed == registered {
         return Comparison { likeness: Likeness::Same, differences: Vec::new() };
     }

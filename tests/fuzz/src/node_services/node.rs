@@ -1,0 +1,205 @@
+//! Two nodes under the same agreements: one holds more than its caller's purpose gives, and the other
+//! exactly that.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use dancu_node::{
+    access_log::{self, LogStore},
+    callers::{CallersFile, Entry, Roster},
+    interest::Interests,
+    lookup::Remote,
+    officers::{Officers, OfficersFile},
+    quota::Quotas,
+    serve,
+    slice::{Slice, SliceOptions},
+    state::{About, Node},
+    sync::{Contact, Prover},
+};
+use dancu_proto::{
+    Field, FieldSet, Record, frame,
+    hub::v1::{Change, ChangeList, Grant, GrantList, GrantMark, Load, Policy, Zone},
+    v1::{Citizen, Signed},
+};
+use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
+use tempfile::TempDir;
+use time::{OffsetDateTime, macros::datetime};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tonic::service::Routes;
+
+use super::MARK;
+
+/// The user who calls.
+pub(super) const CALLER: u32 = 4711;
+/// The purpose that the caller is bound to, beside that of an interest list.
+pub(super) const PURPOSE: &str = "a";
+/// What is agreed for it.
+pub(super) const AGREED: &[Field] = &[
+    Field::PersonalId,
+    Field::FormerPersonalIds,
+    Field::FullName,
+    Field::DateOfBirth,
+    Field::Sex,
+    Field::OldIdNumber,
+    Field::PermanentResidence,
+];
+/// What may be done for it.
+const OPERATIONS: &[&str] = &["lookup", "verify", "reconcile", "remote_lookup", "access_report", "watch"];
+/// The time at the nodes.
+const NOW: OffsetDateTime = datetime!(2026-11-23 08:00 UTC);
+
+/// A node that can be called.
+pub(super) struct Held {
+    pub(super) routes: Routes,
+    _stop: DropGuard,
+    _directory: TempDir,
+}
+
+impl Held {
+    /// With what another purpose gives too, and people whom it alone gives.
+    pub(super) fn whole() -> Held {
+        let both = |citizen: Citizen| change(&citizen, FieldSet::all(), &[1, 2]);
+        let hidden = change(&hidden(), FieldSet::all(), &[2]);
+        start(vec![both(an()), change(&binh(), agreed(), &[1]), hidden])
+    }
+
+    /// With what the caller's purpose gives.
+    pub(super) fn bare() -> Held {
+        start(vec![change(&an(), agreed(), &[1]), change(&binh(), agreed(), &[1])])
+    }
+}
+
+fn agreed() -> FieldSet {
+    AGREED.iter().copied().collect()
+}
+
+fn citizen(json: &str) -> Citizen {
+    serde_json::from_str(&json.replace("MARK", MARK)).unwrap()
+}
+
+/// Of whom the purpose gives some fields.
+fn an() -> Citizen {
+    citizen(
+        r#"{"personal_id":"001185001234","former_personal_ids":["001185009999"],"full_name":"Nguyễn Thị Hoà",
+        "other_name":"MARK","date_of_birth":"1985-03-02","sex":"2","place_of_birth":{"commune":"00004",
+        "detail":"MARK"},"ethnicity":"01","religion":"MARK","nationality":["VN"],"blood_type":"01",
+        "old_id_number":"012345678","identity_cards":[{"issued_by":"MARK"}],"father":{"name":"Nguyễn Văn MARK",
+        "personal_id":"001050000001"},"permanent_residence":{"province":"01","commune":"00004",
+        "detail":"12 Hàng Bài"},"current_dwelling":{"detail":"MARK"},"temporary_absence":{"reason":"MARK"},
+        "residence_file_number":"MARK","marital_status":"2","household_members":[{"name":"Lê Thị MARK"}],
+        "date_of_death":"2026-01-02","mobile_number":"+84912345678","email":"mark@MARK.vn"}"#,
+    )
+}
+
+/// Whom the purpose gives whole.
+fn binh() -> Citizen {
+    citizen(
+        r#"{"personal_id":"001085000001","full_name":"Nguyễn Thị Hóa","date_of_birth":"1985","sex":"1",
+        "old_id_number":"112345678"}"#,
+    )
+}
+
+/// Whom it does not give: somebody of the same name, and with the same old number.
+fn hidden() -> Citizen {
+    citizen(
+        r#"{"personal_id":"001085000000","former_personal_ids":["001085007777"],"full_name":"Nguyễn Thị Hóa",
+        "date_of_birth":"1985","sex":"1","old_id_number":"112345678","email":"mark@MARK.vn",
+        "other_name":"MARK"}"#,
+    )
+}
+
+fn change(citizen: &Citizen, fields: FieldSet, handles: &[u32]) -> Change {
+    let marks = handles.iter().map(|handle| GrantMark { handle: *handle, pending: 0 }).collect();
+    Change {
+        personal_id: citizen.personal_id.parse().unwrap(),
+        grants: Some(GrantList { marks }),
+        set: Record::encode(citizen).project(fields).record().as_bytes().to_vec(),
+        ..Change::default()
+    }
+}
+
+fn grant(handle: u32, purpose: &str, operations: &[&str], fields: FieldSet, interest: bool) -> Grant {
+    Grant {
+        handle,
+        agreement: format!("agreement-{handle}"),
+        version: 1,
+        title: "Title".into(),
+        purposes: vec![purpose.into()],
+        operations: operations.iter().map(|operation| (*operation).into()).collect(),
+        fields: fields.bits(),
+        offline_limit: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+        interest,
+        officers_vouched: true,
+        ..Grant::default()
+    }
+}
+
+fn slice(directory: &Path, mut people: Vec<Change>) -> Slice {
+    people.sort_by_key(|change| change.personal_id);
+    let options = SliceOptions { cache_mb: 1, write_buffer_mb: 1, reserve_mb: 0 };
+    let slice = Slice::open(&directory.join("slice"), &options).unwrap();
+    let target = vec![
+        grant(1, PURPOSE, OPERATIONS, agreed(), false),
+        grant(2, "b", OPERATIONS, FieldSet::all(), false),
+        grant(3, "c", &["lookup"], agreed(), true),
+    ];
+    let policy = Policy {
+        revision: 1,
+        target,
+        zones: vec![Zone { up_to: 0, policies: vec![] }],
+        registry_id: vec![7],
+        cursor: 1,
+        ..Policy::default()
+    };
+    slice.apply_policy(policy).unwrap();
+    let load = Load {
+        zones: vec![Zone { up_to: 0, policies: vec![1] }],
+        changes: Some(frame::pack(&ChangeList { changes: people })),
+        complete: true,
+        ..Load::default()
+    };
+    slice.apply_load(load).unwrap();
+    slice
+}
+
+/// A node without a hub.
+fn start(people: Vec<Change>) -> Held {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let slice = slice(dir, people);
+    let heard = NOW.unix_timestamp() - 3600;
+    let contact = serde_json::json!({ "last_heard": heard, "latest": heard, "head": 9, "refusal": null });
+    std::fs::write(dir.join("contact.json"), contact.to_string()).unwrap();
+    let about = About {
+        name: "ha-giang".into(),
+        agency: "ubnd-ha-giang".into(),
+        certificate_expires: Box::new(|| None),
+        sign: Box::new(|_| Ok(Signed::default())),
+    };
+    let (prover, _) = Prover::new(slice.clone(), || Box::pin(async { Err("no hub".into()) }), || NOW);
+    let contact = Contact::open(&dir.join("contact.json")).unwrap();
+    let node = Arc::new(Node { about, slice, contact, prover, clock: Arc::new(|| NOW) });
+    let purposes = vec![PURPOSE.to_owned(), "c".to_owned()];
+    let entry = Entry { name: "clerk".into(), unix_uid: Some(CALLER), purposes, ..Entry::default() };
+    let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let log = LogStore::open(&dir.join("log"), 0).unwrap();
+    log.set_recipient(&DH_KEM_X25519_HKDF_SHA256_AES_256.generate_key_pair().unwrap().0.0).unwrap();
+    let sync = access_log::Sync::Interval(Duration::from_secs(3600));
+    let (log, _) = access_log::start(&log, "ha-giang", sync, Arc::new(|| NOW), &tasks, &cancel).unwrap();
+    let served = serve::Served {
+        node,
+        roster: Roster::load(&[entry], CallersFile::of(dir)).unwrap(),
+        officers: Officers::load(OfficersFile::of(dir)).unwrap(),
+        quotas: Arc::new(Quotas::open(dir.join("quotas.json")).unwrap()),
+        log,
+        remote: Remote::new(|| Box::pin(async { Err("no hub".into()) })),
+        interests: Interests::open(&dir.join("interests")).unwrap(),
+        owner: 0,
+        tasks,
+        cancel: cancel.clone(),
+    };
+    let (routes, _) = serve::services(served).unwrap();
+    Held { routes, _stop: cancel.drop_guard(), _directory: directory }
+}

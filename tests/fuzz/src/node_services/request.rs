@@ -1,0 +1,120 @@
+//! Calls from bytes.
+
+use bytes::Bytes;
+use dancu_proto::{
+    channel::{Peer, UnixPeer},
+    v1::AccessContext,
+};
+use http::Request;
+use http_body_util::Full;
+
+use super::{
+    super::input::Input,
+    node::{CALLER, PURPOSE},
+};
+
+/// Paths of calls that end, and one of none.
+const PATHS: &[&str] = &[
+    "/dancu.node.v1.CitizenService/GetCitizen",
+    "/dancu.node.v1.CitizenService/BatchGetCitizens",
+    "/dancu.node.v1.CitizenService/FindCitizen",
+    "/dancu.node.v1.CitizenService/VerifyCitizen",
+    "/dancu.node.v1.CitizenService/ReconcileCitizens",
+    "/dancu.node.v1.InterestService/RegisterInterest",
+    "/dancu.node.v1.InterestService/WithdrawInterest",
+    "/dancu.node.v1.InterestService/ListInterests",
+    "/dancu.node.v1.NodeService/GetStatus",
+    "/dancu.node.v1.NodeService/ListAreas",
+    "/dancu.node.v1.NodeService/VerifySlice",
+    "/dancu.node.v1.NoticeService/ReportAccess",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/dancu.node.v1.CitizenService/Nothing",
+];
+
+/// Headers that mean something to the stack.
+const HEADERS: &[&str] =
+    &["grpc-timeout", "grpc-encoding", "grpc-accept-encoding", "content-type", "te", "content-length"];
+
+/// A call that can be made more than once.
+pub(super) struct Asked {
+    pub(super) path: String,
+    peer: Option<u32>,
+    header: Option<(&'static str, Vec<u8>)>,
+    body: Bytes,
+}
+
+impl Asked {
+    /// A path, a caller, a header up to the end of a line, how the body is framed, and the body.
+    pub(super) fn read(data: &[u8]) -> Asked {
+        let mut input = Input::new(data);
+        let path = (*input.one_of(PATHS)).to_owned();
+        let peer = match input.byte() % 8 {
+            0 => None,
+            1 => Some(CALLER + 1),
+            _ => Some(CALLER),
+        };
+        let header = match usize::from(input.byte()) {
+            0 => None,
+            choice => Some((HEADERS[choice % HEADERS.len()], input.until(b'\n').to_vec())),
+        };
+        let body = body(input).into();
+        Asked { path, peer, header, body }
+    }
+
+    pub(super) fn bytes_of_header(&self) -> usize {
+        self.header.as_ref().map_or(0, |(_, value)| value.len())
+    }
+
+    /// The call.
+    pub(super) fn request(&self) -> Option<Request<Full<Bytes>>> {
+        let mut request = Request::post(&self.path);
+        if self.header.as_ref().is_none_or(|(name, _)| *name != "content-type") {
+            request = request.header("content-type", "application/grpc");
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(*name, value.as_slice());
+        }
+        let unix = self.peer.map(|uid| UnixPeer { uid, gid: uid, pid: None });
+        let peer = Peer { unix, ..Peer::default() };
+        request.extension(peer).body(Full::new(self.body.clone())).ok()
+    }
+}
+
+fn body(mut input: Input<'_>) -> Vec<u8> {
+    match input.byte() % 8 {
+        0 => input.rest().to_vec(),
+        1 => framed(0, input.rest()),
+        // Messages of one another's type merge when they stand one after the other.
+        2 => framed(0, &[input.rest(), &context()].concat()),
+        3 => {
+            let flags = input.byte();
+            framed(flags, input.rest())
+        }
+        4 => {
+            let length = u32::from(input.byte()) << (input.byte() % 32);
+            [&[0], &length.to_be_bytes()[..], input.rest()].concat()
+        }
+        5 => {
+            // Several messages.
+            let messages = input.rest().split(|byte| *byte == 0xFF).map(|message| framed(0, message));
+            std::iter::once(framed(0, &context())).chain(messages).flatten().collect()
+        }
+        _ => framed(0, &[&context(), input.rest()].concat()),
+    }
+}
+
+/// A message on the wire of gRPC.
+fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
+    [&[flags], &(message.len() as u32).to_be_bytes()[..], message].concat()
+}
+
+/// The context of a call, as field 1 of every request.
+fn context() -> Vec<u8> {
+    let context =
+        AccessContext { purpose: PURPOSE.into(), case_number: "H-1".into(), officer: "CB-7".into() };
+    let mut field = Vec::new();
+    prost::encoding::message::encode(1, &context, &mut field);
+    field
+}
