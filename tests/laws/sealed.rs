@@ -61,7 +61,8 @@ fn varint(mut number: u64) -> Vec<u8> {
 
 /// How a citizen may be written on a disk: each at least five bytes long, so that none is there by chance.
 fn spellings(citizen: &Citizen) -> Vec<Vec<u8>> {
-    let mut texts = vec![citizen.personal_id.clone(), citizen.old_id_number.clone(), citizen.other_name.clone()];
+    let mut texts =
+        vec![citizen.personal_id.clone(), citizen.old_id_number.clone(), citizen.other_name.clone()];
     if let Some(name) = &citizen.full_name {
         let name = name.full();
         // A short name may be that of a province or of an officer.
@@ -74,7 +75,11 @@ fn spellings(citizen: &Citizen) -> Vec<Vec<u8>> {
     let mut spellings: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     spellings.extend(texts.iter().map(|text| utf16(text)));
     let number: u64 = citizen.personal_id.parse().unwrap();
-    spellings.extend([number.to_be_bytes()[3..].to_vec(), number.to_le_bytes()[..5].to_vec(), varint(number)]);
+    spellings.extend([
+        number.to_be_bytes()[3..].to_vec(),
+        number.to_le_bytes()[..5].to_vec(),
+        varint(number),
+    ]);
     spellings.retain(|spelling| spelling.len() >= 5);
     spellings
 }
@@ -102,7 +107,8 @@ async fn no_byte_on_the_disk_of_a_node_tells_whom_it_holds() {
     node.reaches(hub.head().await).await;
     let name = people[0].full_name.as_ref().unwrap().full();
     let birth = people[0].date_of_birth.unwrap().year.to_string();
-    let find = ["find", "--name", &name, "--birth", &birth, "--purpose", "p", "--case", "T-1", "--officer", "t"];
+    let find =
+        ["find", "--name", &name, "--birth", &birth, "--purpose", "p", "--case", "T-1", "--officer", "t"];
     node.cli(&find).await.unwrap();
     node.kill();
 

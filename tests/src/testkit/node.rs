@@ -233,7 +233,8 @@ impl Node {
     pub fn keep_the_key_in_memory(&self) {
         let path = self.dir.path().join("node.toml");
         let config = std::fs::read_to_string(&path).expect("its configuration");
-        let lines = config.lines().filter(|line| !line.starts_with("keep =") && !line.starts_with("wrapping_key"));
+        let lines =
+            config.lines().filter(|line| !line.starts_with("keep =") && !line.starts_with("wrapping_key"));
         std::fs::write(path, lines.collect::<Vec<_>>().join("\n")).expect("a file");
     }
 

@@ -7,12 +7,13 @@ use dancu_node::{
     access_log::{self, LogStore},
     callers::{CallersFile, Entry, Roster},
     interest::Interests,
+    lease::{Keep, Lease},
     lookup::Remote,
     officers::{Officers, OfficersFile},
     quota::Quotas,
     serve,
-    slice::{Slice, SliceOptions},
-    state::{About, Node},
+    slice::{Slice, SliceKey, SliceOptions},
+    state::{About, Clock, Node},
     sync::{Contact, Prover},
 };
 use dancu_proto::{
@@ -140,6 +141,7 @@ fn slice(directory: &Path, mut people: Vec<Change>) -> Slice {
     people.sort_by_key(|change| change.personal_id);
     let options = SliceOptions { cache_mb: 1, write_buffer_mb: 1, reserve_mb: 0 };
     let slice = Slice::open(&directory.join("slice"), &options).unwrap();
+    slice.unseal(&SliceKey::from_bytes(&[9; 32]).unwrap()).unwrap();
     let target = vec![
         grant(1, PURPOSE, OPERATIONS, agreed(), false),
         grant(2, "b", OPERATIONS, FieldSet::all(), false),
@@ -180,7 +182,9 @@ fn start(people: Vec<Change>) -> Held {
     };
     let (prover, _) = Prover::new(slice.clone(), || Box::pin(async { Err("no hub".into()) }), || NOW);
     let contact = Contact::open(&dir.join("contact.json")).unwrap();
-    let node = Arc::new(Node { about, slice, contact, prover, clock: Arc::new(|| NOW) });
+    let clock: Clock = Arc::new(|| NOW);
+    let lease = Lease::open(slice.clone(), contact.clone(), Arc::clone(&clock), dir, "node", &Keep::Memory);
+    let node = Arc::new(Node { about, slice: slice.clone(), contact, lease: lease.unwrap(), prover, clock });
     let purposes = vec![PURPOSE.to_owned(), "c".to_owned()];
     let entry = Entry { name: "clerk".into(), unix_uid: Some(CALLER), purposes, ..Entry::default() };
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -195,7 +199,7 @@ fn start(people: Vec<Change>) -> Held {
         quotas: Arc::new(Quotas::open(dir.join("quotas.json")).unwrap()),
         log,
         remote: Remote::new(|| Box::pin(async { Err("no hub".into()) })),
-        interests: Interests::open(&dir.join("interests")).unwrap(),
+        interests: Interests::open(&dir.join("interests"), slice).unwrap(),
         owner: 0,
         tasks,
         cancel: cancel.clone(),
