@@ -33,9 +33,17 @@ for line in sys.stdin:
         break
 if not (mover and stranger):
     sys.exit("the population has no one to show")
+
+
+def name(person):
+    full = person["full_name"]
+    return full if isinstance(full, str) else " ".join(full.values())
+
+
 json.dump({
     "mover": mover["personal_id"],
-    "name": mover["full_name"] if isinstance(mover["full_name"], str) else " ".join(mover["full_name"].values()),
+    "name": name(mover),
     "stranger": stranger["personal_id"],
+    "stranger_name": name(stranger),
     "ids": ids,
 }, sys.stdout, ensure_ascii=False)

@@ -66,6 +66,7 @@ dancu-population generate --citizens "$CITIZENS" --seed 2026 --out "$DEMO/citize
 show dancu-hub import "$DEMO/citizens.jsonl"
 python3 deploy/demo/pick.py <"$DEMO/citizens.jsonl" >"$DEMO/people.json"
 MOVER=$(field mover <"$DEMO/people.json"); STRANGER=$(field stranger <"$DEMO/people.json"); NAME=$(field name <"$DEMO/people.json")
+STRANGER_NAME=$(field stranger_name <"$DEMO/people.json")
 
 title "Sharing agreements: who may use what of whom, and for what"
 for agreement in tuyen-quang-residence social-insurance court-ha-noi; do
@@ -149,6 +150,17 @@ show dancu-hub audit verify "$DEMO/who.jsonl" --head "$DEMO/kept.head"
 sed 's/demo-officer/nobody/' "$DEMO/who.jsonl" >"$DEMO/forged.jsonl"
 say "The same file, with the officer's name changed in it:"
 refused dancu-hub audit verify "$DEMO/forged.jsonl" --head "$DEMO/kept.head"
+
+title "Sealed at rest: a stolen disk tells nothing, and a node forgets its key when it is told to"
+say "The person's number and name, looked for in every file of the insurance's node:"
+printf '%s$ grep -r %s data/insurance%s\n' "$dim" "$STRANGER" "$off"
+if grep -r -a -l -e "$STRANGER" -e "$STRANGER_NAME" "$DEMO/insurance"; then exit 1; fi
+say "  (nothing)"
+show dancu-node --config "$DEMO/insurance.toml" seal
+refused get insurance "$STRANGER" 1.002759
+show dancu-node --config "$DEMO/insurance.toml" unseal
+await "the insurance's key" node_state_is insurance serving
+show get insurance "$STRANGER" 1.002759
 
 title "A node is revoked: it is refused with the reason, and erases what it held"
 show dancu-hub node revoke court --reason "hết thời hạn thỏa thuận"
