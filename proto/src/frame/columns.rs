@@ -76,7 +76,9 @@ pub(super) fn join(layout: &[u8]) -> Option<ChangeList> {
     let mut rest = layout;
     while !rest.is_empty() {
         let key = decode_varint(&mut rest).ok()?;
-        columns.insert(key, sized(&mut rest)?);
+        if columns.insert(key, sized(&mut rest)?).is_some() {
+            return None;
+        }
     }
     let mut fixed = |key| columns.remove(&key);
     let (mut heads, mut numbers, mut shapes) = (fixed(HEADS)?, fixed(NUMBERS)?, fixed(SHAPES)?);
