@@ -8,7 +8,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio_util::sync::CancellationToken;
 
-use crate::state::Node;
+use crate::{slice::Phase, state::Node};
 
 /// Between two looks at what is not counted where it happens.
 const LOOK: Duration = Duration::from_secs(5);
@@ -65,6 +65,7 @@ pub fn listen(address: SocketAddr) -> io::Result<()> {
 
 /// Looks at the node from time to time, until cancelled.
 pub(crate) async fn follow(node: Arc<Node>, cancel: CancellationToken) {
+    let mut changes = node.slice.watch();
     loop {
         let (slice, line) = (node.slice.state(), node.line());
         gauge!(CURSOR).set(slice.cursor.0 as f64);
@@ -74,6 +75,8 @@ pub(crate) async fn follow(node: Arc<Node>, cancel: CancellationToken) {
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
+            // A number of citizens that is not known is not shown for long.
+            _ = changes.wait_for(|now| now.phase != Phase::Sealed), if slice.phase == Phase::Sealed => {}
         }
     }
 }

@@ -264,14 +264,26 @@ impl Lease {
 
     /// Ends the lease when it is over, until cancelled.
     pub async fn watch(self, cancel: CancellationToken) {
+        let mut state = self.0.slice.watch();
+        let mut due = Instant::now() + LOOK;
         loop {
-            tokio::select! {
+            let in_time = tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep_until(due) => true,
+                changed = state.changed() => changed.is_err(),
+            };
+            // With other agreements the lease lasts otherwise: that is kept at once.
+            let other = self.0.wrapped.is_some() && {
+                let term = term(&state.borrow_and_update());
+                let held = self.held();
+                held.key.is_some() && held.term != Some(term)
+            };
+            if in_time || other {
+                due = Instant::now() + LOOK;
+                let lease = self.clone();
+                // The disk may be slow.
+                let _ = spawn_blocking(move || lease.look()).await;
             }
-            let lease = self.clone();
-            // The disk may be slow.
-            let _ = spawn_blocking(move || lease.look()).await;
         }
     }
 
