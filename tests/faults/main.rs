@@ -5,5 +5,6 @@
 mod disk_full;
 mod herd;
 mod kill;
+mod million;
 mod proof;
 mod slow_readers;

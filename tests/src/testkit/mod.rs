@@ -5,6 +5,7 @@
 //! let node = hub.enroll("ha-giang", "tuyen-quang").await;
 //! ```
 
+mod caller;
 mod disk;
 mod hub;
 mod line;
@@ -13,6 +14,7 @@ mod process;
 mod simulated;
 
 pub use self::{
+    caller::Caller,
     disk::Disk,
     hub::{Agreement, Hub},
     line::Line,

@@ -113,6 +113,17 @@ impl Node {
         eventually("the node", || async { self.cli(&["status"]).await.is_ok() }).await;
     }
 
+    /// Adds settings, in whole tables, and starts it again with them.
+    ///
+    /// # Panics
+    /// If its configuration cannot be written.
+    pub async fn configure(&mut self, settings: &str) {
+        let path = self.dir.path().join("node.toml");
+        let config = std::fs::read_to_string(&path).expect("a configuration");
+        std::fs::write(path, format!("{config}\n{settings}\n")).expect("a file");
+        self.start().await;
+    }
+
     /// A command at the node; what it prints, or what it says went wrong.
     ///
     /// # Errors
@@ -224,7 +235,11 @@ impl Node {
         Ok(CitizenServiceClient::new(self.channel().await?))
     }
 
-    async fn channel(&self) -> Result<Channel, Status> {
+    /// Its Unix socket, as its operator uses it.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn channel(&self) -> Result<Channel, Status> {
         let channel = connect_unix(&self.dir.path().join("node.sock"), &Timeouts::default()).await;
         channel.map_err(|error| Status::unavailable(error.to_string()))
     }
