@@ -51,8 +51,11 @@ fn tamper(node: &Node, with: impl FnOnce(&DBWithThreadMode<MultiThreaded>)) {
     with(&database.unwrap());
 }
 
+/// A key and its value.
+type Row = (Box<[u8]>, Box<[u8]>);
+
 /// The rows of a table. Whose a record is, its key does not tell.
-fn rows(database: &DBWithThreadMode<MultiThreaded>, table: &str) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn rows(database: &DBWithThreadMode<MultiThreaded>, table: &str) -> Vec<Row> {
     let table = database.cf_handle(table).unwrap();
     database.iterator_cf(&table, IteratorMode::Start).map(Result::unwrap).collect()
 }

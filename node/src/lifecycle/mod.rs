@@ -36,7 +36,7 @@ use crate::{
     serve::{self, Listeners, ServeError, Served, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
     state::{About, Node, host_clock},
-    sync::{self, ConnectFuture, Contact, Prover, RepairDesk},
+    sync::{self, ConnectFuture, Contact, InStep, Prover, RepairDesk},
 };
 
 use self::recording::Recording;
@@ -263,7 +263,7 @@ impl Running {
             cancel: cancel.clone(),
         })?;
         let told_by = dial.clone();
-        keep_in_step(&identity, (slice, contact, lease.clone()), desk, dial, &tasks, &cancel);
+        keep_in_step(&identity, InStep { slice, contact, lease: lease.clone() }, desk, dial, &tasks, &cancel);
         tasks.spawn(lease.clone().watch(cancel.clone()));
         tasks.spawn(tell(interests, told_by, cancel.clone()));
         tasks.spawn(prover.clone().keep(config.slice.prove_every, unclean, cancel.clone()));
@@ -331,7 +331,7 @@ fn dial(
 /// Starts what talks to the hub: the sync of the slice and the renewal of the certificate.
 fn keep_in_step(
     identity: &Arc<NodeIdentity>,
-    (slice, contact, lease): (Slice, Contact, Lease),
+    in_step: InStep,
     desk: RepairDesk,
     dial: impl Fn() -> ConnectFuture + Clone + Send + Sync + 'static,
     tasks: &TaskTracker,
@@ -348,16 +348,7 @@ fn keep_in_step(
         let (identity, dial, cancel) = (Arc::clone(identity), dial.clone(), cancel.clone());
         async move { renew_loop(&identity, dial, OffsetDateTime::now_utc, cancel).await }
     });
-    tasks.spawn(sync::run(
-        slice,
-        contact,
-        lease,
-        desk,
-        dial,
-        OffsetDateTime::now_utc,
-        renewed,
-        cancel.clone(),
-    ));
+    tasks.spawn(sync::run(in_step, desk, dial, OffsetDateTime::now_utc, renewed, cancel.clone()));
 }
 
 fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {

@@ -32,6 +32,9 @@ pub(super) type Table<'a> = Arc<BoundColumnFamily<'a>>;
 /// The database at one moment.
 pub(super) type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
 
+/// Somebody's row as it is stored.
+type PersonRow = (Person, Box<[u8]>);
+
 /// A key and its value.
 type Row = (Box<[u8]>, Box<[u8]>);
 
@@ -191,7 +194,7 @@ impl Store {
         &'a self,
         snapshot: Option<&'a Snapshot<'_>>,
         from: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(Person, Box<[u8]>), SliceError>> + use<'a>, SliceError> {
+    ) -> Result<impl Iterator<Item = Result<PersonRow, SliceError>> + use<'a>, SliceError> {
         let mut options = ReadOptions::default();
         // Who reads everything would push out of the cache what callers ask for.
         options.fill_cache(false);

@@ -58,12 +58,20 @@ enum Ended {
     Cancelled,
 }
 
+/// What is kept in step with the hub.
+pub struct InStep {
+    /// What the node holds.
+    pub slice: Slice,
+    /// The line to the hub.
+    pub contact: Contact,
+    /// The key of what it holds.
+    pub lease: Lease,
+}
+
 /// Keeps the slice in step with the hub until cancelled, or until the node is revoked. `renewed`
 /// fires when the node's certificate changes: the stream is then opened anew with it.
 pub async fn run(
-    slice: Slice,
-    contact: Contact,
-    lease: Lease,
+    InStep { slice, contact, lease }: InStep,
     mut desk: RepairDesk,
     connect: impl Fn() -> ConnectFuture,
     clock: impl Fn() -> OffsetDateTime,

@@ -9,7 +9,7 @@ mod contact;
 mod proof;
 
 pub use self::{
-    client::{ConnectFuture, jittered, run},
+    client::{ConnectFuture, InStep, jittered, run},
     contact::{Contact, ContactState, Refusal},
     proof::{ProofError, Prover, RepairDesk},
 };

@@ -2,10 +2,10 @@
 //! machine, with the same people, in one run. Each measure says in its own page what it takes for
 //! fair.
 //!
-//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`merger`], [`idle`]: what
-//!   is measured.
-//! - [`fleet`], [`slice`], [`postgres`]: the two systems; [`drive`]: changes at an even pace, and when they are
-//!   seen; [`cpu`]: what they cost.
+//! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`merger`], [`idle`],
+//!   [`lookup`]: what is measured.
+//! - [`fleet`], [`slice`], [`postgres`], [`redis`], [`tls`]: the systems; [`drive`]: changes at an even pace,
+//!   and when they are seen; [`load`]: callers that ask again and again; [`cpu`]: what it costs.
 //! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
 
 pub mod bootstrap;
@@ -17,20 +17,24 @@ pub mod fleet;
 pub mod idle;
 pub mod import;
 pub mod latency;
+pub mod load;
+pub mod lookup;
 pub mod machine;
 pub mod merger;
 pub mod outcome;
 pub mod people;
 pub mod plot;
 pub mod postgres;
+pub mod redis;
 pub mod slice;
 pub mod table;
+pub mod tls;
 pub mod wire;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,8 +44,15 @@ use outcome::Outcome;
 use slice::Pair;
 
 #[derive(Debug, Parser)]
-#[command(name = "dancu-bench", version, about = "Dancu measured beside PostgreSQL's logical replication")]
+#[command(
+    name = "dancu-bench",
+    version,
+    about = "Dancu measured beside PostgreSQL and its logical replication",
+    args_conflicts_with_subcommands = true
+)]
 struct Cli {
+    #[command(subcommand)]
+    server: Option<Server>,
     /// Less of everything: the whole in about five minutes
     #[arg(long)]
     quick: bool,
@@ -54,6 +65,17 @@ struct Cli {
     /// What to measure [default: everything]
     #[arg(value_enum, value_name = "MEASURE")]
     measures: Vec<Measure>,
+}
+
+/// What the program starts itself as.
+#[derive(Debug, Subcommand)]
+enum Server {
+    /// The least that a gRPC server can do
+    #[command(hide = true)]
+    Echo {
+        /// Where its certificates and its answer are
+        dir: PathBuf,
+    },
 }
 
 /// What can be measured.
@@ -75,6 +97,8 @@ enum Measure {
     Merger,
     /// Connected nodes while nothing happens
     Idle,
+    /// Look-ups at a node, one by one and by the hundred
+    Lookup,
 }
 
 impl Measure {
@@ -168,11 +192,18 @@ pub fn spinner(what: &str) -> ProgressBar {
 /// The whole program.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Server::Echo { dir }) = &cli.server {
+        return told(lookup::serve(dir).await);
+    }
     // Ended by a signal, everything that was started is still ended with it.
     let done = tokio::select! {
         done = run(cli) => done,
         () = ended() => Err(anyhow::anyhow!("ended by a signal; what was measured so far is written")),
     };
+    told(done)
+}
+
+fn told(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -218,6 +249,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Measure::Import => import::run(&bench).await,
             Measure::Merger => merger::run(&bench).await,
             Measure::Idle => idle::run(&mut bench).await,
+            Measure::Lookup => lookup::run(&bench).await,
         }
         .with_context(|| measure.name())?;
         if *measure == Measure::Idle {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{machine::Machine, plot};
 
-/// One of the two that are compared.
+/// One of those that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum System {
@@ -16,7 +16,30 @@ pub enum System {
     Dancu,
     /// PostgreSQL.
     PostgreSql,
+    /// A gRPC server that does nothing.
+    Echo,
+    /// Redis.
+    Redis,
 }
+
+impl System {
+    /// All of them.
+    pub const ALL: [System; 4] = [System::Dancu, System::PostgreSql, System::Echo, System::Redis];
+
+    /// What readers call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            System::Dancu => "Dancu",
+            System::PostgreSql => "PostgreSQL",
+            System::Echo => "empty echo",
+            System::Redis => "Redis",
+        }
+    }
+}
+
+/// Counted by the second: more is better. Of everything else less is.
+pub const A_SECOND: &str = "/s";
 
 /// One figure: the median of its samples.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +58,16 @@ pub struct Figure {
     pub samples: Vec<f64>,
 }
 
+/// On which side of a limit a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Below.
+    AtMost,
+    /// Above.
+    AtLeast,
+}
+
 /// What the project wants, and whether it is so.
 #[derive(Clone, Debug, Serialize)]
 pub struct Goal {
@@ -42,8 +75,10 @@ pub struct Goal {
     pub text: String,
     /// What was measured.
     pub value: f64,
-    /// What it may be at the most.
+    /// What it may be at the most, or must be at the least.
     pub limit: f64,
+    /// Which of the two.
+    pub bound: Bound,
     /// It is so.
     pub met: bool,
 }
@@ -92,6 +127,27 @@ impl Outcome {
         self.figures.iter().find(found).map(|figure| figure.median)
     }
 
+    /// One system's figure by another's: the median of the ratios, each of two samples taken one after
+    /// the other.
+    #[must_use]
+    pub fn ratio(&self, of: System, to: System, name: &str, setting: &str) -> Option<f64> {
+        let samples = |system| {
+            let found = |figure: &&Figure| {
+                figure.system == system && figure.name == name && figure.setting == setting
+            };
+            self.figures.iter().find(found).map(|figure| &figure.samples)
+        };
+        let ratios: Vec<f64> = samples(of)?.iter().zip(samples(to)?).map(|(of, to)| of / to).collect();
+        quantile(&ratios, 0.5)
+    }
+
+    /// Who was measured.
+    #[must_use]
+    pub fn systems(&self) -> Vec<System> {
+        let measured = |system: &System| self.figures.iter().any(|figure| figure.system == *system);
+        System::ALL.into_iter().filter(measured).collect()
+    }
+
     /// The figures in an order for readers: by what is counted, then by how many, then by system.
     #[must_use]
     pub fn arranged(&self) -> Vec<&Figure> {
@@ -115,7 +171,16 @@ impl Outcome {
     /// Adds a goal, if what it is about was measured.
     pub fn goal(&mut self, text: impl Into<String>, value: Option<f64>, limit: f64) {
         if let Some(value) = value {
-            self.goals.push(Goal { text: text.into(), value, limit, met: value <= limit });
+            let (bound, met) = (Bound::AtMost, value <= limit);
+            self.goals.push(Goal { text: text.into(), value, limit, bound, met });
+        }
+    }
+
+    /// The same, where more is better.
+    pub fn goal_at_least(&mut self, text: impl Into<String>, value: Option<f64>, limit: f64) {
+        if let Some(value) = value {
+            let (bound, met) = (Bound::AtLeast, value >= limit);
+            self.goals.push(Goal { text: text.into(), value, limit, bound, met });
         }
     }
 

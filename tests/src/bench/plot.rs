@@ -46,14 +46,15 @@ pub fn svg(outcome: &Outcome, machine: &Machine, quick: bool) -> String {
 
 /// Whose colour is which, of the systems that were measured.
 fn legend(outcome: &Outcome) -> String {
-    let all = [(System::Dancu, "Dancu", 20), (System::PostgreSql, "PostgreSQL", 100)];
-    let measured = |system| outcome.figures.iter().any(|figure| figure.system == system);
-    let entries = all.iter().filter(|(system, ..)| measured(*system)).map(|(system, name, x)| {
+    let systems = outcome.systems();
+    let entries = systems.iter().enumerate().map(|(at, system)| {
+        let x = 20 + at * 110;
         format!(
             "<rect x=\"{x}\" y=\"42\" width=\"11\" height=\"11\" fill=\"{}\"/>\
-             <text x=\"{}\" y=\"52\">{name}</text>",
+             <text x=\"{}\" y=\"52\">{}</text>",
             colour(*system),
             x + 16,
+            system.name(),
         )
     });
     entries.collect()
@@ -93,6 +94,8 @@ fn colour(system: System) -> &'static str {
     match system {
         System::Dancu => "#c0392b",
         System::PostgreSql => "#336791",
+        System::Echo => "#999999",
+        System::Redis => "#d98c00",
     }
 }
 

@@ -5,6 +5,7 @@
 //! a network at the hub crosses one here: subscribers come over TCP with TLS 1.3. Sessions that only
 //! write come over the Unix socket, as they do at the hub.
 
+pub mod client;
 pub mod rows;
 pub mod session;
 pub mod subscriber;
@@ -20,7 +21,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
-use super::cpu;
+use super::{cpu, tls};
 
 /// Who runs the server, where the benchmark runs as root, and who is its superuser.
 const USER: &str = "postgres";
@@ -99,7 +100,8 @@ impl Cluster {
         let mut init = as_server_user("initdb")?;
         init.arg("-D").arg(&data).args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
         done(init)?;
-        certificate(&data)?;
+        // Subscribers do not check who signed it, which costs nothing to speak of either way.
+        tls::write(&data, "server")?;
         let port = crate::testkit::free_port();
         let mut settings = fs::OpenOptions::new().append(true).open(data.join("postgresql.conf"))?;
         settings.write_all(settings_for(port, dir.path()).as_bytes())?;
@@ -116,6 +118,12 @@ impl Cluster {
         let pid = fs::read_to_string(data.join("postmaster.pid"))?;
         let postmaster = pid.lines().next().context("the postmaster")?.trim().parse()?;
         Ok(Cluster { dir, port, postmaster })
+    }
+
+    /// The certificate that it shows there.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("data").join("server.crt")
     }
 
     /// Where it listens for TCP.
@@ -229,16 +237,6 @@ fn chown(path: &Path) -> Command {
     let mut command = Command::new("chown");
     command.arg("-R").arg(format!("{USER}:")).arg(path);
     command
-}
-
-/// TLS for subscribers. They do not check who signed it, which costs nothing to speak of either way.
-fn certificate(data: &Path) -> anyhow::Result<()> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    fs::write(data.join("server.crt"), made.cert.pem())?;
-    let key = data.join("server.key");
-    fs::write(&key, made.signing_key.serialize_pem())?;
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(())
 }
 
 fn settings_for(port: u16, dir: &Path) -> String {
