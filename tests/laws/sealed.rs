@@ -29,6 +29,8 @@ async fn start(seed: u64) -> (Hub, Node, Vec<Citizen>) {
     .await;
     let node = hub.enroll("node", "agency").await;
     node.reaches(hub.head().await).await;
+    // Once it has answered, it also has what its log is sealed for.
+    assert_eq!(answered(&node, &people).await, Ok(50));
     (hub, node, people)
 }
 
