@@ -51,6 +51,16 @@ pub(super) fn pairs(rows: &[(&str, String)]) {
     }
 }
 
+/// A text that others chose, such as the case number of a call, without what a terminal would obey: control
+/// characters, and those that turn around or hide what stands beside them.
+pub(super) fn plain(text: &str) -> String {
+    let obeyed = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
+    text.chars().map(|letter| if obeyed(letter) { char::REPLACEMENT_CHARACTER } else { letter }).collect()
+}
+
 /// A number with its thousands apart.
 pub(super) fn number(value: u64) -> String {
     let digits = value.to_string();
@@ -92,5 +102,14 @@ mod tests {
         assert_eq!(super::number(0), "0");
         assert_eq!(super::number(1_234_567), "1,234,567");
         assert_eq!(super::number(100), "100");
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_others_wrote() {
+        assert_eq!(super::plain("H30.7-Nguyễn Thị Hoà"), "H30.7-Nguyễn Thị Hoà");
+        assert_eq!(
+            super::plain("a\u{1b}[2J\nb\u{9b}m\u{202e}c\u{200b}"),
+            "a\u{fffd}[2J\u{fffd}b\u{fffd}m\u{fffd}c\u{fffd}"
+        );
     }
 }

@@ -322,7 +322,8 @@ async fn patterns(global: &Global, period: &Period) -> anyhow::Result<()> {
         for one in found.patterns {
             let (first, last) = (output::moment(one.first.as_ref()), output::moment(one.last.as_ref()));
             let count = output::number(one.count);
-            table.add_row([one.explanation, one.node, one.officer, one.personal_id, count, first, last]);
+            let officer = output::plain(&one.officer);
+            table.add_row([one.explanation, one.node, officer, one.personal_id, count, first, last]);
         }
         println!("{table}");
     }

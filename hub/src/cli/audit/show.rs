@@ -131,7 +131,8 @@ impl Shown {
             cells.push(whom);
         }
         cells.extend([fields, result, self.index.to_string()]);
-        cells
+        // Officer, case and more are what a back-end or a node chose to say.
+        cells.iter().map(|cell| output::plain(cell)).collect()
     }
 }
 
