@@ -146,7 +146,11 @@ impl Lease {
             && let Some((key, term)) = wrapped.read()
         {
             if lease.0.contact.silence((lease.0.clock)()) <= term && !sealed {
-                lease.take(key)?;
+                match lease.take(key) {
+                    // The node starts, finds it told, and begins anew without it.
+                    Err(LeaseError::Slice(SliceError::Corrupt(_))) => {}
+                    taken => taken?,
+                }
             } else {
                 lease.forget(if sealed { Why::Operator } else { Why::Expired });
             }
