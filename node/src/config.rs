@@ -181,11 +181,16 @@ pub struct Slice {
     /// How often the slice is compared with what the hub says it should be.
     #[serde(with = "humantime_serde")]
     pub prove_every: Duration,
+    /// How long it is kept what has changed, for back-ends that follow (`WatchCitizens`): one that stood
+    /// still for longer begins anew. The last five million changes at the most.
+    #[serde(with = "humantime_serde")]
+    pub keep_changes: Duration,
 }
 
 impl Default for Slice {
     fn default() -> Slice {
-        Slice { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, prove_every: Duration::from_secs(86_400) }
+        const DAY: Duration = Duration::from_secs(86_400);
+        Slice { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, prove_every: DAY, keep_changes: DAY * 30 }
     }
 }
 

@@ -57,6 +57,8 @@ reasons! {
     FieldNotAgreed = "FIELD_NOT_AGREED", PermissionDenied;
     /// Unknown, or outside the slice: the two are never told apart.
     CitizenNotFound = "CITIZEN_NOT_FOUND", NotFound;
+    /// The cursor of a watch is too old, or of a slice that was loaded anew since.
+    CursorExpired = "CURSOR_EXPIRED", OutOfRange;
     /// The slice, or this part of it, is still loading.
     SliceLoading = "SLICE_LOADING", Unavailable;
     /// The node is removing what it may no longer hold.

@@ -2,7 +2,7 @@
 
 use dancu_proto::{
     Digest, Field, FieldSet, PersonalId, Record, Revision,
-    hub::v1::{Change, GrantList, GrantMark},
+    hub::v1::{Change, DepartureReason, GrantList, GrantMark},
 };
 
 use super::{Day, Policy, scope::Facts};
@@ -89,8 +89,30 @@ pub fn difference(old: Option<&Held>, new: Option<&Held>, loading: Revision) -> 
                 grants: regranted.then(|| marks(new, loading)),
                 set: delta.set,
                 cleared: delta.cleared.bits(),
+                ..Change::default()
             }]
         }
+    }
+}
+
+/// Where people live.
+const RESIDENCE: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
+
+/// Why a citizen is covered by less than before, as far as it shows in a field that the node held: it
+/// cannot compare what it is not sent any more.
+#[must_use]
+pub fn departure(old: &Held, new: Option<&Held>, record: &Record) -> DepartureReason {
+    let stays = |handle| new.is_some_and(|new| new.handles().any(|kept| kept == handle));
+    let changed =
+        |field: &Field| old.fields.contains(*field) && old.record.value(*field) != record.value(*field);
+    if old.handles().all(stays) {
+        DepartureReason::Unspecified
+    } else if changed(&Field::DateOfDeath) && record.value(Field::DateOfDeath).is_some() {
+        DepartureReason::Death
+    } else if RESIDENCE.iter().any(changed) {
+        DepartureReason::Move
+    } else {
+        DepartureReason::Unspecified
     }
 }
 
@@ -130,7 +152,7 @@ fn whole(held: &Held, loading: Revision) -> Change {
         drop: false,
         grants: Some(marks(held, loading)),
         set: held.record.as_bytes().to_vec(),
-        cleared: 0,
+        ..Change::default()
     }
 }
 

@@ -20,7 +20,7 @@ mod turning;
 
 pub use self::{
     day::Day,
-    holding::{Held, difference, difference_in_load, hold},
+    holding::{Held, departure, difference, difference_in_load, hold},
     ledger::{AgreementState, Ledger},
     policy::{Grant, Policy, PolicyKey},
     range::{RangeReader, SliceAt},

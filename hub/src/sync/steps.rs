@@ -8,7 +8,7 @@ use dancu_proto::{
 
 use super::{session::FrameSize, zones::Zones};
 use crate::{
-    projection::{Day, Policy, RangeReader, difference, difference_in_load, hold},
+    projection::{Day, Policy, RangeReader, departure, difference, difference_in_load, hold},
     registry::{CitizenAt, CitizenKey, MERGED, Partition, StoreError, StoredCitizen, Subject, View},
 };
 
@@ -138,11 +138,15 @@ fn change(
     to: Moment,
 ) -> Result<Vec<Change>, StoreError> {
     let policy = stairs.zones.policy_of(key);
-    let old = view.citizen_at(key, citizen, from.at)?;
-    let new = view.citizen_at(key, citizen, to.at)?;
-    let old = hold(policy, stairs.readable, old.as_ref().map(CitizenAt::subject), from.day);
-    let new = hold(policy, stairs.readable, new.as_ref().map(CitizenAt::subject), to.day);
-    Ok(difference(old.as_ref(), new.as_ref(), stairs.loading))
+    let before = view.citizen_at(key, citizen, from.at)?;
+    let after = view.citizen_at(key, citizen, to.at)?;
+    let old = hold(policy, stairs.readable, before.as_ref().map(CitizenAt::subject), from.day);
+    let new = hold(policy, stairs.readable, after.as_ref().map(CitizenAt::subject), to.day);
+    let mut changes = difference(old.as_ref(), new.as_ref(), stairs.loading);
+    if let ([change], Some(old), Some(after)) = (changes.as_mut_slice(), &old, &after) {
+        change.departure = departure(old, new.as_ref(), after.subject().record).into();
+    }
+    Ok(changes)
 }
 
 /// Part of a load.

@@ -204,7 +204,7 @@ impl Verify {
 }
 
 /// The administrative order at the node: names of the places in an answer.
-async fn areas(channel: Channel) -> Result<Areas, Failure> {
+pub(super) async fn areas(channel: Channel) -> Result<Areas, Failure> {
     let areas = NodeServiceClient::new(channel).list_areas(ListAreasRequest {}).await?.into_inner();
     let ListAreasResponse { from, provinces, communes } = areas;
     let order = AreaChange { from, provinces, communes, ..AreaChange::default() };

@@ -13,6 +13,7 @@ mod print;
 mod proof;
 mod reconcile;
 mod seal;
+mod watch;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -64,6 +65,8 @@ enum Command {
     Verify(ask::Verify),
     /// Clean a list (CSV, XLSX) against the slice: what is wrong in each row, and in all
     Reconcile(reconcile::ReconcileFile),
+    /// Follow what changes in the slice for a purpose, as it happens
+    Watch(watch::Watch),
     /// Compare the slice with what the hub says it should be, and repair what differs
     VerifySlice(proof::VerifySlice),
     /// Make the node forget the key of its slice: nothing is answered or readable until `unseal`
@@ -132,6 +135,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Find(find) => find.run(&config).await,
         Command::Verify(verify) => Box::pin(verify.run(&config)).await,
         Command::Reconcile(list) => Box::pin(list.run(&config)).await,
+        Command::Watch(watch) => Box::pin(watch.run(&config)).await,
         Command::VerifySlice(verify) => verify.run(&config).await,
         Command::Seal(sealing) => sealing.seal(&config).await,
         Command::Unseal(sealing) => sealing.unseal(&config).await,

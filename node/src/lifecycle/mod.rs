@@ -356,6 +356,7 @@ fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
         cache_mb: config.slice.cache_mb,
         write_buffer_mb: config.slice.write_buffer_mb,
         reserve_mb: config.slice.reserve_mb,
+        keep_changes: config.slice.keep_changes,
     };
     let path = config.slice_dir();
     match Slice::open(&path, &options) {

@@ -19,6 +19,8 @@ pub(super) enum Operation {
     Verify,
     /// Compares an agency's own records.
     Reconcile,
+    /// Follows what changes.
+    Watch,
     /// Shows who looked.
     Report,
     /// Asks the hub for one person outside the slice.
@@ -31,6 +33,7 @@ impl Operation {
             Operation::Lookup => "lookup",
             Operation::Verify => "verify",
             Operation::Reconcile => "reconcile",
+            Operation::Watch => "watch",
             Operation::Report => "access_report",
             Operation::Remote => "remote_lookup",
         }
@@ -127,6 +130,12 @@ impl Permit {
             return None;
         }
         Some(fields)
+    }
+
+    /// The fields that the agreements of these handles give; none where none of them may be used.
+    pub(super) fn fields_of(&self, handles: &[u32]) -> Option<FieldSet> {
+        let of_handles = self.grants.iter().filter(|grant| handles.contains(&grant.handle));
+        of_handles.map(|grant| grant.fields).reduce(FieldSet::union)
     }
 
     /// Whether any citizen at all may be asked for by a field.

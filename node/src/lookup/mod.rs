@@ -4,6 +4,7 @@
 mod authorise;
 mod batch;
 mod context;
+mod cursor;
 mod find;
 mod freshness;
 mod get;
@@ -16,6 +17,7 @@ mod service;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verify;
+mod watch;
 
 pub(crate) use context::check as purpose;
 pub(crate) use freshness::timestamp;

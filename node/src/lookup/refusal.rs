@@ -1,6 +1,6 @@
 //! Why a look-up is refused. None of these says anything about a citizen.
 
-use crate::{quota::Exceeded, slice::SliceError};
+use crate::{callers::UnknownCaller, quota::Exceeded, slice::SliceError};
 
 /// A field of the request at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,14 @@ pub enum Refusal {
     /// The hub is needed, and out of reach.
     #[error("the hub cannot be reached, and this call needs it; restore the line to the hub, or try again")]
     HubUnreachable,
+    /// What comes after a cursor is not kept any more.
+    #[error(
+        "what came after this cursor is not kept any more, or the slice was loaded anew; follow again without a cursor, and read anew what you keep"
+    )]
+    CursorExpired,
+    /// Who calls is not known any more.
+    #[error(transparent)]
+    Unknown(#[from] UnknownCaller),
     /// Nothing is agreed.
     #[error("no agreement gives this node anything; ask the hub's operator to apply one")]
     NoAgreement,

@@ -9,12 +9,17 @@ use dancu_proto::{
     node::v1::{
         BatchGetCitizensRequest, BatchGetCitizensResponse, FindCitizenRequest, FindCitizenResponse,
         GetCitizenRequest, GetCitizenResponse, ReconcileCitizensRequest, ReconcileCitizensResponse,
-        VerifyCitizenRequest, VerifyCitizenResponse, citizen_service_server::CitizenService,
+        VerifyCitizenRequest, VerifyCitizenResponse, WatchCitizensRequest,
+        citizen_service_server::CitizenService,
     },
     v1::{AccessContext, AccessOperation, SubjectOutcome},
 };
 use futures::Stream;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -29,14 +34,15 @@ use super::{
     refusal::Refusal,
     remote::Remote,
     verify,
+    watch::{Responses, Watch},
 };
 use crate::{
     access_log::{AccessLog, Entry},
-    callers::{Caller, Roster},
+    callers::{Caller, Roster, UnknownCaller},
     lease::Why,
     officers::Officers,
     quota::{Account, Quota, Quotas},
-    slice::{SliceError, SliceReader},
+    slice::{SliceError, SliceReader, SliceState},
     state::{Line, Node},
 };
 
@@ -55,6 +61,8 @@ pub struct Lookup {
     quotas: Arc<Quotas>,
     log: AccessLog,
     remote: Remote,
+    /// The process goes down: who follows is told so.
+    pub(super) closing: CancellationToken,
 }
 
 /// Who calls, and how long they wait.
@@ -75,11 +83,27 @@ impl Lookup {
         log: AccessLog,
         remote: Remote,
     ) -> Lookup {
-        Lookup { node, roster, officers, quotas, log, remote }
+        Lookup { node, roster, officers, quotas, log, remote, closing: CancellationToken::new() }
+    }
+
+    /// Those who follow are told when a token is cancelled.
+    #[must_use]
+    pub fn closing_with(self, closing: CancellationToken) -> Lookup {
+        Lookup { closing, ..self }
+    }
+
+    /// Who is at the other end.
+    pub(super) fn caller(&self, peer: &Peer) -> Result<Arc<Caller>, UnknownCaller> {
+        self.roster.identify(peer, (self.node.clock)())
+    }
+
+    /// Tells when the slice is another.
+    pub(super) fn news(&self) -> watch::Receiver<Arc<SliceState>> {
+        self.node.slice.watch()
     }
 
     pub(super) fn admit<T>(&self, request: &Request<T>, entry: &mut Entry) -> Result<Call, Status> {
-        let caller = self.roster.identify(&Peer::of(request), (self.node.clock)())?;
+        let caller = self.caller(&Peer::of(request))?;
         entry.caller.clone_from(&caller.name);
         let deadline = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok());
         // A little is left for the answer to travel.
@@ -349,6 +373,25 @@ impl CitizenService for Lookup {
             // Each part is recorded before it leaves.
             Ok(reconcile) => Ok(Response::new(Box::pin(reconcile.answers(first, requests)))),
             Err(refusal) => self.conclude(entry, Err(refusal.into())).await,
+        }
+    }
+
+    type WatchCitizensStream = Responses;
+
+    async fn watch_citizens(
+        &self,
+        request: Request<WatchCitizensRequest>,
+    ) -> Result<Response<Self::WatchCitizensStream>, Status> {
+        let mut entry = Entry::new(AccessOperation::Watch, request.get_ref().context.as_ref());
+        let peer = Peer::of(&request);
+        let watch = self.admit(&request, &mut entry).and_then(|call| {
+            let recorded = entry.clone();
+            Ok(Watch::new(self.clone(), request.into_inner(), peer, call.patience, recorded)?)
+        });
+        match watch {
+            // Each part is recorded before it leaves.
+            Ok(watch) => watch.responses().await.map(Response::new),
+            Err(status) => self.conclude(entry, Err(status)).await,
         }
     }
 

@@ -108,7 +108,8 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
             .with_service_name("grpc.health.v1.Health")
     };
     let lookup =
-        Lookup::new(Arc::clone(&node), Arc::clone(&roster), Arc::clone(&officers), quotas, log, remote);
+        Lookup::new(Arc::clone(&node), Arc::clone(&roster), Arc::clone(&officers), quotas, log, remote)
+            .closing_with(cancel.clone());
     let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), officers, interests);
     let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
     let notices = Notices::new(lookup.clone());

@@ -80,14 +80,14 @@ impl Slice {
             if state.narrowing.is_none() {
                 return Err(SliceError::Corrupt("a removal without a narrowing"));
             }
-            let mut batch = Batch::new(&self.0.store);
+            let mut batch = Batch::of_changes(&self.0.store);
             batch.apply(&list)?;
             self.store(batch, state, false)?;
             return if delta.last { self.finish_narrowing() } else { Ok(()) };
         }
         self.0.room.check(0)?;
         if delta.last && state.pending.is_none() {
-            let mut batch = Batch::new(&self.0.store);
+            let mut batch = Batch::of_changes(&self.0.store);
             batch.apply(&list)?;
             state.cursor = Revision(delta.target);
             return self.store(batch, state, true);
@@ -216,7 +216,7 @@ impl Slice {
             let frame = cipher.open(&key, &frame, "a frame kept aside")?;
             let list = ChangeList::decode(frame.as_slice())
                 .map_err(|_| SliceError::Corrupt("a frame kept aside"))?;
-            let mut batch = Batch::new(&self.0.store);
+            let mut batch = Batch::of_changes(&self.0.store);
             batch.apply(&list)?;
             batch.raw().delete_cf(&self.0.store.incoming()?, key);
             batch.write(&mut state, false)?;
@@ -246,6 +246,9 @@ impl Slice {
         let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
         if state.areas != shared.state.areas {
             batch.areas(state.areas.as_deref())?;
+        }
+        if state.readable != shared.state.readable {
+            batch.tell_agreements();
         }
         batch.write(&mut state, sync)?;
         shared.open = state.narrowing.is_none() && !state.applying;

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use dancu_proto::{
     Areas, Delta, FieldSet, PersonalId, Record,
-    hub::v1::{Change, ChangeList},
+    hub::v1::{Change, ChangeList, DepartureReason},
 };
 use rocksdb::WriteBatch;
 
 use super::{
-    SliceError, SliceState, index, keys,
+    SliceError, SliceState,
+    changes::{Extent, Notes},
+    index, keys,
     store::Store,
     value::{self, Stored},
 };
@@ -20,12 +22,43 @@ pub(super) struct Batch<'a> {
     before: HashMap<PersonalId, Option<Stored>>,
     /// What they become.
     after: BTreeMap<PersonalId, Option<Stored>>,
+    /// Why somebody leaves, where the hub told it.
+    departures: HashMap<PersonalId, DepartureReason>,
+    telling: Telling,
     batch: WriteBatch,
+}
+
+/// What those who follow the slice are told of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Telling {
+    /// Each citizen who changes. Not of a load, which brings millions: its end is told.
+    pub(super) citizens: bool,
+    /// The agreements are others.
+    pub(super) agreements: bool,
+    /// The administrative order is another.
+    pub(super) areas: bool,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(store: &'a Store) -> Batch<'a> {
-        Batch { store, before: HashMap::new(), after: BTreeMap::new(), batch: WriteBatch::default() }
+        Batch {
+            store,
+            before: HashMap::new(),
+            after: BTreeMap::new(),
+            departures: HashMap::new(),
+            telling: Telling::default(),
+            batch: WriteBatch::default(),
+        }
+    }
+
+    /// A batch of changes that those who follow the slice are told one by one.
+    pub(super) fn of_changes(store: &'a Store) -> Batch<'a> {
+        Batch { telling: Telling { citizens: true, ..Telling::default() }, ..Batch::new(store) }
+    }
+
+    /// Those who follow the slice are told that the agreements are others.
+    pub(super) fn tell_agreements(&mut self) {
+        self.telling.agreements = true;
     }
 
     pub(super) fn raw(&mut self) -> &mut WriteBatch {
@@ -35,6 +68,7 @@ impl<'a> Batch<'a> {
     /// Replaces the administrative orders.
     pub(super) fn areas(&mut self, areas: Option<&Areas>) -> Result<(), SliceError> {
         let slice = self.store.slice()?;
+        self.telling.areas = true;
         self.batch.delete_range_cf(&slice, &keys::area(0)[..], keys::LANDING);
         for (number, change) in areas.iter().flat_map(|areas| areas.changes()).enumerate() {
             self.batch.put_cf(&slice, keys::area(number), change);
@@ -48,6 +82,7 @@ impl<'a> Batch<'a> {
             let id = PersonalId::from_u64(change.personal_id)
                 .map_err(|_| SliceError::Corrupt("a number in what the hub sent"))?;
             let new = if change.drop { None } else { Some(changed(self.current(id)?, change)?) };
+            self.departures.insert(id, change.departure());
             self.after.insert(id, new);
         }
         Ok(())
@@ -74,6 +109,16 @@ impl<'a> Batch<'a> {
         Ok(stored)
     }
 
+    fn tell_of_many(&mut self, mut notes: Notes<'_>) -> Result<Extent, SliceError> {
+        if self.telling.agreements {
+            notes.broad(&mut self.batch, false)?;
+        }
+        if self.telling.areas {
+            notes.broad(&mut self.batch, true)?;
+        }
+        notes.finish(&mut self.batch)
+    }
+
     /// Writes what was put in raw, and no state.
     pub(super) fn write_alone(self, sync: bool) -> Result<(), SliceError> {
         self.store.write(self.batch, sync)
@@ -83,6 +128,7 @@ impl<'a> Batch<'a> {
     pub(super) fn write(mut self, state: &mut SliceState, sync: bool) -> Result<(), SliceError> {
         let (slice, records) = (self.store.slice()?, self.store.record_table()?);
         let cipher = self.store.cipher()?;
+        let mut notes = Notes::begin(self.store, &cipher, &mut self.batch, state.is_watched())?;
         for (id, new) in &self.after {
             let old = match self.before.get(id) {
                 Some(old) => old.clone(),
@@ -105,6 +151,11 @@ impl<'a> Batch<'a> {
                 None if old.is_some() => self.batch.delete_cf(&records, person),
                 None => {}
             }
+            if let Some(notes) = notes.as_mut().filter(|_| self.telling.citizens) {
+                let departure = self.departures.get(id).copied().unwrap_or_default();
+                let change = (old.as_ref(), new.as_ref());
+                notes.citizen(&mut self.batch, state.settled, *id, change, departure)?;
+            }
             match (old.is_some(), new.is_some()) {
                 (false, true) => state.citizens += 1,
                 (true, false) => state.citizens = state.citizens.saturating_sub(1),
@@ -113,7 +164,10 @@ impl<'a> Batch<'a> {
         }
         self.batch.put_cf(&slice, keys::REGISTRY, &state.registry_id);
         self.batch.put_cf(&slice, keys::STATE, cipher.seal(keys::STATE, &state.encode())?);
-        self.store.write(self.batch, sync)
+        let extent = notes.map(|notes| self.tell_of_many(notes)).transpose()?;
+        self.store.write(self.batch, sync)?;
+        self.store.changes().moved(extent);
+        Ok(())
     }
 }
 

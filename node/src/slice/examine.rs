@@ -132,7 +132,7 @@ impl Slice {
             should.insert(id, stored);
         }
         let store = &self.0.store;
-        let mut batch = Batch::new(store);
+        let mut batch = Batch::of_changes(store);
         let mut findings = Findings { up_to: range.up_to, ..Findings::default() };
         for number in self.numbers_between(range.after, range.up_to)? {
             let Ok(id) = PersonalId::from_u64(number) else { continue };

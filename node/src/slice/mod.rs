@@ -2,13 +2,14 @@
 //!
 //! - `store`: open, tables, the state row. `cipher`: values are sealed, keys are keyed hashes. `keys`: the
 //!   only place that knows key bytes. `options`: the only place that knows RocksDB's options. `value`: a stored record. `index`: how records
-//!   are found. `batch`: changes on their way into one atomic write. `room`: what the disk has left.
+//!   are found. `batch`: changes on their way into one atomic write. `changes`: what has changed, for those who follow. `room`: what the disk has left.
 //! - [`SliceState`]: where the slice stands. [`SliceReader`]: reading it, state and records
 //!   consistent. `apply`, `load`, `purge`: what the hub sends takes effect.
 //! - [`Examination`]: digests of the slice at one moment, and the repair of what differs.
 
 mod apply;
 mod batch;
+mod changes;
 mod cipher;
 mod examine;
 mod index;
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::cipher::Cipher;
 pub use self::{
+    changes::{Changed, CitizenChanged, Extent},
     cipher::SliceKey,
     examine::{Examination, Examined, Findings, RangeOfSlice},
     options::SliceOptions,

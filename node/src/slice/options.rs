@@ -1,5 +1,7 @@
 //! The only place that knows the options of RocksDB.
 
+use std::time::Duration;
+
 use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Options, WriteOptions};
 
 /// How much memory the slice may use, and how much of the disk it leaves free.
@@ -11,12 +13,17 @@ pub struct SliceOptions {
     pub write_buffer_mb: usize,
     /// Nothing is added while less than this is free on the disk, MiB.
     pub reserve_mb: u64,
+    /// How long it is kept what has changed, for those who follow.
+    pub keep_changes: Duration,
 }
+
+/// A back-end that stood still for longer reads everything anew.
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// Sized for a commune of 30,000 citizens on a small machine.
 impl Default for SliceOptions {
     fn default() -> SliceOptions {
-        SliceOptions { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64 }
+        SliceOptions { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, keep_changes: MONTH }
     }
 }
 

@@ -53,7 +53,7 @@ fn stripped(stored: &Stored, fields: &HashMap<u32, FieldSet>) -> Option<Stored> 
     (!marks.is_empty()).then_some(Stored { marks, record })
 }
 
-/// Removes every record and index entry.
+/// Removes every record and index entry, and what was kept of changes.
 pub(super) fn erase(store: &Store, state: &mut SliceState) -> Result<(), SliceError> {
     let mut batch = Batch::new(store);
     let (slice, records, incoming) = (store.slice()?, store.record_table()?, store.incoming()?);

@@ -4,7 +4,9 @@ use std::sync::{Arc, RwLockReadGuard};
 
 use dancu_proto::{PersonalId, Record, v1::Date};
 
-use super::{Mark, Shared, SliceError, SliceState, cipher::Cipher, keys, store::Store, value::Stored};
+use super::{
+    Changed, Extent, Mark, Shared, SliceError, SliceState, cipher::Cipher, keys, store::Store, value::Stored,
+};
 
 /// A reader: while it lives, state and records agree.
 pub struct SliceReader<'a> {
@@ -49,6 +51,29 @@ impl<'a> SliceReader<'a> {
         let people = self.store.people(&keys::former_prefix(&self.cipher, id), 1)?;
         let Some(person) = people.first() else { return Ok(None) };
         Ok(self.store.record_of(&self.cipher, person)?.map(|stored| held(stored, true)))
+    }
+
+    /// The citizen with a number in force.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn get_in_force(&self, id: PersonalId) -> Result<Option<Held>, SliceError> {
+        let stored = self.store.record_of(&self.cipher, &self.cipher.person(id))?;
+        Ok(stored.map(|stored| held(stored, false)))
+    }
+
+    /// Where that stands which is kept of changes; nothing where no agreement lets anybody follow.
+    #[must_use]
+    pub fn changes(&self) -> Option<Extent> {
+        self.store.changes().extent()
+    }
+
+    /// What has changed, from a number on, at the most so many.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn changes_from(&self, number: u64, limit: usize) -> Result<Vec<(u64, Changed)>, SliceError> {
+        self.store.changes().from(self.store, &self.cipher, number, limit)
     }
 
     /// Citizens with a name, folded, and a date of birth: a year alone finds everyone of that year,

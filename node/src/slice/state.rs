@@ -9,7 +9,7 @@ use dancu_proto::{
 };
 use prost::Message;
 
-use super::SliceError;
+use super::{SliceError, changes};
 
 /// Where the slice stands. Kept in one row, written with the records it speaks of.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,6 +190,12 @@ impl SliceState {
             [zone] => zone.up_to == 0 && zone.policies == [self.policy_revision.0],
             _ => false,
         }
+    }
+
+    /// Whether an agreement lets somebody follow what changes.
+    pub(super) fn is_watched(&self) -> bool {
+        let mut grants = self.target.iter().chain(&self.readable);
+        grants.any(|grant| grant.operations.iter().any(|operation| operation == changes::WATCH))
     }
 
     /// The administrative orders; the one that ships with this version until the hub has told its own.

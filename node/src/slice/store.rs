@@ -17,6 +17,7 @@ use rocksdb::{
 
 use super::{
     SliceError, SliceOptions, SliceState,
+    changes::{self, Changes},
     cipher::{Cipher, SliceKey},
     keys::{self, Person},
     load::File,
@@ -44,6 +45,8 @@ const SLICE: &str = "slice";
 const RECORDS: &str = "records";
 /// Frames of a delta that is not complete yet.
 const INCOMING: &str = "incoming";
+/// What has changed, for those who follow.
+const CHANGES: &str = "changes";
 
 pub(super) struct Store {
     db: Db,
@@ -52,6 +55,7 @@ pub(super) struct Store {
     cache: Cache,
     /// None while the slice is sealed.
     cipher: ArcSwapOption<Cipher>,
+    changes: Changes,
 }
 
 /// How the database is laid out; one of another layout is loaded anew.
@@ -60,11 +64,12 @@ const LAYOUT: u8 = 3;
 impl Store {
     pub(super) fn open(dir: &Path, of: &SliceOptions) -> Result<Store, SliceError> {
         let cache = options::cache(of);
-        let tables = [SLICE, RECORDS, INCOMING]
+        let tables = [SLICE, RECORDS, INCOMING, CHANGES]
             .map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
         let db = Db::open_cf_descriptors(&options::database(of), dir, tables)?;
-        let store =
-            Store { db, dir: dir.to_owned(), options: *of, cache, cipher: ArcSwapOption::const_empty() };
+        let changes = Changes::new(of.keep_changes);
+        let cipher = ArcSwapOption::const_empty();
+        let store = Store { db, dir: dir.to_owned(), options: *of, cache, cipher, changes };
         let layout = store.db.get_cf(&store.slice()?, keys::SEALED_BY)?;
         let layout = layout.and_then(|row| row.first().copied());
         let empty = || Ok::<_, SliceError>(store.db.get_cf(&store.slice()?, keys::STATE)?.is_none());
@@ -94,6 +99,7 @@ impl Store {
             batch.put_cf(&slice, keys::SEALED_BY, row);
             self.write(batch, true)?;
         }
+        self.changes.find(self)?;
         self.cipher.store(Some(Arc::new(cipher)));
         Ok(())
     }
@@ -110,6 +116,7 @@ impl Store {
         batch.delete_range_cf(&self.slice()?, keys::STATE, keys::END);
         batch.delete_range_cf(&self.record_table()?, &[][..], keys::AFTER_ALL);
         batch.delete_range_cf(&self.incoming()?, &[][..], keys::AFTER_ALL);
+        batch.delete_range_cf(&self.change_table()?, &[][..], keys::AFTER_ALL);
         self.write(batch, true)
     }
 
@@ -164,6 +171,28 @@ impl Store {
 
     pub(super) fn incoming(&self) -> Result<Table<'_>, SliceError> {
         self.db.cf_handle(INCOMING).ok_or(SliceError::Corrupt("the list of tables"))
+    }
+
+    pub(super) fn change_table(&self) -> Result<Table<'_>, SliceError> {
+        self.db.cf_handle(CHANGES).ok_or(SliceError::Corrupt("the list of tables"))
+    }
+
+    /// What is kept of changes.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Where that stands.
+    pub(super) fn change_head(&self) -> Result<Option<Vec<u8>>, SliceError> {
+        Ok(self.db.get_cf(&self.change_table()?, changes::HEAD)?)
+    }
+
+    /// What is kept of changes, from a key on, sealed.
+    pub(super) fn change_rows(
+        &self,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<Row, SliceError>> + use<'_>, SliceError> {
+        Ok(self.range(&self.change_table()?, from, keys::AFTER_ALL.to_vec()))
     }
 
     /// A citizen as held.
@@ -332,7 +361,7 @@ impl Store {
     pub(super) fn compact(&self) -> Result<(), SliceError> {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        for table in [self.slice()?, self.record_table()?, self.incoming()?] {
+        for table in [self.slice()?, self.record_table()?, self.incoming()?, self.change_table()?] {
             // Flushed first, so that the log of writes goes too.
             self.db.flush_cf(&table)?;
             self.db.compact_range_cf_opt(&table, None::<&[u8]>, None::<&[u8]>, &options);
@@ -347,6 +376,10 @@ impl Store {
                 self.db.property_int_value_cf(&table, "rocksdb.cur-size-all-mem-tables").ok().flatten();
             files.unwrap_or(0) + memory.unwrap_or(0)
         };
-        [self.slice(), self.record_table(), self.incoming()].into_iter().flatten().map(size).sum()
+        [self.slice(), self.record_table(), self.incoming(), self.change_table()]
+            .into_iter()
+            .flatten()
+            .map(size)
+            .sum()
     }
 }

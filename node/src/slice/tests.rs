@@ -135,7 +135,7 @@ impl Bench {
         let same = held.is_some_and(|(marks, _)| marks == handles);
         let grants = (!same).then(|| GrantList { marks: handles.iter().map(mark).collect() });
         self.model.people.insert(person, (handles, new));
-        Some(Change { personal_id, drop: false, grants, set, cleared: cleared.bits() })
+        Some(Change { personal_id, drop: false, grants, set, cleared: cleared.bits(), ..Change::default() })
     }
 
     fn frame(&mut self, draws: Vec<(u8, u16)>) -> Option<ChangeFrame> {

@@ -36,8 +36,14 @@ pub(super) fn split(list: &ChangeList) -> Option<Vec<u8>> {
     for change in &list.changes {
         encode_varint(zigzag(change.personal_id.wrapping_sub(before) as i64), &mut numbers);
         before = change.personal_id;
-        let Change { personal_id: _, drop, grants, set: _, cleared } = change;
-        let head = Change { drop: *drop, grants: grants.clone(), cleared: *cleared, ..Change::default() };
+        let Change { personal_id: _, drop, grants, set: _, cleared, departure } = change;
+        let head = Change {
+            drop: *drop,
+            grants: grants.clone(),
+            cleared: *cleared,
+            departure: *departure,
+            ..Change::default()
+        };
         // Writing to memory cannot fail.
         head.encode_length_delimited(&mut heads).ok()?;
         fields.clear();
@@ -139,8 +145,8 @@ mod tests {
     fn change() -> impl Strategy<Value = Change> {
         let texts = (any::<Option<String>>(), any::<String>(), proptest::option::of(0u32..13));
         let marks = proptest::option::of(proptest::collection::vec((any::<u32>(), any::<u64>()), 0..3));
-        (any::<u64>(), any::<bool>(), texts, marks, any::<u64>()).prop_map(
-            |(personal_id, drop, (sex, email, month), marks, cleared)| {
+        (any::<u64>(), any::<bool>(), texts, marks, any::<u64>(), 0..3).prop_map(
+            |(personal_id, drop, (sex, email, month), marks, cleared, departure)| {
                 let citizen = Citizen {
                     sex: sex.unwrap_or_default(),
                     email,
@@ -150,7 +156,7 @@ mod tests {
                 let mark = |(handle, pending)| GrantMark { handle, pending };
                 let marks = marks.map(|marks| GrantList { marks: marks.into_iter().map(mark).collect() });
                 let set = Record::encode(&citizen).as_bytes().to_vec();
-                Change { personal_id, drop, grants: marks, set, cleared }
+                Change { personal_id, drop, grants: marks, set, cleared, departure }
             },
         )
     }

@@ -8,8 +8,9 @@ use dancu_proto::{
     frame,
     hub::v1::{self as wire, Change, ChangeFrame, ChangeList, GrantList, GrantMark, Load, Policy, Zone},
     node::v1::citizen_service_client::CitizenServiceClient,
-    v1::{AccessContext, Citizen, Signed},
+    v1::{AccessContext, AccessEntry, Citizen, LogRecord, Signed, log_record::Body},
 };
+use prost::Message;
 use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
@@ -114,7 +115,7 @@ pub(crate) fn key() -> SliceKey {
 }
 
 pub(crate) fn open(directory: &Path) -> Slice {
-    let options = SliceOptions { cache_mb: 4, write_buffer_mb: 4, reserve_mb: 0 };
+    let options = SliceOptions { cache_mb: 4, write_buffer_mb: 4, reserve_mb: 0, ..SliceOptions::default() };
     let slice = Slice::open(&directory.join("slice"), &options).unwrap();
     slice.unseal(&key()).unwrap();
     slice
@@ -256,6 +257,16 @@ impl Served {
 
     pub(crate) async fn channel(&self) -> Channel {
         connect_unix(self.config.listen.unix().unwrap(), &Timeouts::default()).await.unwrap()
+    }
+
+    /// What is recorded of calls.
+    pub(crate) fn calls(&self) -> Vec<AccessEntry> {
+        let records = self.log.after(0, usize::MAX).unwrap();
+        let entry = |record: Vec<u8>| match LogRecord::decode(&record[..]).unwrap().body.unwrap() {
+            Body::Access(entry) => Some(entry),
+            Body::Key(_) => None,
+        };
+        records.into_iter().filter_map(entry).collect()
     }
 
     pub(crate) async fn client(&self) -> CitizenServiceClient<Channel> {

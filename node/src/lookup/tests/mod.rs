@@ -9,3 +9,4 @@ mod records;
 mod refusals;
 mod remote;
 mod tls;
+mod watch;

@@ -6,20 +6,10 @@ use dancu_proto::{
         BatchGetCitizensRequest, FindCitizenRequest, GetCitizenRequest, VerifyCitizenRequest,
         find_citizen_request::Criterion,
     },
-    v1::{AccessEntry, Citizen, LogRecord, SubjectOutcome, log_record::Body},
+    v1::{AccessEntry, Citizen, SubjectOutcome},
 };
-use prost::Message;
 
 use super::fixture::{AN, BINH, Served, UNKNOWN, an, binh, grant, put, slice, why};
-
-fn calls(node: &Served) -> Vec<AccessEntry> {
-    let records = node.log.after(0, usize::MAX).unwrap();
-    let entry = |record: Vec<u8>| match LogRecord::decode(&record[..]).unwrap().body.unwrap() {
-        Body::Access(entry) => Some(entry),
-        Body::Key(_) => None,
-    };
-    records.into_iter().filter_map(entry).collect()
-}
 
 fn outcomes(entry: &AccessEntry) -> Vec<(SubjectOutcome, Vec<Field>)> {
     let fields = |numbers: &[i32]| numbers.iter().map(|number| Field::try_from(*number).unwrap()).collect();
@@ -50,7 +40,7 @@ async fn every_call_is_recorded_with_what_it_told_of_whom() {
     assert!(!get("a", BINH).await);
     assert!(!get("b", AN).await);
     assert!(!get("", AN).await);
-    let recorded = calls(&node);
+    let recorded = node.calls();
     assert_eq!(outcomes(&recorded[0]), [(SubjectOutcome::Answered, told.clone())]);
     let (caller, officer, case) = (&recorded[0].caller, &recorded[0].officer, &recorded[0].case_number);
     assert_eq!((caller.as_str(), officer.as_str(), case.as_str()), ("test", "CB-7", "H-1"));
@@ -67,12 +57,12 @@ async fn every_call_is_recorded_with_what_it_told_of_whom() {
     let claim = Some(Citizen { sex: "1".into(), email: "a@b.vn".into(), ..Citizen::default() });
     let verify = VerifyCitizenRequest { context: why("b"), personal_id: AN.into(), claim };
     client.verify_citizen(verify).await.unwrap();
-    assert_eq!(outcomes(&calls(&node)[5]), [(SubjectOutcome::Answered, vec![Field::Sex])]);
+    assert_eq!(outcomes(&node.calls()[5]), [(SubjectOutcome::Answered, vec![Field::Sex])]);
 
     let criterion = Some(Criterion::OldIdNumber(an().old_id_number));
     let find = FindCitizenRequest { context: why("a"), criterion, fields: vec![] };
     client.find_citizen(find).await.unwrap();
-    assert_eq!(outcomes(&calls(&node)[6]), [(SubjectOutcome::Answered, told.clone())]);
+    assert_eq!(outcomes(&node.calls()[6]), [(SubjectOutcome::Answered, told.clone())]);
 
     let personal_ids = [AN, UNKNOWN, "12"].map(str::to_owned).to_vec();
     let batch = BatchGetCitizensRequest { context: why("a"), personal_ids, fields: vec![] };
@@ -80,6 +70,6 @@ async fn every_call_is_recorded_with_what_it_told_of_whom() {
     // The first answer is there once the whole part is recorded.
     answers.message().await.unwrap().unwrap();
     let both = [(SubjectOutcome::Answered, told), (SubjectOutcome::NotFound, vec![])];
-    assert_eq!(outcomes(&calls(&node)[7]), both);
-    assert_eq!(calls(&node).len(), 8);
+    assert_eq!(outcomes(&node.calls()[7]), both);
+    assert_eq!(node.calls().len(), 8);
 }

@@ -139,7 +139,7 @@ fn grant(handle: u32, purpose: &str, operations: &[&str], fields: FieldSet, inte
 
 fn slice(directory: &Path, mut people: Vec<Change>) -> Slice {
     people.sort_by_key(|change| change.personal_id);
-    let options = SliceOptions { cache_mb: 1, write_buffer_mb: 1, reserve_mb: 0 };
+    let options = SliceOptions { cache_mb: 1, write_buffer_mb: 1, reserve_mb: 0, ..SliceOptions::default() };
     let slice = Slice::open(&directory.join("slice"), &options).unwrap();
     slice.unseal(&SliceKey::from_bytes(&[9; 32]).unwrap()).unwrap();
     let target = vec![

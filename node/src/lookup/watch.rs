@@ -1,0 +1,300 @@
+//! What changes in the slice for a purpose, told as it happens, after a cursor that the caller keeps.
+//!
+//! Each part is authorised and recorded anew: who may no longer follow is told nothing more, and what is
+//! told is what the purpose gives now. The stream is pulled: a slow caller holds up only itself.
+
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
+
+use dancu_proto::{
+    Field, FieldSet, PersonalId, Reason,
+    channel::Peer,
+    hub::v1::DepartureReason,
+    node::v1::{
+        BroadChange, ChangeReason, CitizenChange, CitizenChangeKind, WatchCitizensRequest,
+        WatchCitizensResponse, watch_citizens_response::Event,
+    },
+    v1::{AccessContext, Freshness, SubjectOutcome},
+};
+use futures::{Stream, TryStreamExt, stream};
+use tokio::{sync::watch, time::Instant};
+use tonic::Status;
+
+use super::{
+    authorise::{Operation, Permit, authorise},
+    context,
+    cursor::Cursor,
+    freshness::freshness,
+    project::{listed, project},
+    refusal::Refusal,
+    service::Lookup,
+};
+use crate::{
+    access_log::Entry,
+    quota::Span,
+    slice::{Changed, CitizenChanged, SliceReader, SliceState},
+    state::Line,
+};
+
+/// Entries looked at in one part: short enough that changes to the slice hardly wait.
+const CHUNK: usize = 64;
+
+/// After so much silence the caller is told that there is nothing to tell.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What a watch answers with.
+pub(super) type Responses = Pin<Box<dyn Stream<Item = Result<WatchCitizensResponse, Status>> + Send>>;
+
+/// Somebody who follows.
+pub(super) struct Watch {
+    lookup: Lookup,
+    peer: Peer,
+    context: Option<AccessContext>,
+    wanted: FieldSet,
+    patience: Duration,
+    /// None until the first look, for one who begins with what comes.
+    after: Option<Cursor>,
+    /// What each part is recorded as.
+    entry: Entry,
+    news: watch::Receiver<Arc<SliceState>>,
+    /// When the caller is next told something, even if it is nothing; none before the first response.
+    due: Option<Instant>,
+}
+
+/// What one look finds.
+struct Part {
+    events: Vec<(Cursor, Event)>,
+    /// Whom they tell of, and what.
+    told: BTreeMap<PersonalId, FieldSet>,
+    /// Everything up to here was looked at.
+    cursor: Cursor,
+    more: bool,
+    freshness: Freshness,
+}
+
+impl Watch {
+    /// Checks a request before anything is read.
+    pub(super) fn new(
+        lookup: Lookup,
+        request: WatchCitizensRequest,
+        peer: Peer,
+        patience: Duration,
+        entry: Entry,
+    ) -> Result<Watch, Refusal> {
+        let wanted = context::wanted(&request.fields)?;
+        let after = if request.cursor.is_empty() { None } else { Some(Cursor::parse(&request.cursor)?) };
+        let news = lookup.news();
+        let context = request.context;
+        Ok(Watch { lookup, peer, context, wanted, patience, after, entry, news, due: None })
+    }
+
+    /// The answers. The first comes when the first look is done, so that a refusal is one of the call.
+    pub(super) async fn responses(mut self) -> Result<Responses, Status> {
+        let first = self.next().await?;
+        let parts = stream::try_unfold((Some(first), self), |(first, mut watch)| async move {
+            let responses = match first {
+                Some(first) => first,
+                None => watch.next().await?,
+            };
+            Ok::<_, Status>(Some((responses, (None, watch))))
+        });
+        let each = parts.map_ok(|responses| stream::iter(responses.into_iter().map(Ok)));
+        Ok(Box::pin(each.try_flatten()))
+    }
+
+    /// The next responses, once there are some.
+    async fn next(&mut self) -> Result<Vec<WatchCitizensResponse>, Status> {
+        loop {
+            self.news.mark_unchanged();
+            let mut entry = self.entry.clone();
+            let mut wait = None;
+            match self.look(&mut entry).await {
+                Ok(part) => {
+                    self.after = Some(part.cursor);
+                    let due = self.due.is_none_or(|due| due <= Instant::now());
+                    if !part.events.is_empty() || (due && !part.more) {
+                        let first = self.due.is_none();
+                        self.due = Some(Instant::now() + SILENCE);
+                        return self.tell(entry, part, first).await;
+                    }
+                    if part.more {
+                        continue;
+                    }
+                }
+                // What may no longer be told is being removed.
+                Err(Refusal::Narrowing) if self.due.is_some() => {}
+                // Nobody is cut off for a burst of changes: it is told more slowly.
+                Err(Refusal::Quota(exceeded)) if exceeded.span == Span::Second => {
+                    wait = Some(Instant::now() + exceeded.retry);
+                }
+                Err(refusal) => return self.lookup.conclude(entry, Err(refusal.into())).await,
+            }
+            self.pause(wait).await?;
+        }
+    }
+
+    /// Waits for something to tell, or for the silence to have lasted; for a moment, if there is one to
+    /// wait for.
+    async fn pause(&mut self, until: Option<Instant>) -> Result<(), Status> {
+        let due = until.or(self.due).unwrap_or_else(Instant::now);
+        tokio::select! {
+            () = self.lookup.closing.cancelled() => {
+                Err(Reason::ShuttingDown.status("the node is going down; follow again with your cursor"))
+            }
+            _ = self.news.changed(), if until.is_none() => Ok(()),
+            () = tokio::time::sleep_until(due) => Ok(()),
+        }
+    }
+
+    /// Records what is told, and tells it. Silence is recorded once, when the watch begins.
+    async fn tell(
+        &self,
+        mut entry: Entry,
+        part: Part,
+        first: bool,
+    ) -> Result<Vec<WatchCitizensResponse>, Status> {
+        if first || !part.told.is_empty() {
+            part.told.iter().for_each(|(id, fields)| entry.tells(*id, *fields, SubjectOutcome::Answered));
+            entry.revision = part.freshness.revision;
+            self.lookup.conclude(entry, Ok(())).await?;
+        }
+        let response = |cursor: Cursor, event| WatchCitizensResponse {
+            cursor: cursor.to_string(),
+            event,
+            freshness: Some(part.freshness),
+        };
+        if part.events.is_empty() {
+            return Ok(vec![response(part.cursor, None)]);
+        }
+        Ok(part.events.into_iter().map(|(cursor, event)| response(cursor, Some(event))).collect())
+    }
+
+    async fn look(&self, entry: &mut Entry) -> Result<Part, Refusal> {
+        // The caller may have been taken off the list since, or its certificate have expired.
+        let caller = self.lookup.caller(&self.peer)?;
+        entry.caller.clone_from(&caller.name);
+        let asked = self.lookup.asked(self.context.as_ref(), &caller)?;
+        let look = |reader: &SliceReader<'_>, line: &Line| {
+            let state = reader.state();
+            let permit = authorise(state, &asked, Operation::Watch, line.offline)?;
+            let freshness = freshness(state.cursor, line.last_heard, line.offline);
+            let part = part(reader, &permit, self.wanted, self.after, freshness)?;
+            if !part.told.is_empty() {
+                self.lookup.spend(&permit, &caller, part.told.len() as u64)?;
+            }
+            Ok(part)
+        };
+        self.lookup.read(self.patience, look).await
+    }
+}
+
+/// What a permit lets be told of what has changed after a cursor.
+fn part(
+    reader: &SliceReader<'_>,
+    permit: &Permit,
+    wanted: FieldSet,
+    after: Option<Cursor>,
+    freshness: Freshness,
+) -> Result<Part, Refusal> {
+    // The first write under an agreement that allows watching makes them.
+    let extent = reader.changes().ok_or(Refusal::Loading)?;
+    let mut cursor = match after {
+        Some(cursor) => cursor.within(extent)?,
+        None => Cursor::latest(extent),
+    };
+    let rows = reader.changes_from(cursor.next(), CHUNK)?;
+    let mut part =
+        Part { events: Vec::new(), told: BTreeMap::new(), cursor, more: rows.len() == CHUNK, freshness };
+    for (number, changed) in rows {
+        cursor = cursor.at(number);
+        let event = match changed {
+            Changed::Agreements => Some(Event::Broad(BroadChange::Agreements.into())),
+            Changed::Areas => Some(Event::Broad(BroadChange::AdministrativeOrder.into())),
+            Changed::Citizen(change) => citizen(reader, permit, wanted, &change)?.map(|(change, fields)| {
+                let of_id = part.told.entry(fields.0).or_default();
+                *of_id = of_id.union(fields.1);
+                Event::Citizen(change)
+            }),
+        };
+        part.cursor = cursor;
+        part.events.extend(event.map(|event| (cursor, event)));
+    }
+    Ok(part)
+}
+
+/// What may be told of one citizen, and which fields that discloses; nothing where it looks the same.
+fn citizen(
+    reader: &SliceReader<'_>,
+    permit: &Permit,
+    wanted: FieldSet,
+    change: &CitizenChanged,
+) -> Result<Option<(CitizenChange, (PersonalId, FieldSet))>, Refusal> {
+    let told = |kind: CitizenChangeKind, changed: FieldSet, reasons: Vec<ChangeReason>, citizen| {
+        let mut disclosed = changed;
+        disclosed.insert(Field::PersonalId);
+        let told = CitizenChange {
+            personal_id: change.id.to_string(),
+            kind: kind.into(),
+            changed: listed(changed),
+            citizen,
+            reasons: reasons.into_iter().map(i32::from).collect(),
+        };
+        Some((told, (change.id, disclosed)))
+    };
+    let (before, after) = (permit.fields_of(&change.before), permit.fields_of(&change.after));
+    let (kind, may) = match (before, after) {
+        (None, None) => return Ok(None),
+        (Some(before), None) => {
+            let reasons = reasons(change, before);
+            return Ok(told(CitizenChangeKind::Left, FieldSet::EMPTY, reasons, None));
+        }
+        (None, Some(_)) => (CitizenChangeKind::Entered, FieldSet::all()),
+        // With another agreement come other fields.
+        (Some(before), Some(after)) => {
+            (CitizenChangeKind::Changed, change.fields.union(after.difference(before)))
+        }
+    };
+    // Who is gone by now is told of in turn.
+    let Some(held) = reader.get_in_force(change.id)? else { return Ok(None) };
+    let Some(now) = permit.fields_for(&held) else { return Ok(None) };
+    let changed = may.intersection(now).intersection(wanted);
+    let changed = match kind {
+        CitizenChangeKind::Entered => changed.intersection(held.record.fields()),
+        _ if changed.is_empty() => return Ok(None),
+        _ => changed,
+    };
+    let reasons = match kind {
+        CitizenChangeKind::Changed => reasons(change, before.unwrap_or_default().intersection(now)),
+        // What was before is not for those who did not cover it.
+        _ => Vec::new(),
+    };
+    let answer = project(&held, permit, changed, reader.state().areas())?;
+    Ok(answer.and_then(|answer| told(kind, changed, reasons, Some(answer.citizen))))
+}
+
+/// Where people live.
+const RESIDENCE: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
+
+/// Why, as far as it shows in fields that may be known.
+fn reasons(change: &CitizenChanged, fields: FieldSet) -> Vec<ChangeReason> {
+    let residence: FieldSet = RESIDENCE.into_iter().collect();
+    // Of one who comes or goes every field changes.
+    let stays = !change.before.is_empty() && !change.after.is_empty();
+    let died = change.departure == DepartureReason::Death || stays && change.died;
+    let moved = change.departure == DepartureReason::Move
+        || stays && !change.fields.intersection(residence).is_empty();
+    let moved_known = match change.departure {
+        DepartureReason::Move => fields.intersection(residence),
+        _ => fields.intersection(residence).intersection(change.fields),
+    };
+    let mut reasons = Vec::new();
+    if died && fields.contains(Field::DateOfDeath) {
+        reasons.push(ChangeReason::Death);
+    }
+    if moved && !moved_known.is_empty() {
+        reasons.push(ChangeReason::Move);
+    }
+    if stays && !change.corrected.intersection(fields).is_empty() {
+        reasons.push(ChangeReason::Correction);
+    }
+    reasons
+}

@@ -1,0 +1,308 @@
+//! What has changed, for those who follow: entries in the order in which changes took effect, each written
+//! with the change itself. They are kept while an agreement allows watching, for a time and up to a number.
+//!
+//! An entry says what a change touched, not what the values were: those are read when it is told, so that
+//! nobody is told what they may no longer know.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::rand;
+use dancu_proto::{Field, FieldSet, PersonalId, Record, Revision, hub::v1::DepartureReason};
+use prost::Message;
+use rocksdb::WriteBatch;
+
+use super::{Mark, SliceError, cipher::Cipher, store::Store, value::Stored};
+
+/// The operation that agreements name.
+pub(super) const WATCH: &str = "watch";
+
+/// The most entries that are kept: half a gigabyte of them.
+const MOST: u64 = 5_000_000;
+/// The most that one write removes: a removal must not hold up a change.
+const AT_ONCE: usize = 1024;
+
+/// The row that says where the entries stand; entries follow it, by number.
+pub(super) const HEAD: &[u8] = &[0];
+
+/// The key of an entry.
+pub(super) fn key(number: u64) -> [u8; 9] {
+    let mut key = [1; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn number(key: &[u8]) -> Option<u64> {
+    key.strip_prefix(&[1])?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// Where the entries stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Which entries these are: others begin when a slice is loaded anew, or watching is agreed anew.
+    pub series: u64,
+    /// The number of the first that is kept; that of the next, if none is.
+    pub first: u64,
+    /// The number of the next.
+    pub next: u64,
+}
+
+/// Something that has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changed {
+    /// One citizen.
+    Citizen(CitizenChanged),
+    /// The agreements: whom they cover or what they give.
+    Agreements,
+    /// The administrative order.
+    Areas,
+}
+
+/// What a change touched of a citizen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CitizenChanged {
+    /// Who.
+    pub id: PersonalId,
+    /// The fields that have another value.
+    pub fields: FieldSet,
+    /// Agreements that covered the citizen before, by handle.
+    pub before: Vec<u32>,
+    /// Agreements that cover the citizen from then on.
+    pub after: Vec<u32>,
+    /// A value that one has for life was another before.
+    pub corrected: FieldSet,
+    /// Death was registered.
+    pub died: bool,
+    /// Why the citizen left, where the hub told it.
+    pub departure: DepartureReason,
+}
+
+/// An entry as stored.
+#[derive(Clone, PartialEq, Message)]
+struct Row {
+    /// Seconds since 1970.
+    #[prost(uint64, tag = "1")]
+    time: u64,
+    /// The number in force; 0 for what concerns many.
+    #[prost(uint64, tag = "2")]
+    id: u64,
+    #[prost(uint64, tag = "3")]
+    fields: u64,
+    #[prost(uint32, repeated, tag = "4")]
+    before: Vec<u32>,
+    #[prost(uint32, repeated, tag = "5")]
+    after: Vec<u32>,
+    #[prost(uint64, tag = "6")]
+    corrected: u64,
+    #[prost(bool, tag = "7")]
+    died: bool,
+    #[prost(enumeration = "DepartureReason", tag = "8")]
+    departure: i32,
+    /// The administrative order, where it concerns many.
+    #[prost(bool, tag = "9")]
+    areas: bool,
+}
+
+/// The entries of a slice. The rows are in the database; this knows where they stand.
+pub(super) struct Changes {
+    extent: Mutex<Option<Extent>>,
+    keep: Duration,
+}
+
+impl Changes {
+    pub(super) fn new(keep: Duration) -> Changes {
+        Changes { extent: Mutex::new(None), keep }
+    }
+
+    /// Where they stand; nothing while nobody may follow.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        *self.lock()
+    }
+
+    /// Finds where they stand in the database, once it is unsealed.
+    pub(super) fn find(&self, store: &Store) -> Result<(), SliceError> {
+        let corrupt = || SliceError::Corrupt("the head of its changes");
+        let extent = match store.change_head()? {
+            None => None,
+            Some(row) => {
+                let (series, next) = row.split_first_chunk().ok_or_else(corrupt)?;
+                let next = u64::from_be_bytes(next.try_into().map_err(|_| corrupt())?);
+                let first = store.change_rows(&key(0))?.next().transpose()?;
+                let first = first.and_then(|(key, _)| number(&key)).unwrap_or(next);
+                Some(Extent { series: u64::from_be_bytes(*series), first, next })
+            }
+        };
+        *self.lock() = extent;
+        Ok(())
+    }
+
+    /// Entries from a number on, at the most so many.
+    pub(super) fn from(
+        &self,
+        store: &Store,
+        cipher: &Cipher,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Changed)>, SliceError> {
+        let rows = store.change_rows(&key(from))?.take(limit);
+        rows.map(|row| {
+            let (key, sealed) = row?;
+            let entry = number(&key).zip(entry(cipher, &key, &sealed));
+            entry.map(|(number, row)| (number, row.changed())).ok_or(CORRUPT)
+        })
+        .collect()
+    }
+
+    /// A write has moved them.
+    pub(super) fn moved(&self, extent: Option<Extent>) {
+        *self.lock() = extent;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Extent>> {
+        // It is replaced whole.
+        self.extent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const CORRUPT: SliceError = SliceError::Corrupt("its changes");
+
+fn entry(cipher: &Cipher, key: &[u8], sealed: &[u8]) -> Option<Row> {
+    Row::decode(cipher.open(key, sealed, "its changes").ok()?.as_slice()).ok()
+}
+
+/// Entries on their way into one write.
+pub(super) struct Notes<'a> {
+    store: &'a Store,
+    cipher: &'a Cipher,
+    extent: Extent,
+    time: u64,
+}
+
+impl<'a> Notes<'a> {
+    /// Begins, where somebody may follow; where nobody may, removes what was kept.
+    pub(super) fn begin(
+        store: &'a Store,
+        cipher: &'a Cipher,
+        batch: &mut WriteBatch,
+        watched: bool,
+    ) -> Result<Option<Notes<'a>>, SliceError> {
+        let extent = match (store.changes().extent(), watched) {
+            (None, false) => return Ok(None),
+            (Some(_), false) => {
+                batch.delete_range_cf(&store.change_table()?, HEAD, &key(u64::MAX)[..]);
+                return Ok(None);
+            }
+            (Some(extent), true) => extent,
+            (None, true) => {
+                let mut series = [0; 8];
+                let refused = |_| SliceError::Database("the cryptography library refuses".into());
+                rand::fill(&mut series).map_err(refused)?;
+                Extent { series: u64::from_be_bytes(series), first: 1, next: 1 }
+            }
+        };
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Ok(Some(Notes { store, cipher, extent, time }))
+    }
+
+    /// A citizen changes, in a slice whose policy is settled up to a revision.
+    pub(super) fn citizen(
+        &mut self,
+        batch: &mut WriteBatch,
+        settled: Revision,
+        id: PersonalId,
+        (old, new): (Option<&Stored>, Option<&Stored>),
+        departure: DepartureReason,
+    ) -> Result<(), SliceError> {
+        let nobody = Stored::default();
+        let (before, after) = (old.unwrap_or(&nobody), new.unwrap_or(&nobody));
+        let fields = before.record.delta_to(&after.record).fields();
+        let row = Row {
+            time: self.time,
+            id: id.as_u64(),
+            fields: fields.bits(),
+            before: readable(&before.marks, settled),
+            after: readable(&after.marks, settled),
+            corrected: corrected(&before.record, fields).bits(),
+            died: died(&before.record, &after.record),
+            departure: departure.into(),
+            areas: false,
+        };
+        if fields.is_empty() && row.before == row.after { Ok(()) } else { self.put(batch, &row) }
+    }
+
+    /// The agreements change, or the administrative order: it concerns many.
+    pub(super) fn broad(&mut self, batch: &mut WriteBatch, areas: bool) -> Result<(), SliceError> {
+        self.put(batch, &Row { time: self.time, areas, ..Row::default() })
+    }
+
+    fn put(&mut self, batch: &mut WriteBatch, row: &Row) -> Result<(), SliceError> {
+        let key = key(self.extent.next);
+        batch.put_cf(&self.store.change_table()?, key, self.cipher.seal(&key, &row.encode_to_vec())?);
+        self.extent.next += 1;
+        Ok(())
+    }
+
+    /// Removes what is too old, and says where the entries stand then.
+    pub(super) fn finish(mut self, batch: &mut WriteBatch) -> Result<Extent, SliceError> {
+        let table = self.store.change_table()?;
+        let keep = self.store.changes().keep.as_secs();
+        for row in self.store.change_rows(&key(self.extent.first))?.take(AT_ONCE) {
+            let (key, sealed) = row?;
+            let too_many = self.extent.next - self.extent.first > MOST;
+            // One that cannot be opened is as good as gone.
+            let time = entry(self.cipher, &key, &sealed).map_or(0, |row| row.time);
+            if !too_many && time.saturating_add(keep) >= self.time {
+                break;
+            }
+            batch.delete_cf(&table, key);
+            self.extent.first += 1;
+        }
+        let head = [self.extent.series.to_be_bytes(), self.extent.next.to_be_bytes()].concat();
+        batch.put_cf(&table, HEAD, head);
+        Ok(self.extent)
+    }
+}
+
+impl Row {
+    fn changed(self) -> Changed {
+        match PersonalId::from_u64(self.id) {
+            Ok(id) => Changed::Citizen(CitizenChanged {
+                id,
+                departure: self.departure(),
+                fields: FieldSet::from_bits(self.fields),
+                before: self.before,
+                after: self.after,
+                corrected: FieldSet::from_bits(self.corrected),
+                died: self.died,
+            }),
+            Err(_) if self.areas => Changed::Areas,
+            Err(_) => Changed::Agreements,
+        }
+    }
+}
+
+fn readable(marks: &[Mark], settled: Revision) -> Vec<u32> {
+    let readable = marks.iter().filter(|mark| mark.pending == Revision::NONE || mark.pending <= settled);
+    readable.map(|mark| mark.handle).collect()
+}
+
+/// What a person has once and for life: where there was another value, it was wrong.
+const FOR_LIFE: [Field; 7] = [
+    Field::DateOfBirth,
+    Field::PlaceOfBirth,
+    Field::PlaceOfBirthRegistration,
+    Field::PlaceOfOrigin,
+    Field::BloodType,
+    Field::OldIdNumber,
+    Field::DateOfDeath,
+];
+
+fn corrected(before: &Record, changed: FieldSet) -> FieldSet {
+    FOR_LIFE.into_iter().filter(|field| changed.contains(*field) && before.value(*field).is_some()).collect()
+}
+
+fn died(before: &Record, after: &Record) -> bool {
+    before.value(Field::DateOfDeath).is_none() && after.value(Field::DateOfDeath).is_some()
+}
