@@ -1,12 +1,16 @@
 //! Laws 1 and 2: nothing unauthorised on a node, and a slice is exact, whatever changes, breaks or is
-//! killed; during the run and at its end. And law 5: every value has its source.
+//! killed; during the run and at its end; and so is the copy of a back-end that follows it. And law 5:
+//! every value has its source.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 
 use dancu_proto::{Field, node::v1::BatchGetCitizensResponse};
 use dancu_tests::{
     oracle::{AFTER, Merger, Oracle, Values, values},
-    testkit::{Agreement, Hub, Node, people},
+    testkit::{Agreement, Everyone, Hub, Mirror, Node, eventually, people},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
@@ -40,6 +44,9 @@ struct Run {
     oracle: Oracle,
     agreements: Vec<Agreement>,
     merged: bool,
+    /// Back-ends that follow, each with its node and its purpose.
+    mirrors: Vec<(usize, &'static str, Mirror)>,
+    everyone: Everyone,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +72,9 @@ async fn exact(seed: u64) {
     let mut oracle = Oracle::default();
     people.iter().for_each(|citizen| oracle.put(imported["revision"].as_u64().unwrap(), values(citizen)));
     let rng = SmallRng::seed_from_u64(seed);
-    let mut run = Run { rng, hub, nodes: Vec::new(), oracle, agreements: Vec::new(), merged: false };
+    let everyone = Everyone::new(Mutex::new(oracle.ids()));
+    let (nodes, agreements, mirrors) = (Vec::new(), Vec::new(), Vec::new());
+    let mut run = Run { rng, hub, nodes, oracle, agreements, merged: false, mirrors, everyone };
     for (number, agency) in AGENCIES.into_iter().enumerate() {
         for purpose in ["p", "q"] {
             run.apply(agency, purpose).await;
@@ -76,6 +85,12 @@ async fn exact(seed: u64) {
     // Two nodes under one policy: what the hub makes for one is good for the other.
     let node = run.hub.enroll("node-2", AGENCIES[0]).await;
     run.nodes.push((AGENCIES[0].to_owned(), node));
+    for (number, (_, node)) in run.nodes.iter().enumerate() {
+        for purpose in ["p", "q"] {
+            let mirror = Mirror::start(node.socket(), purpose, Everyone::clone(&run.everyone));
+            run.mirrors.push((number, purpose, mirror));
+        }
+    }
     let merger = run.rng.random_range(15..75);
     for step in 0..90 {
         if step == merger {
@@ -88,6 +103,7 @@ async fn exact(seed: u64) {
     }
     run.settle().await;
     run.compare().await;
+    run.mirrored().await;
     run.sources().await;
     run.past().await;
 }
@@ -154,6 +170,7 @@ impl Run {
                 // Another number, before or after the old one in the order of loads.
                 let number = format!("{}{:06}", &id[..6], self.rng.random_range(0..1_000_000));
                 args.extend(["--set".into(), format!("personal_id={number}")]);
+                self.everyone.lock().unwrap().push(number.clone());
                 new.insert("former_personal_ids".into(), former(&new, &id));
                 new.insert("personal_id".into(), Value::from(number));
             }
@@ -334,6 +351,21 @@ impl Run {
             }
             let status = node.status().await;
             assert_eq!(status["citizens"], covered.len(), "{agency} holds no one else");
+        }
+    }
+
+    /// Who follows has what the registry has, whatever went on.
+    async fn mirrored(&self) {
+        let head = self.hub.head().await;
+        let ids = self.oracle.ids();
+        for (number, purpose, mirror) in &self.mirrors {
+            let agency = &self.nodes[*number].0;
+            let sees = |id: &String| Some((id.clone(), self.oracle.sees(agency, purpose, id, head, head)?.1));
+            let expected: BTreeMap<String, Values> = ids.iter().filter_map(sees).collect();
+            let what = format!("the copy of {purpose} at node {number}");
+            eventually(&what, || async { mirror.copy().citizens == expected }).await;
+            let copy = mirror.copy();
+            println!("{what}: {} citizens, {:?}, read {} times", expected.len(), copy.told, copy.read);
         }
     }
 

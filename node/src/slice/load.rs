@@ -175,7 +175,7 @@ impl Slice {
         self.store_load(batch, &landing.load.unwrap_or_default(), landing.citizens)
     }
 
-    fn store_load(&self, batch: Batch<'_>, load: &Load, citizens: u64) -> Result<(), SliceError> {
+    fn store_load(&self, mut batch: Batch<'_>, load: &Load, citizens: u64) -> Result<(), SliceError> {
         let mut state: SliceState = (*self.state()).clone();
         state.zones.clone_from(&load.zones);
         state.cursor = state.cursor.max(Revision(load.cursor));
@@ -183,6 +183,7 @@ impl Slice {
         if load.complete {
             state.readable.clone_from(&state.target);
             state.settled = state.policy_revision;
+            batch.tell_agreements();
         }
         self.store(batch, state, load.complete)
     }

@@ -69,7 +69,7 @@ impl Agreement {
         };
         format!(
             "id = {:?}\nversion = {}\nagency = {:?}\ntitle = \"A test\"\nlegal_basis = [\"1911/QĐ-TTg\"]\n\
-             valid_from = 2020-01-01\noperations = [\"lookup\", \"verify\"]\nfields = {:?}\n\
+             valid_from = 2020-01-01\noperations = [\"lookup\", \"verify\", \"watch\"]\nfields = {:?}\n\
              offline_limit = {:?}\nofficers = \"vouched\"\n[[purposes]]\ncode = {:?}\ntitle = \"A test\"\n[scope]\n{scope}\n",
             self.id, self.version, self.agency, self.fields, self.offline_limit, self.purpose
         )

@@ -9,6 +9,7 @@ mod caller;
 mod disk;
 mod hub;
 mod line;
+mod mirror;
 mod node;
 mod process;
 mod simulated;
@@ -18,6 +19,7 @@ pub use self::{
     disk::Disk,
     hub::{Agreement, Hub},
     line::Line,
+    mirror::{Copy, Everyone, Mirror},
     node::Node,
     process::free_port,
     simulated::{Held, Holding, Observation, Simulated, Traffic, Watcher},

@@ -235,12 +235,18 @@ impl Node {
         Ok(CitizenServiceClient::new(self.channel().await?))
     }
 
+    /// Where its Unix socket is.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("node.sock")
+    }
+
     /// Its Unix socket, as its operator uses it.
     ///
     /// # Errors
     /// If the node does not answer.
     pub async fn channel(&self) -> Result<Channel, Status> {
-        let channel = connect_unix(&self.dir.path().join("node.sock"), &Timeouts::default()).await;
+        let channel = connect_unix(&self.socket(), &Timeouts::default()).await;
         channel.map_err(|error| Status::unavailable(error.to_string()))
     }
 
