@@ -108,6 +108,12 @@ say "A purpose that no agreement gives is refused before anything is looked up:"
 refused get insurance "$MOVER" 1.004222
 
 title "The person moves to Hà Nội: one correction at the hub, and both nodes follow"
+watch() {
+    dancu-node --config "$DEMO/insurance.toml" watch --purpose 1.002759 --cursor-file "$DEMO/cursor" \
+        >"$DEMO/watched" 2>&1 & echo $! >"$DEMO/watch.pid"; disown
+}
+watch
+await "the insurance's back-end to follow" test -s "$DEMO/cursor"
 change() { show dancu-hub change "$MOVER" "$@"; }
 change --set permanent_residence.commune=00004 --set "permanent_residence.detail=12 Hàng Bài" \
     --set current_dwelling.commune=00004 --set "current_dwelling.detail=12 Hàng Bài" \
@@ -117,6 +123,9 @@ say "The province no longer holds the person:"
 refused get province "$MOVER" 1.004222
 say "The court of Hà Nội now does:"
 show get court "$MOVER" court.civil
+say "The insurance's back-end, which follows the changes of those it insures, was told as it happened:"
+await "that to be told" grep -q "$MOVER" "$DEMO/watched"
+sed 's/^/  /' "$DEMO/watched"; kill "$(<"$DEMO/watch.pid")"
 say "The hub can say who supplied each value, and what held before:"
 show dancu-hub citizen show "$MOVER" --history
 
@@ -138,6 +147,11 @@ rm "$DEMO/cut"
 head=$(head_now); await "the insurance to catch up" node_cursor_at insurance "$head"
 say "The line is back, and so is the node, with what changed and nothing more:"
 show get insurance "$STRANGER" 1.002759
+
+say "Its back-end was not running when that happened. It goes on after the cursor that it kept:"
+watch
+await "that to be told" grep -q "$STRANGER" "$DEMO/watched"
+sed 's/^/  /' "$DEMO/watched"; kill "$(<"$DEMO/watch.pid")"
 
 title "Who looked: every call is recorded before its answer, the one made offline too"
 calls_of() { [ "$(dancu-hub --json audit citizen "$1" 2>/dev/null | grep -c '"index"')" -ge "$2" ]; }

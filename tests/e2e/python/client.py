@@ -56,6 +56,13 @@ verdicts = citizens.VerifyCitizen(
 ).verdicts
 result["verdicts"] = [pb.Verdict.Name(each.verdict) for each in verdicts]
 
+changes = citizens.WatchCitizens(pb.WatchCitizensRequest(context=why), timeout=5)
+begun = next(changes)
+changes.cancel()
+goes_on = citizens.WatchCitizens(pb.WatchCitizensRequest(context=why, cursor=begun.cursor), timeout=5)
+result["watch"] = [begun.WhichOneof("event"), next(goes_on).cursor == begun.cursor]
+goes_on.cancel()
+
 status = node_rpc.NodeServiceStub(tls).GetStatus(node_pb.GetStatusRequest(), timeout=5)
 result["state"] = node_pb.NodeState.Name(status.state)
 
