@@ -174,6 +174,8 @@ pub struct Slice {
     /// Memory for blocks that were read, MiB. The default suits a commune; a province's node
     /// answers faster with some hundreds.
     pub cache_mb: usize,
+    /// Memory for citizens whom callers asked for lately, opened, MiB: a thousand or so in each.
+    pub hot_mb: usize,
     /// Memory for writes not yet on disk, MiB.
     pub write_buffer_mb: usize,
     /// Nothing is added to the slice while less than this is free on the disk, MiB.
@@ -190,7 +192,14 @@ pub struct Slice {
 impl Default for Slice {
     fn default() -> Slice {
         const DAY: Duration = Duration::from_secs(86_400);
-        Slice { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, prove_every: DAY, keep_changes: DAY * 30 }
+        Slice {
+            cache_mb: 16,
+            hot_mb: 16,
+            write_buffer_mb: 8,
+            reserve_mb: 64,
+            prove_every: DAY,
+            keep_changes: DAY * 30,
+        }
     }
 }
 

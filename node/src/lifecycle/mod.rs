@@ -354,6 +354,7 @@ fn keep_in_step(
 fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
     let options = SliceOptions {
         cache_mb: config.slice.cache_mb,
+        hot_mb: config.slice.hot_mb,
         write_buffer_mb: config.slice.write_buffer_mb,
         reserve_mb: config.slice.reserve_mb,
         keep_changes: config.slice.keep_changes,

@@ -1,6 +1,6 @@
 //! From a purpose and an operation to the grants that may be used, or the reason why none may.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{Field, FieldSet, Revision};
 
@@ -43,7 +43,7 @@ impl Operation {
 /// What a call may use.
 #[derive(Clone, Debug)]
 pub(super) struct Permit {
-    grants: Vec<Grant>,
+    grants: Vec<Arc<Grant>>,
     settled: Revision,
     absence: Absence,
 }
@@ -64,8 +64,9 @@ pub(super) fn authorise(
     operation: Operation,
     offline: Option<Duration>,
 ) -> Result<Permit, Refusal> {
-    let for_purpose = |grant: &&Grant| grant.purposes.contains(&asked.purpose);
-    let with_operation = |grant: &&Grant| grant.operations.iter().any(|agreed| agreed == operation.name());
+    let for_purpose = |grant: &&Arc<Grant>| grant.purposes.contains(&asked.purpose);
+    let with_operation =
+        |grant: &&Arc<Grant>| grant.operations.iter().any(|agreed| agreed == operation.name());
     // A grant's scope is the hub's alone to know, so while anything loads no absence is certain.
     let settled = matches!(state.phase, Phase::Settled);
 
@@ -89,8 +90,8 @@ pub(super) fn authorise(
     if usable.is_empty() {
         return Err(Refusal::OfficerNotAllowed);
     }
-    let within_limit = |grant: &&&Grant| offline.is_none_or(|offline| offline <= grant.offline_limit);
-    let grants: Vec<_> = usable.iter().filter(within_limit).map(|grant| (*grant).clone()).collect();
+    let within_limit = |grant: &&&Arc<Grant>| offline.is_none_or(|offline| offline <= grant.offline_limit);
+    let grants: Vec<_> = usable.iter().filter(within_limit).map(|grant| Arc::clone(grant)).collect();
     if grants.is_empty() {
         return Err(Refusal::OfflineLimitPassed);
     }
@@ -114,7 +115,7 @@ impl Permit {
     /// The fields that the agreements give for one citizen; none where none covers them, which is
     /// the same as not knowing them.
     pub(super) fn fields_for(&self, held: &Held) -> Option<FieldSet> {
-        let usable = |grant: &&Grant| {
+        let usable = |grant: &&Arc<Grant>| {
             let marks = held.marks.iter().filter(|mark| mark.handle == grant.handle);
             marks.into_iter().any(|mark| mark.pending == Revision::NONE || mark.pending <= self.settled)
         };

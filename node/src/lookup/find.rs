@@ -2,7 +2,7 @@
 //! the agreements give for the purpose: to be found by a value is to have it confirmed.
 
 use dancu_proto::{
-    Areas, Field, FieldSet, PersonalId, name,
+    Field, FieldSet, PersonalId, name,
     node::v1::{CitizenMatch, NameAndBirth, find_citizen_request::Criterion},
 };
 
@@ -74,12 +74,11 @@ pub(super) fn find(
     criterion: &Criterion,
     wanted: FieldSet,
 ) -> Result<Found, Refusal> {
-    let areas = reader.state().areas();
     let mut found = match criterion {
         Criterion::OldIdNumber(number) => {
             permit.need(Field::OldIdNumber)?;
             let candidates = reader.find_by_old_number(number.trim())?;
-            matches(&candidates, permit, &[Field::OldIdNumber], wanted, areas, |_| true)?
+            matches(&candidates, permit, &[Field::OldIdNumber], wanted, |_| true)?
         }
         Criterion::NameAndBirth(known) => by_name(reader, permit, known, wanted)?,
     };
@@ -110,7 +109,7 @@ fn by_name(
     loop {
         let candidates = reader.find_by_name(&known.full_name, &birth, limit)?;
         let needed = [Field::FullName, Field::DateOfBirth];
-        let matches = matches(&candidates, permit, &needed, wanted, reader.state().areas(), exact)?;
+        let matches = matches(&candidates, permit, &needed, wanted, exact)?;
         // Candidates that the purpose may not see must neither hide others nor be counted.
         if candidates.len() < limit || matches.len() > MAX_MATCHES {
             return Ok(matches);
@@ -124,7 +123,6 @@ fn matches(
     permit: &Permit,
     needed: &[Field],
     wanted: FieldSet,
-    areas: &Areas,
     exact: impl Fn(&Held) -> bool,
 ) -> Result<Vec<Match>, Refusal> {
     let mut matches = Vec::new();
@@ -133,7 +131,7 @@ fn matches(
         if !needed.iter().all(|field| fields.contains(*field)) {
             continue;
         }
-        if let Some(answer) = project(held, permit, wanted, areas)? {
+        if let Some(answer) = project(held, permit, wanted)? {
             let authorised = answer.authorised();
             let told = (answer.personal_id()?, answer.authorised);
             let found = CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) };

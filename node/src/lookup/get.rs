@@ -25,5 +25,5 @@ pub(super) fn get(
     wanted: FieldSet,
 ) -> Result<Option<Answer>, Refusal> {
     let held = reader.get(id)?;
-    held.map_or(Ok(None), |held| project(&held, permit, wanted, reader.state().areas()))
+    held.map_or(Ok(None), |held| project(&held, permit, wanted))
 }

@@ -1,8 +1,6 @@
 //! What leaves the node of a citizen: the fields the agreements give, and of these the ones wanted.
 
-use dancu_proto::{
-    Areas, Field, FieldSet, PersonalId, area::by_order_in_force, personal_id::PersonalIdError, v1::Citizen,
-};
+use dancu_proto::{Field, FieldSet, PersonalId, personal_id::PersonalIdError, v1::Citizen};
 
 use super::{authorise::Permit, refusal::Refusal};
 use crate::slice::Held;
@@ -35,18 +33,11 @@ pub(super) fn listed(fields: FieldSet) -> Vec<i32> {
     fields.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect()
 }
 
-/// Projects a held citizen, with addresses by the administrative order in force; none where the permit
-/// does not cover them.
-pub(super) fn project(
-    held: &Held,
-    permit: &Permit,
-    wanted: FieldSet,
-    areas: &Areas,
-) -> Result<Option<Answer>, Refusal> {
+/// Projects a held citizen; none where the permit does not cover them.
+pub(super) fn project(held: &Held, permit: &Permit, wanted: FieldSet) -> Result<Option<Answer>, Refusal> {
     let Some(fields) = permit.fields_for(held) else { return Ok(None) };
     let mut authorised = fields.intersection(wanted);
     authorised.insert(Field::PersonalId);
-    let mut citizen = held.record.project(authorised).record().decode()?;
-    by_order_in_force(&mut citizen, areas);
+    let citizen = held.record.project(authorised).record().decode()?;
     Ok(Some(Answer { citizen, authorised, former_number: held.former_number }))
 }

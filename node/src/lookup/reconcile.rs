@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
-    area::by_order_in_force,
     name::same_text,
     node::v1::{
         ReconcileCitizensRequest, ReconcileCitizensResponse, ReconcileOutcome, Reconciliation, Verdict,
@@ -176,7 +175,7 @@ impl Permits {
             };
             let held = reader.get(id)?;
             return match held.and_then(|held| Some((self.compare.fields_for(&held)?, held))) {
-                Some((fields, held)) => self.verdicts(reader, claim, &held, fields, Some(id)),
+                Some((fields, held)) => self.verdicts(claim, &held, fields, Some(id)),
                 None => self.nobody(Some(id)),
             };
         }
@@ -186,7 +185,7 @@ impl Permits {
         };
         match narrowed(candidates, claim)?.as_slice() {
             [] => self.nobody(None),
-            [(held, fields)] => self.verdicts(reader, claim, held, *fields, None),
+            [(held, fields)] => self.verdicts(claim, held, *fields, None),
             several => {
                 let candidates = several.len().min(MAX_CANDIDATES) as u32;
                 let outcome = ReconcileOutcome::Several.into();
@@ -253,7 +252,6 @@ impl Permits {
 
     fn verdicts(
         &self,
-        reader: &SliceReader<'_>,
         claim: &Citizen,
         held: &Held,
         authorised: FieldSet,
@@ -269,8 +267,7 @@ impl Permits {
         needed.insert(Field::PersonalId);
         let has_death =
             authorised.contains(Field::DateOfDeath) && held.record.value(Field::DateOfDeath).is_some();
-        let mut registered = held.record.project(needed).record().decode()?;
-        by_order_in_force(&mut registered, reader.state().areas());
+        let registered = held.record.project(needed).record().decode()?;
         let mut verdicts = verify::verdicts(claim, claimed, &registered, held.record.fields(), authorised);
         verdicts.retain(|verdict| {
             verdict.verdict() != Verdict::Match
@@ -298,9 +295,7 @@ impl Permits {
             Some(fields) if !differing.is_empty() || held.former_number => {
                 let mut fields = fields.intersection(differing);
                 fields.insert(Field::PersonalId);
-                let mut right = held.record.project(fields).record().decode()?;
-                by_order_in_force(&mut right, reader.state().areas());
-                Some(Box::new(right))
+                Some(Box::new(held.record.project(fields).record().decode()?))
             }
             _ => None,
         };

@@ -4,7 +4,6 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::{
     FieldSet, PersonalId, Reason, Revision,
-    area::by_order_in_force,
     channel::Peer,
     node::v1::{
         BatchGetCitizensRequest, BatchGetCitizensResponse, FindCitizenRequest, FindCitizenResponse,
@@ -291,8 +290,7 @@ impl Lookup {
             let (held, authorised) = held
                 .and_then(|held| permit.fields_for(&held).map(|fields| (held, fields)))
                 .ok_or_else(|| permit.nobody())?;
-            let mut registered = held.record.decode()?;
-            by_order_in_force(&mut registered, state.areas());
+            let registered = held.record.decode()?;
             let verdicts = verify::verdicts(&claim, claimed, &registered, held.record.fields(), authorised);
             let freshness = freshness(state.cursor, line.last_heard, line.offline);
             Ok((verdicts, authorised.intersection(claimed), held.former_number, freshness))

@@ -267,7 +267,7 @@ fn citizen(
         // What was before is not for those who did not cover it.
         _ => Vec::new(),
     };
-    let answer = project(&held, permit, changed, reader.state().areas())?;
+    let answer = project(&held, permit, changed)?;
     Ok(answer.and_then(|answer| told(kind, changed, reasons, Some(answer.citizen))))
 }
 

@@ -1,7 +1,11 @@
 //! What the hub sends takes effect. Records and state move in one write, always; what takes several
 //! writes closes the gate first and leaves a mark, by which it is finished after a crash.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use dancu_proto::{
     Revision, frame,
@@ -10,8 +14,12 @@ use dancu_proto::{
 use prost::Message;
 
 use super::{
-    Phase, Slice, SliceError, SliceState, batch::Batch, cipher::SliceKey, load::Staged, purge, state::grants,
+    Moment, Open, Phase, Slice, SliceError, SliceState, View, batch::Batch, cipher::SliceKey, load::Staged,
+    purge, state::grants,
 };
+
+/// Readers do not live longer: each looks at some tens of people.
+const LONGEST_READ: Duration = Duration::from_secs(2);
 
 impl Slice {
     /// What this node holds, as it says when a stream opens.
@@ -121,7 +129,7 @@ impl Slice {
         *staged = Staged::default();
         self.close_gate();
         self.0.store.seal();
-        self.publish(SliceState::sealed(Vec::new()), false);
+        self.show(View { state: Arc::new(SliceState::sealed(Vec::new())), open: None });
         self.0.store.erase()?;
         self.0.store.compact()
     }
@@ -138,7 +146,7 @@ impl Slice {
         self.0.store.unseal(key)?;
         let state = self.0.store.state()?;
         let open = state.narrowing.is_none() && !state.applying;
-        self.publish(state, open);
+        self.publish(state, open)?;
         drop(staged);
         self.finish_interrupted()
     }
@@ -151,7 +159,7 @@ impl Slice {
         self.close_gate();
         self.0.store.seal();
         let registry_id = self.state().registry_id.clone();
-        self.publish(SliceState::sealed(registry_id), false);
+        self.show(View { state: Arc::new(SliceState::sealed(registry_id)), open: None });
     }
 
     /// Finishes what a crash left half done. A narrowing whose removals had not all come stays, with
@@ -176,6 +184,7 @@ impl Slice {
         adopt(&mut state, &policy)?;
         self.store(Batch::new(&self.0.store), state, true)?;
         // Removed means gone from the disk too; readers need not wait for that.
+        self.await_readers();
         self.0.store.compact()
     }
 
@@ -232,7 +241,20 @@ impl Slice {
     }
 
     pub(super) fn close_gate(&self) {
-        self.0.shared.write().unwrap_or_else(PoisonError::into_inner).open = false;
+        let View { state, open } = (**self.0.view.load()).clone();
+        if let Some(open) = open {
+            *self.0.closed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&open);
+        }
+        self.0.view.store(Arc::new(View { state, open: None }));
+    }
+
+    /// Waits for those who read when the gate was closed: what they read cannot be taken off the disk.
+    fn await_readers(&self) {
+        let closed = self.0.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let until = Instant::now() + LONGEST_READ;
+        while closed.strong_count() > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Writes a batch with its state, and lets readers see both at once.
@@ -242,33 +264,41 @@ impl Slice {
         state: SliceState,
         sync: bool,
     ) -> Result<(), SliceError> {
-        let mut state = state.with_phase();
-        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
-        if state.areas != shared.state.areas {
+        let (mut state, before) = (state.with_phase(), self.state());
+        if state.areas != before.areas {
             batch.areas(state.areas.as_deref())?;
         }
-        if state.readable != shared.state.readable {
+        if state.readable != before.readable {
             batch.tell_agreements();
         }
         batch.write(&mut state, sync)?;
-        shared.open = state.narrowing.is_none() && !state.applying;
-        shared.state = Arc::new(state);
-        self.0.published.send_replace(Arc::clone(&shared.state));
-        Ok(())
+        let open = state.narrowing.is_none() && !state.applying;
+        self.publish(state, open)
     }
 
     /// Lets readers see how far a load is, of which nothing is stored yet.
     pub(super) fn show_progress(&self, phase: Phase) {
-        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
-        shared.state = Arc::new(SliceState { phase, ..(*shared.state).clone() });
-        self.0.published.send_replace(Arc::clone(&shared.state));
+        let View { state, open } = (**self.0.view.load()).clone();
+        self.show(View { state: Arc::new(SliceState { phase, ..(*state).clone() }), open });
     }
 
-    fn publish(&self, state: SliceState, open: bool) {
-        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
-        shared.open = open;
-        shared.state = Arc::new(state);
-        self.0.published.send_replace(Arc::clone(&shared.state));
+    /// Lets readers see a state, and what is written: both at once.
+    fn publish(&self, state: SliceState, open: bool) -> Result<(), SliceError> {
+        let store = &self.0.store;
+        let open = if open {
+            let (number, changes) = (store.hot().next(), store.changes().extent());
+            Some(Arc::new(Open { number, moment: Moment::now(store)?, changes }))
+        } else {
+            None
+        };
+        self.show(View { state: Arc::new(state), open });
+        Ok(())
+    }
+
+    fn show(&self, view: View) {
+        let state = Arc::clone(&view.state);
+        self.0.view.store(Arc::new(view));
+        self.0.published.send_replace(state);
     }
 }
 

@@ -69,6 +69,8 @@ impl<'a> Batch<'a> {
     pub(super) fn areas(&mut self, areas: Option<&Areas>) -> Result<(), SliceError> {
         let slice = self.store.slice()?;
         self.telling.areas = true;
+        // Addresses are known by the order in force.
+        self.store.hot().change_all();
         self.batch.delete_range_cf(&slice, &keys::area(0)[..], keys::LANDING);
         for (number, change) in areas.iter().flat_map(|areas| areas.changes()).enumerate() {
             self.batch.put_cf(&slice, keys::area(number), change);
@@ -135,6 +137,7 @@ impl<'a> Batch<'a> {
                 None => self.store.record(*id)?,
             };
             let person = cipher.person(*id);
+            self.store.hot().change(&person);
             let entries = |stored: &Option<Stored>| {
                 let entries = stored.as_ref().map(|stored| index::entries(&cipher, &person, &stored.record));
                 entries.unwrap_or_default()

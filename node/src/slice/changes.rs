@@ -138,23 +138,6 @@ impl Changes {
         Ok(())
     }
 
-    /// Entries from a number on, at the most so many.
-    pub(super) fn from(
-        &self,
-        store: &Store,
-        cipher: &Cipher,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, Changed)>, SliceError> {
-        let rows = store.change_rows(&key(from))?.take(limit);
-        rows.map(|row| {
-            let (key, sealed) = row?;
-            let entry = number(&key).zip(entry(cipher, &key, &sealed));
-            entry.map(|(number, row)| (number, row.changed())).ok_or(CORRUPT)
-        })
-        .collect()
-    }
-
     /// A write has moved them.
     pub(super) fn moved(&self, extent: Option<Extent>) {
         *self.lock() = extent;
@@ -166,7 +149,11 @@ impl Changes {
     }
 }
 
-const CORRUPT: SliceError = SliceError::Corrupt("its changes");
+/// An entry, and its number.
+pub(super) fn open(cipher: &Cipher, key: &[u8], sealed: &[u8]) -> Result<(u64, Changed), SliceError> {
+    let entry = number(key).zip(entry(cipher, key, sealed));
+    entry.map(|(number, row)| (number, row.changed())).ok_or(SliceError::Corrupt("its changes"))
+}
 
 fn entry(cipher: &Cipher, key: &[u8], sealed: &[u8]) -> Option<Row> {
     Row::decode(cipher.open(key, sealed, "its changes").ok()?.as_slice()).ok()

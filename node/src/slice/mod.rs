@@ -12,9 +12,11 @@ mod batch;
 mod changes;
 mod cipher;
 mod examine;
+mod hot;
 mod index;
 mod keys;
 mod load;
+mod moment;
 mod options;
 mod purge;
 mod read;
@@ -27,9 +29,10 @@ mod value;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -41,9 +44,9 @@ pub use self::{
     options::SliceOptions,
     read::{Held, SliceReader},
     state::{Grant, Phase, SliceState},
-    value::Mark,
+    value::{Known, Mark},
 };
-use self::{load::Staged, room::Room, store::Store};
+use self::{load::Staged, moment::Moment, room::Room, store::Store};
 
 /// What the slice cannot do.
 #[derive(Debug, Error)]
@@ -100,8 +103,10 @@ pub struct Slice(Arc<Inner>);
 struct Inner {
     store: Store,
     room: Room,
-    /// What readers see. Written together with the data, so that a reader's state and records agree.
-    shared: RwLock<Shared>,
+    /// What readers see. Whoever changes it holds `applying`.
+    view: ArcSwap<View>,
+    /// What readers saw when the gate was last closed, as long as one of them still reads.
+    closed: Mutex<Weak<Open>>,
     /// Held by whoever applies; what has come of a load and is not stored yet.
     applying: Mutex<Staged>,
     /// Whom the latest proof found, while it goes on.
@@ -109,10 +114,21 @@ struct Inner {
     published: watch::Sender<Arc<SliceState>>,
 }
 
-struct Shared {
+/// The slice as readers see it.
+#[derive(Clone)]
+struct View {
     state: Arc<SliceState>,
-    /// The gate: closed while something is removed or a large delta is being applied.
-    open: bool,
+    /// None while the gate is closed: while the slice is sealed, or something is removed, or a large delta
+    /// is being applied.
+    open: Option<Arc<Open>>,
+}
+
+/// What is read of it: of the same moment as the state.
+struct Open {
+    /// Its number: later ones have higher ones.
+    number: u64,
+    moment: Moment,
+    changes: Option<Extent>,
 }
 
 impl Slice {
@@ -125,11 +141,12 @@ impl Slice {
         let room = Room::new(dir.to_owned(), options.reserve_mb << 20);
         let state = Arc::new(SliceState::sealed(store.registry()?));
         let published = watch::Sender::new(Arc::clone(&state));
-        let shared = RwLock::new(Shared { state, open: false });
+        let view = ArcSwap::from_pointee(View { state, open: None });
         Ok(Slice(Arc::new(Inner {
             store,
             room,
-            shared,
+            view,
+            closed: Mutex::default(),
             applying: Mutex::default(),
             examined: Mutex::default(),
             published,
@@ -139,7 +156,7 @@ impl Slice {
     /// Where the slice stands.
     #[must_use]
     pub fn state(&self) -> Arc<SliceState> {
-        Arc::clone(&self.0.shared.read().unwrap_or_else(PoisonError::into_inner).state)
+        Arc::clone(&self.0.view.load().state)
     }
 
     /// Follows where the slice stands.
@@ -148,18 +165,17 @@ impl Slice {
         self.0.published.subscribe()
     }
 
-    /// Reads the slice: state and records agree while the reader lives, which should be short.
+    /// Reads the slice: state and records are of one moment, and nobody is waited for. A reader should not
+    /// live long: what is removed meanwhile stays on the disk as long.
     ///
     /// # Errors
     /// While the gate is closed, or the slice sealed.
     pub fn read(&self) -> Result<SliceReader<'_>, SliceError> {
-        let shared = self.0.shared.read().unwrap_or_else(PoisonError::into_inner);
-        if shared.open {
-            SliceReader::new(&self.0.store, shared)
-        } else if shared.state.phase == Phase::Sealed {
-            Err(SliceError::Sealed)
-        } else {
-            Err(SliceError::Narrowing)
+        let view = self.0.view.load();
+        match &view.open {
+            Some(open) => Ok(SliceReader::new(self.0.store.hot(), Arc::clone(&view.state), Arc::clone(open))),
+            None if view.state.phase == Phase::Sealed => Err(SliceError::Sealed),
+            None => Err(SliceError::Narrowing),
         }
     }
 

@@ -9,6 +9,8 @@ use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, 
 pub struct SliceOptions {
     /// Cache of blocks read, MiB.
     pub cache_mb: usize,
+    /// Citizens whom callers asked for lately, opened, MiB.
+    pub hot_mb: usize,
     /// Buffer of what is being written, MiB; up to three of them at once.
     pub write_buffer_mb: usize,
     /// Nothing is added while less than this is free on the disk, MiB.
@@ -23,7 +25,7 @@ const MONTH: Duration = Duration::from_secs(30 * 86_400);
 /// Sized for a commune of 30,000 citizens on a small machine.
 impl Default for SliceOptions {
     fn default() -> SliceOptions {
-        SliceOptions { cache_mb: 16, write_buffer_mb: 8, reserve_mb: 64, keep_changes: MONTH }
+        SliceOptions { cache_mb: 16, hot_mb: 16, write_buffer_mb: 8, reserve_mb: 64, keep_changes: MONTH }
     }
 }
 

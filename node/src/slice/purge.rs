@@ -1,6 +1,6 @@
 //! The local strip of a narrowing: what no remaining agreement gives is removed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use dancu_proto::{Field, FieldSet};
 
@@ -16,7 +16,7 @@ use super::{
 const BATCH: usize = 4096;
 
 /// Strips every record to what some grants give. The state's count is kept; the rest of it stays.
-pub(super) fn strip(store: &Store, state: &mut SliceState, target: &[Grant]) -> Result<(), SliceError> {
+pub(super) fn strip(store: &Store, state: &mut SliceState, target: &[Arc<Grant>]) -> Result<(), SliceError> {
     let fields: HashMap<u32, FieldSet> = target.iter().map(|grant| (grant.handle, grant.fields)).collect();
     let cipher = store.cipher()?;
     let mut from = Vec::new();
@@ -55,6 +55,7 @@ fn stripped(stored: &Stored, fields: &HashMap<u32, FieldSet>) -> Option<Stored> 
 
 /// Removes every record and index entry, and what was kept of changes.
 pub(super) fn erase(store: &Store, state: &mut SliceState) -> Result<(), SliceError> {
+    store.hot().clear();
     let mut batch = Batch::new(store);
     let (slice, records, incoming) = (store.slice()?, store.record_table()?, store.incoming()?);
     batch.raw().delete_cf(&slice, keys::LANDING);

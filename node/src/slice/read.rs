@@ -1,43 +1,55 @@
 //! Reading the slice.
 
-use std::sync::{Arc, RwLockReadGuard};
+use std::{ops::Deref, sync::Arc};
 
-use dancu_proto::{PersonalId, Record, v1::Date};
+use dancu_proto::{PersonalId, v1::Date};
 
 use super::{
-    Changed, Extent, Mark, Shared, SliceError, SliceState, cipher::Cipher, keys, store::Store, value::Stored,
+    Changed, Extent, Known, Open, SliceError, SliceState,
+    hot::Hot,
+    keys::{self, Person},
 };
 
-/// A reader: while it lives, state and records agree.
+/// A reader: state and records are of one moment.
 pub struct SliceReader<'a> {
-    store: &'a Store,
-    cipher: Arc<Cipher>,
-    shared: RwLockReadGuard<'a, Shared>,
+    hot: &'a Hot,
+    state: Arc<SliceState>,
+    open: Arc<Open>,
 }
 
-/// A citizen as held.
+/// A citizen as held, and how they were found.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The record: the union of what the covering agreements give.
-    pub record: Record,
-    /// The agreements that cover the citizen.
-    pub marks: Vec<Mark>,
+    known: Arc<Known>,
     /// The citizen was found by a number that is no longer in force.
     pub former_number: bool,
 }
 
+impl Held {
+    /// A citizen who was found by a number that is in force, or by one that is not.
+    #[must_use]
+    pub fn new(known: Arc<Known>, former_number: bool) -> Held {
+        Held { known, former_number }
+    }
+}
+
+impl Deref for Held {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        &self.known
+    }
+}
+
 impl<'a> SliceReader<'a> {
-    pub(super) fn new(
-        store: &'a Store,
-        shared: RwLockReadGuard<'a, Shared>,
-    ) -> Result<SliceReader<'a>, SliceError> {
-        Ok(SliceReader { store, cipher: store.cipher()?, shared })
+    pub(super) fn new(hot: &'a Hot, state: Arc<SliceState>, open: Arc<Open>) -> SliceReader<'a> {
+        SliceReader { hot, state, open }
     }
 
     /// Where the slice stands.
     #[must_use]
     pub fn state(&self) -> &SliceState {
-        &self.shared.state
+        &self.state
     }
 
     /// The citizen with a number, in force or former.
@@ -45,12 +57,13 @@ impl<'a> SliceReader<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn get(&self, id: PersonalId) -> Result<Option<Held>, SliceError> {
-        if let Some(stored) = self.store.record_of(&self.cipher, &self.cipher.person(id))? {
-            return Ok(Some(held(stored, false)));
+        if let Some(held) = self.get_in_force(id)? {
+            return Ok(Some(held));
         }
-        let people = self.store.people(&keys::former_prefix(&self.cipher, id), 1)?;
+        let moment = &self.open.moment;
+        let people = moment.people(&keys::former_prefix(&moment.cipher, id), 1)?;
         let Some(person) = people.first() else { return Ok(None) };
-        Ok(self.store.record_of(&self.cipher, person)?.map(|stored| held(stored, true)))
+        Ok(self.known(person)?.map(|known| Held::new(known, true)))
     }
 
     /// The citizen with a number in force.
@@ -58,14 +71,14 @@ impl<'a> SliceReader<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn get_in_force(&self, id: PersonalId) -> Result<Option<Held>, SliceError> {
-        let stored = self.store.record_of(&self.cipher, &self.cipher.person(id))?;
-        Ok(stored.map(|stored| held(stored, false)))
+        let known = self.known(&self.open.moment.cipher.person(id))?;
+        Ok(known.map(|known| Held::new(known, false)))
     }
 
     /// Where that stands which is kept of changes; nothing where no agreement lets anybody follow.
     #[must_use]
     pub fn changes(&self) -> Option<Extent> {
-        self.store.changes().extent()
+        self.open.changes
     }
 
     /// What has changed, from a number on, at the most so many.
@@ -73,7 +86,7 @@ impl<'a> SliceReader<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn changes_from(&self, number: u64, limit: usize) -> Result<Vec<(u64, Changed)>, SliceError> {
-        self.store.changes().from(self.store, &self.cipher, number, limit)
+        self.open.moment.changes(number, limit)
     }
 
     /// Citizens with a name, folded, and a date of birth: a year alone finds everyone of that year,
@@ -83,12 +96,13 @@ impl<'a> SliceReader<'a> {
     /// If the disk refuses.
     pub fn find_by_name(&self, full_name: &str, birth: &Date, limit: usize) -> Result<Vec<Held>, SliceError> {
         let mut found = Vec::new();
-        let prefix = keys::name_prefix(&self.cipher, full_name, birth.year);
-        for person in self.store.people(&prefix, usize::MAX)? {
-            let Some(stored) = self.store.record_of(&self.cipher, &person)? else { continue };
-            let born = stored.record.decode().ok().and_then(|citizen| citizen.date_of_birth);
+        let moment = &self.open.moment;
+        let prefix = keys::name_prefix(&moment.cipher, full_name, birth.year);
+        for person in moment.people(&prefix, usize::MAX)? {
+            let Some(known) = self.known(&person)? else { continue };
+            let born = known.record.decode().ok().and_then(|citizen| citizen.date_of_birth);
             if born.is_some_and(|born| agrees(&born, birth)) {
-                found.push(held(stored, false));
+                found.push(Held::new(known, false));
                 if found.len() == limit {
                     break;
                 }
@@ -103,15 +117,29 @@ impl<'a> SliceReader<'a> {
     /// If the disk refuses.
     pub fn find_by_old_number(&self, number: &str) -> Result<Vec<Held>, SliceError> {
         let mut found = Vec::new();
-        for person in self.store.people(&keys::old_number_prefix(&self.cipher, number), usize::MAX)? {
-            found.extend(self.store.record_of(&self.cipher, &person)?.map(|stored| held(stored, false)));
+        let moment = &self.open.moment;
+        for person in moment.people(&keys::old_number_prefix(&moment.cipher, number), usize::MAX)? {
+            found.extend(self.known(&person)?.map(|known| Held::new(known, false)));
         }
         Ok(found)
     }
-}
 
-fn held(stored: Stored, former_number: bool) -> Held {
-    Held { record: stored.record, marks: stored.marks, former_number }
+    /// How many index entries have a prefix.
+    #[cfg(test)]
+    pub(super) fn entries_with(&self, prefix: &[u8]) -> usize {
+        self.open.moment.people(prefix, usize::MAX).unwrap().len()
+    }
+
+    fn known(&self, person: &Person) -> Result<Option<Arc<Known>>, SliceError> {
+        let number = self.open.number;
+        if let Some(known) = self.hot.get(person, number) {
+            return Ok(Some(known));
+        }
+        let Some(stored) = self.open.moment.record(person)? else { return Ok(None) };
+        let known = Arc::new(stored.known(self.state.areas())?);
+        self.hot.remember(*person, number, Arc::clone(&known));
+        Ok(Some(known))
+    }
 }
 
 /// Whether two dates can be the same, as far as both are known.

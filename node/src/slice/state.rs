@@ -25,9 +25,9 @@ pub struct SliceState {
     /// The revision of the last policy that was loaded completely.
     pub settled: Revision,
     /// What the node may come to hold.
-    pub target: Vec<Grant>,
+    pub target: Vec<Arc<Grant>>,
     /// What may be read now.
-    pub readable: Vec<Grant>,
+    pub readable: Vec<Arc<Grant>>,
     /// What goes on.
     pub phase: Phase,
     /// Citizens held.
@@ -128,8 +128,8 @@ impl Grant {
 }
 
 /// The grants of a policy.
-pub(super) fn grants(list: &[wire::Grant]) -> Vec<Grant> {
-    list.iter().map(Grant::from_wire).collect()
+pub(super) fn grants(list: &[wire::Grant]) -> Vec<Arc<Grant>> {
+    list.iter().map(|grant| Arc::new(Grant::from_wire(grant))).collect()
 }
 
 /// The row as stored.
@@ -238,8 +238,8 @@ impl SliceState {
             zones: self.zones.clone(),
             policy_revision: self.policy_revision.0,
             settled: self.settled.0,
-            target: self.target.iter().map(Grant::to_wire).collect(),
-            readable: self.readable.iter().map(Grant::to_wire).collect(),
+            target: self.target.iter().map(|grant| grant.to_wire()).collect(),
+            readable: self.readable.iter().map(|grant| grant.to_wire()).collect(),
             citizens: self.citizens,
             pending: self.pending,
             narrowing: self.narrowing.clone(),

@@ -19,13 +19,14 @@ use super::{
     SliceError, SliceOptions, SliceState,
     changes::{self, Changes},
     cipher::{Cipher, SliceKey},
+    hot::Hot,
     keys::{self, Person},
     load::File,
     options,
     value::Stored,
 };
 
-type Db = DBWithThreadMode<MultiThreaded>;
+pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
 /// A table of the database.
 pub(super) type Table<'a> = Arc<BoundColumnFamily<'a>>;
@@ -37,39 +38,41 @@ pub(super) type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
 type PersonRow = (Person, Box<[u8]>);
 
 /// A key and its value.
-type Row = (Box<[u8]>, Box<[u8]>);
-
-/// The state, and the indexes.
-const SLICE: &str = "slice";
-/// Records: by themselves, so that the sorted files of a load go to the lowest level.
-const RECORDS: &str = "records";
-/// Frames of a delta that is not complete yet.
-const INCOMING: &str = "incoming";
-/// What has changed, for those who follow.
-const CHANGES: &str = "changes";
+pub(super) type Row = (Box<[u8]>, Box<[u8]>);
 
 pub(super) struct Store {
-    db: Db,
+    db: Arc<Db>,
     dir: PathBuf,
     options: SliceOptions,
     cache: Cache,
     /// None while the slice is sealed.
     cipher: ArcSwapOption<Cipher>,
     changes: Changes,
+    hot: Hot,
 }
 
 /// How the database is laid out; one of another layout is loaded anew.
 const LAYOUT: u8 = 3;
 
 impl Store {
+    /// The state, and the indexes.
+    pub(super) const SLICE: &str = "slice";
+    /// Records: by themselves, so that the sorted files of a load go to the lowest level.
+    pub(super) const RECORDS: &str = "records";
+    /// Frames of a delta that is not complete yet.
+    const INCOMING: &str = "incoming";
+    /// What has changed, for those who follow.
+    pub(super) const CHANGES: &str = "changes";
+
     pub(super) fn open(dir: &Path, of: &SliceOptions) -> Result<Store, SliceError> {
         let cache = options::cache(of);
-        let tables = [SLICE, RECORDS, INCOMING, CHANGES]
+        let tables = [Store::SLICE, Store::RECORDS, Store::INCOMING, Store::CHANGES]
             .map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
-        let db = Db::open_cf_descriptors(&options::database(of), dir, tables)?;
+        let db = Arc::new(Db::open_cf_descriptors(&options::database(of), dir, tables)?);
         let changes = Changes::new(of.keep_changes);
         let cipher = ArcSwapOption::const_empty();
-        let store = Store { db, dir: dir.to_owned(), options: *of, cache, cipher, changes };
+        let hot = Hot::new(of.hot_mb << 20);
+        let store = Store { db, dir: dir.to_owned(), options: *of, cache, cipher, changes, hot };
         let layout = store.db.get_cf(&store.slice()?, keys::SEALED_BY)?;
         let layout = layout.and_then(|row| row.first().copied());
         let empty = || Ok::<_, SliceError>(store.db.get_cf(&store.slice()?, keys::STATE)?.is_none());
@@ -112,6 +115,7 @@ impl Store {
 
     /// Removes everything, sealed or not.
     pub(super) fn erase(&self) -> Result<(), SliceError> {
+        self.hot.clear();
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(&self.slice()?, keys::STATE, keys::END);
         batch.delete_range_cf(&self.record_table()?, &[][..], keys::AFTER_ALL);
@@ -123,6 +127,7 @@ impl Store {
     /// Forgets the key.
     pub(super) fn seal(&self) {
         self.cipher.store(None);
+        self.hot.clear();
     }
 
     /// The registry that the slice comes from, which is known of a sealed one too; empty for none.
@@ -162,19 +167,34 @@ impl Store {
     }
 
     pub(super) fn slice(&self) -> Result<Table<'_>, SliceError> {
-        self.db.cf_handle(SLICE).ok_or(SliceError::Corrupt("the list of tables"))
+        Store::table(&self.db, Store::SLICE)
     }
 
     pub(super) fn record_table(&self) -> Result<Table<'_>, SliceError> {
-        self.db.cf_handle(RECORDS).ok_or(SliceError::Corrupt("the list of tables"))
+        Store::table(&self.db, Store::RECORDS)
     }
 
     pub(super) fn incoming(&self) -> Result<Table<'_>, SliceError> {
-        self.db.cf_handle(INCOMING).ok_or(SliceError::Corrupt("the list of tables"))
+        Store::table(&self.db, Store::INCOMING)
     }
 
     pub(super) fn change_table(&self) -> Result<Table<'_>, SliceError> {
-        self.db.cf_handle(CHANGES).ok_or(SliceError::Corrupt("the list of tables"))
+        Store::table(&self.db, Store::CHANGES)
+    }
+
+    /// A table of the database.
+    pub(super) fn table<'a>(db: &'a Db, name: &str) -> Result<Table<'a>, SliceError> {
+        db.cf_handle(name).ok_or(SliceError::Corrupt("the list of tables"))
+    }
+
+    /// The database.
+    pub(super) fn database(&self) -> &Arc<Db> {
+        &self.db
+    }
+
+    /// Whom callers asked for lately.
+    pub(super) fn hot(&self) -> &Hot {
+        &self.hot
     }
 
     /// What is kept of changes.
@@ -210,12 +230,6 @@ impl Store {
     /// Whether somebody is held.
     pub(super) fn holds(&self, cipher: &Cipher, id: PersonalId) -> Result<bool, SliceError> {
         Ok(self.db.get_pinned_cf(&self.record_table()?, cipher.person(id))?.is_some())
-    }
-
-    /// The people that index entries with a prefix lead to.
-    pub(super) fn people(&self, prefix: &[u8], limit: usize) -> Result<Vec<Person>, SliceError> {
-        let rows = self.range(&self.slice()?, prefix, keys::end_of(prefix)).take(limit);
-        rows.map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("an index"))).collect()
     }
 
     /// The records in the order of their keys, from one on, now or at one moment, as they are stored.

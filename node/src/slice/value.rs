@@ -1,7 +1,8 @@
 //! A record as stored: the agreements that cover the citizen, and the projected record.
 
 use dancu_proto::{
-    PersonalId, Record, Revision,
+    Areas, Field, PersonalId, Record, Revision,
+    area::by_order_in_force,
     hub::v1::{Change, GrantList},
 };
 use prost::Message;
@@ -17,12 +18,32 @@ pub struct Mark {
     pub pending: Revision,
 }
 
+/// A citizen as readers know them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The record: the union of what the covering agreements give, its addresses by the administrative
+    /// order in force.
+    pub record: Record,
+    /// The agreements that cover the citizen.
+    pub marks: Vec<Mark>,
+}
+
 /// A citizen as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) marks: Vec<Mark>,
     pub(super) record: Record,
 }
+
+/// The fields that have an address in them.
+const ADDRESSES: [Field; 6] = [
+    Field::PlaceOfBirth,
+    Field::PlaceOfBirthRegistration,
+    Field::PlaceOfOrigin,
+    Field::PermanentResidence,
+    Field::TemporaryResidence,
+    Field::CurrentDwelling,
+];
 
 #[derive(Clone, PartialEq, Message)]
 struct Row {
@@ -44,6 +65,17 @@ impl Stored {
         let marks = marks(grants);
         let record = Record::from_bytes(change.set).map_err(|_| corrupt())?;
         Ok((id, Stored { marks, record }))
+    }
+
+    /// As readers know them, under an administrative order.
+    pub(super) fn known(self, areas: &Areas) -> Result<Known, SliceError> {
+        let Stored { marks, record } = self;
+        if ADDRESSES.iter().all(|field| record.value(*field).is_none()) {
+            return Ok(Known { record, marks });
+        }
+        let mut citizen = record.decode().map_err(|_| SliceError::Corrupt("a record"))?;
+        by_order_in_force(&mut citizen, areas);
+        Ok(Known { record: Record::encode(&citizen), marks })
     }
 
     /// Whether both say the same of the citizen; since when a mark is readable does not count.

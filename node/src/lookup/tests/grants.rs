@@ -1,8 +1,8 @@
 //! What a purpose may use: the laws of `authorise` and `project`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use dancu_proto::{Areas, Field, FieldSet, Revision};
+use dancu_proto::{Field, FieldSet, Revision};
 use proptest::prelude::*;
 
 use super::fixture::{an, grant, load, open, policy, put, slice};
@@ -13,7 +13,7 @@ use crate::{
         context::Asked,
         project::project,
     },
-    slice::{Held, Mark, Slice},
+    slice::{Held, Known, Mark, Slice},
 };
 
 const BOTH: &[&str] = &["lookup", "verify"];
@@ -108,7 +108,7 @@ proptest! {
         let slice = slice(directory.path(), grants.collect(), vec![]);
         let record = dancu_proto::Record::encode(&an());
         let marks: Vec<_> = marks.iter().map(|(handle, pending)| Mark { handle: *handle, pending: Revision(*pending) }).collect();
-        let held = Held { record: record.clone(), marks: marks.clone(), former_number };
+        let held = Held::new(Arc::new(Known { record: record.clone(), marks: marks.clone() }), former_number);
 
         let settled = slice.state().settled;
         let usable: Vec<usize> = (0..3)
@@ -121,7 +121,7 @@ proptest! {
             .then(|| given.iter().filter(|field| wanted.contains(*field) || *field == Field::PersonalId).collect::<FieldSet>());
 
         let answer = match authorise(&slice.state(), &asked("a"), Operation::Lookup, None) {
-            Ok(permit) => project(&held, &permit, wanted, Areas::shipped()).unwrap(),
+            Ok(permit) => project(&held, &permit, wanted).unwrap(),
             Err(Refusal::PurposeNotAgreed(_)) => None,
             Err(other) => panic!("{other:?}"),
         };
