@@ -1,6 +1,11 @@
 //! Compiles the `.proto` files with `protox`, so that no `protoc` need be installed.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use prost::Message;
 
@@ -70,5 +75,41 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     config.compile_fds(descriptors)?;
+    served(&out)
+}
+
+/// Messages of `CitizenService` that have a citizen in them.
+const WITH_CITIZENS: &[&str] = &[
+    "GetCitizenResponse",
+    "BatchGetCitizensResponse",
+    "FindCitizenResponse",
+    "CitizenMatch",
+    "VerifyCitizenRequest",
+    "ReconcileCitizensRequest",
+    "ReconcileCitizensResponse",
+    "Reconciliation",
+    "WatchCitizensResponse",
+    "CitizenChange",
+];
+
+/// `CitizenService` once more, with citizens as bytes: a node has them so, and a citizen is large to take to
+/// pieces, to move, and to put together.
+fn served(out: &Path) -> Result<(), Box<dyn Error>> {
+    let descriptors = protox::compile(["dancu/node/v1/citizen_service.proto"], ["."])?;
+    let file = descriptors.file.iter().find(|file| file.package() == "dancu.node.v1");
+    let file = file.ok_or("no package dancu.node.v1")?;
+    let messages = file.message_type.iter().map(|message| message.name().to_owned());
+    let enums = file.enum_type.iter().map(|one| one.name().to_owned());
+    let others: Vec<_> = messages.chain(enums).filter(|name| !WITH_CITIZENS.contains(&&name[..])).collect();
+    let mut config = tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".dancu.v1", "crate::v1")
+        .extern_path(".dancu.v1.Citizen", "crate::CitizenBytes");
+    for name in others {
+        config = config.extern_path(format!(".dancu.node.v1.{name}"), format!("crate::node::v1::{name}"));
+    }
+    let out = out.join("served");
+    fs::create_dir_all(&out)?;
+    config.out_dir(out).compile_fds(descriptors)?;
     Ok(())
 }

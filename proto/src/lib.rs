@@ -28,7 +28,7 @@ pub use digest::Digest;
 pub use field::{Field, FieldSet};
 pub use personal_id::PersonalId;
 pub use reason::Reason;
-pub use record::{Delta, Projected, Record};
+pub use record::{CitizenBytes, Delta, Projected, Record};
 pub use revision::Revision;
 
 /// `dancu.v1`: messages that hub, node and agencies share.
@@ -43,6 +43,12 @@ pub mod node {
     /// Version 1.
     pub mod v1 {
         tonic::include_proto!("dancu.node.v1");
+    }
+
+    /// `CitizenService` as a node serves it: the messages that have a citizen in them have
+    /// [`CitizenBytes`](crate::CitizenBytes) there. On the line they are those of [`v1`].
+    pub mod served {
+        include!(concat!(env!("OUT_DIR"), "/served/dancu.node.v1.rs"));
     }
 }
 

@@ -4,6 +4,10 @@
 //! most once, defaults absent. So one record has one encoding; a projection is a copy of some byte
 //! ranges; and the difference of two records is found by walking both once.
 
+mod bytes;
+
+pub use bytes::CitizenBytes;
+
 use prost::{
     Message,
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},

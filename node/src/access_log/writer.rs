@@ -1,17 +1,21 @@
-//! The task that writes records: what comes at the same time goes into one write, in the order of the
-//! chain, and whoever waits is told once it is written.
+//! Writing records, in the order of the chain: what comes at the same time goes into one write.
+//!
+//! No task stands between a call and its record, which would cost each call two turns from one processor
+//! to another. Whoever has handed in a record lets others hand in theirs, and then writes all there are,
+//! unless somebody is about it already: who writes looks again afterwards, so that nobody is forgotten.
 
 use std::{
+    mem,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::spawn_blocking,
+    sync::{Semaphore, oneshot, watch},
+    task::{spawn_blocking, yield_now},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,12 +47,29 @@ pub enum Sync {
 }
 
 /// Where services hand in what is to be recorded. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct AccessLog {
-    calls: mpsc::Sender<Call>,
+#[derive(Clone)]
+pub struct AccessLog(Arc<Desk>);
+
+impl std::fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessLog")
+    }
 }
 
-#[derive(Debug)]
+struct Desk {
+    sync: Sync,
+    store: LogStore,
+    /// Who waits; none after the end.
+    queue: Mutex<Option<Vec<Call>>>,
+    places: Semaphore,
+    writer: Mutex<Writer>,
+    /// The key that numbers are sealed for has come.
+    has_recipient: AtomicBool,
+    /// A thread is on its way to write.
+    on_its_way: AtomicBool,
+    dirty: Arc<AtomicBool>,
+}
+
 struct Call {
     entry: Entry,
     written: oneshot::Sender<Result<(), LogError>>,
@@ -56,19 +77,41 @@ struct Call {
 
 impl AccessLog {
     /// Records a call. When this returns without an error the record is written, and the answer may
-    /// leave; with one, it may not.
+    /// leave; with one, it may not. A call that is given up meanwhile is recorded all the same.
     ///
     /// # Errors
     /// If the call cannot be recorded.
     pub async fn record(&self, entry: Entry) -> Result<(), LogError> {
+        let desk = &self.0;
+        let _place = desk.places.acquire().await.map_err(|_| LogError::Closed)?;
+        if !desk.has_recipient.load(Ordering::Acquire) {
+            desk.await_recipient().await?;
+        }
         let (written, told) = oneshot::channel();
-        self.calls.send(Call { entry, written }).await.map_err(|_| LogError::Closed)?;
+        desk.queue().as_mut().ok_or(LogError::Closed)?.push(Call { entry, written });
+        // Others who are about to hand in theirs do so meanwhile.
+        yield_now().await;
+        match desk.sync {
+            Sync::Interval(_) => desk.write(),
+            Sync::Always => self.write_elsewhere(),
+        }
         told.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// Writes on a thread that may wait for the disk.
+    fn write_elsewhere(&self) {
+        if !self.0.on_its_way.swap(true, Ordering::AcqRel) {
+            let desk = Arc::clone(&self.0);
+            spawn_blocking(move || {
+                desk.on_its_way.store(false, Ordering::Release);
+                desk.write();
+            });
+        }
     }
 }
 
-/// Starts the log, which runs until `end`: that is when no call is under way any more. What was written
-/// tells the number of the last record to whoever follows it.
+/// Starts the log, which takes calls in until `end`: that is when no call is under way any more. What was
+/// written tells the number of the last record to whoever follows it.
 ///
 /// # Errors
 /// If the disk refuses.
@@ -80,10 +123,8 @@ pub fn start(
     tasks: &TaskTracker,
     end: &CancellationToken,
 ) -> Result<(AccessLog, watch::Receiver<u64>), LogError> {
-    let (calls, queue) = mpsc::channel(QUEUE);
     let head = store.head()?;
     let (last, follow) = watch::channel(head.sequence);
-    let dirty = Arc::new(AtomicBool::new(false));
     let writer = Writer {
         store: store.clone(),
         node: node.to_owned(),
@@ -92,13 +133,97 @@ pub fn start(
         sync,
         clock,
         last,
-        dirty: Arc::clone(&dirty),
+        looked: None,
     };
-    tasks.spawn(writer.run(queue, end.clone()));
+    let desk = Arc::new(Desk {
+        sync,
+        store: store.clone(),
+        queue: Mutex::new(Some(Vec::with_capacity(TOGETHER))),
+        places: Semaphore::new(QUEUE),
+        writer: Mutex::new(writer),
+        has_recipient: AtomicBool::new(false),
+        on_its_way: AtomicBool::new(false),
+        dirty: Arc::default(),
+    });
     if let Sync::Interval(interval) = sync {
-        tasks.spawn(keep_synced(store.clone(), interval, dirty, end.clone()));
+        tasks.spawn(keep_synced(store.clone(), interval, Arc::clone(&desk.dirty), end.clone()));
     }
-    Ok((AccessLog { calls }, follow))
+    tasks.spawn({
+        let (desk, end) = (Arc::clone(&desk), end.clone());
+        async move {
+            end.cancelled().await;
+            desk.close();
+        }
+    });
+    Ok((AccessLog(desk), follow))
+}
+
+impl Desk {
+    /// Writes what waits, unless somebody does.
+    fn write(&self) {
+        loop {
+            let mut writer = match self.writer.try_lock() {
+                Ok(writer) => writer,
+                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    let mut writer = poisoned.into_inner();
+                    writer.begin_anew();
+                    self.writer.clear_poison();
+                    writer
+                }
+            };
+            let Some(calls) = self.queue().as_mut().map(|queue| mem::replace(queue, Vec::with_capacity(64)))
+            else {
+                return;
+            };
+            self.write_all(&mut writer, calls);
+            drop(writer);
+            // Who came while the writer was taken relies on this look.
+            if self.queue().as_ref().is_none_or(Vec::is_empty) {
+                return;
+            }
+        }
+    }
+
+    fn write_all(&self, writer: &mut Writer, mut calls: Vec<Call>) {
+        while !calls.is_empty() {
+            let rest = calls.split_off(calls.len().min(TOGETHER));
+            let (entries, waiting): (Vec<_>, Vec<_>) =
+                calls.into_iter().map(|call| (call.entry, call.written)).unzip();
+            let written = writer.write(entries);
+            self.dirty.store(true, Ordering::Release);
+            // Who does not wait any more has gone.
+            waiting.into_iter().for_each(|waiting| drop(waiting.send(written.clone())));
+            calls = rest;
+        }
+    }
+
+    /// Takes in no more, and brings to the disk what there is.
+    fn close(&self) {
+        let calls = self.queue().take().unwrap_or_default();
+        self.write_all(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner), calls);
+        if let Err(error) = self.store.sync() {
+            tracing::error!(%error, "the last records may not be on the disk");
+        }
+    }
+
+    /// Waits for what numbers are sealed for. A new node has it a moment after its slice.
+    async fn await_recipient(&self) -> Result<(), LogError> {
+        let until = tokio::time::Instant::now() + MOMENT;
+        while self.store.recipient()?.is_none() {
+            if tokio::time::Instant::now() >= until {
+                return Err(LogError::NoRecipient);
+            }
+            tokio::time::sleep(MOMENT / 100).await;
+        }
+        self.has_recipient.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<Vec<Call>>> {
+        // Calls are put in and taken out whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Writer {
@@ -109,69 +234,46 @@ struct Writer {
     sync: Sync,
     clock: Clock,
     last: watch::Sender<u64>,
-    dirty: Arc<AtomicBool>,
+    /// When there was last found to be room on the disk.
+    looked: Option<Instant>,
 }
 
 impl Writer {
-    /// Runs until the end, and writes what has been handed in by then.
-    async fn run(mut self, mut queue: mpsc::Receiver<Call>, end: CancellationToken) {
-        let mut calls = Vec::with_capacity(TOGETHER);
-        let mut looked = None;
-        loop {
-            let more = tokio::select! {
-                more = queue.recv_many(&mut calls, TOGETHER) => more,
-                () = end.cancelled(), if !queue.is_closed() => {
-                    queue.close();
-                    continue;
-                }
-            };
-            if more == 0 {
-                break;
-            }
-            let now = tokio::time::Instant::now();
-            let due = looked.is_none_or(|at| now - at >= LOOK);
-            let room = if due { self.store.check_room() } else { Ok(()) };
+    fn write(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+        let written = self.check_room().and_then(|()| self.append(entries));
+        if let Err(error) = &written {
+            tracing::error!(%error, "calls are refused because they cannot be recorded");
+            self.begin_anew();
+        }
+        written
+    }
+
+    /// After a write of which it is not known how it went: what is on the disk counts, and the number of a
+    /// record that was perhaps written must not be sealed with twice.
+    fn begin_anew(&mut self) {
+        self.sealer = None;
+        match self.store.head() {
+            Ok(head) => self.head = head,
+            Err(error) => tracing::error!(%error, "it cannot be read where the access log stands"),
+        }
+    }
+
+    fn check_room(&mut self) -> Result<(), LogError> {
+        if self.looked.is_none_or(|at| at.elapsed() >= LOOK) {
             // A full disk is looked at again with the next call.
-            looked = room.is_ok().then_some(if due { now } else { looked.unwrap_or(now) });
-            let (entries, waiting): (Vec<_>, Vec<_>) =
-                calls.drain(..).map(|call| (call.entry, call.written)).unzip();
-            let written = match room {
-                Ok(()) => self.write(entries).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = &written {
-                tracing::error!(%error, "calls are refused because they cannot be recorded");
-                // A number of a record that was perhaps written must not be sealed with twice.
-                self.sealer = None;
-            }
-            // Who does not wait any more has gone.
-            waiting.into_iter().for_each(|waiting| drop(waiting.send(written.clone())));
+            self.looked = None;
+            self.store.check_room()?;
+            self.looked = Some(Instant::now());
         }
-        if let Err(error) = self.store.sync() {
-            tracing::error!(%error, "the last records may not be on the disk");
-        }
+        Ok(())
     }
 
-    /// What numbers are sealed for. A new node has it a moment after its slice.
-    async fn recipient(&self) -> Result<Vec<u8>, LogError> {
-        let until = tokio::time::Instant::now() + MOMENT;
-        loop {
-            if let Some(recipient) = self.store.recipient()? {
-                return Ok(recipient);
-            }
-            if tokio::time::Instant::now() >= until {
-                return Err(LogError::NoRecipient);
-            }
-            tokio::time::sleep(MOMENT / 100).await;
-        }
-    }
-
-    async fn write(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+    fn append(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
         let time_ms = ((self.clock)().unix_timestamp_nanos() / 1_000_000) as u64;
         let mut head = self.head;
         let mut records = Vec::with_capacity(entries.len() + 1);
         if self.sealer.is_none() {
-            let recipient = self.recipient().await?;
+            let recipient = self.store.recipient()?.ok_or(LogError::NoRecipient)?;
             if head.sequence == 0 {
                 // A log that was lost has been told where to go on.
                 head = self.store.head()?;
@@ -187,16 +289,8 @@ impl Writer {
             records.push((next.sequence, record));
             head = next;
         }
-        match self.sync {
-            Sync::Interval(_) => self.store.append(&records, head, false)?,
-            Sync::Always => {
-                let store = self.store.clone();
-                let written = spawn_blocking(move || store.append(&records, head, true)).await;
-                written.map_err(|_| LogError::Closed)??;
-            }
-        }
+        self.store.append(&records, head, self.sync == Sync::Always)?;
         self.head = head;
-        self.dirty.store(true, Ordering::Release);
         self.last.send_replace(head.sequence);
         Ok(())
     }

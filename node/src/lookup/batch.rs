@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration, vec};
 
 use dancu_proto::{
     FieldSet, PersonalId, Revision,
-    node::v1::{BatchGetCitizensRequest, BatchGetCitizensResponse},
+    node::{served::BatchGetCitizensResponse, v1::BatchGetCitizensRequest},
     personal_id::PersonalIdError,
     v1::SubjectOutcome,
 };

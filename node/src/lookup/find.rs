@@ -3,7 +3,10 @@
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, name,
-    node::v1::{CitizenMatch, NameAndBirth, find_citizen_request::Criterion},
+    node::{
+        served::CitizenMatch,
+        v1::{NameAndBirth, find_citizen_request::Criterion},
+    },
 };
 
 use super::{
@@ -131,7 +134,7 @@ fn matches(
         if !needed.iter().all(|field| fields.contains(*field)) {
             continue;
         }
-        if let Some(answer) = project(held, permit, wanted)? {
+        if let Some(answer) = project(held, permit, wanted) {
             let authorised = answer.authorised();
             let told = (answer.personal_id()?, answer.authorised);
             let found = CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) };

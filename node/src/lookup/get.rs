@@ -24,6 +24,5 @@ pub(super) fn get(
     id: PersonalId,
     wanted: FieldSet,
 ) -> Result<Option<Answer>, Refusal> {
-    let held = reader.get(id)?;
-    held.map_or(Ok(None), |held| project(&held, permit, wanted))
+    Ok(reader.get(id)?.and_then(|held| project(&held, permit, wanted)))
 }

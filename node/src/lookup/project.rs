@@ -1,15 +1,15 @@
 //! What leaves the node of a citizen: the fields the agreements give, and of these the ones wanted.
 
-use dancu_proto::{Field, FieldSet, PersonalId, personal_id::PersonalIdError, v1::Citizen};
+use dancu_proto::{CitizenBytes, Field, FieldSet, PersonalId, personal_id::PersonalIdError};
 
-use super::{authorise::Permit, refusal::Refusal};
+use super::authorise::Permit;
 use crate::slice::Held;
 
 /// One citizen as a caller may see them.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The citizen.
-    pub(super) citizen: Citizen,
+    pub(super) citizen: CitizenBytes,
     /// The fields authorised for this answer.
     pub(super) authorised: FieldSet,
     /// Asked for by a former number.
@@ -19,7 +19,9 @@ pub(super) struct Answer {
 impl Answer {
     /// The number in force, which is part of every projection.
     pub(super) fn personal_id(&self) -> Result<PersonalId, PersonalIdError> {
-        self.citizen.personal_id.parse()
+        let number =
+            self.citizen.value(Field::PersonalId).and_then(|number| std::str::from_utf8(number).ok());
+        number.unwrap_or_default().parse()
     }
 
     /// As messages list fields.
@@ -34,10 +36,10 @@ pub(super) fn listed(fields: FieldSet) -> Vec<i32> {
 }
 
 /// Projects a held citizen; none where the permit does not cover them.
-pub(super) fn project(held: &Held, permit: &Permit, wanted: FieldSet) -> Result<Option<Answer>, Refusal> {
-    let Some(fields) = permit.fields_for(held) else { return Ok(None) };
+pub(super) fn project(held: &Held, permit: &Permit, wanted: FieldSet) -> Option<Answer> {
+    let fields = permit.fields_for(held)?;
     let mut authorised = fields.intersection(wanted);
     authorised.insert(Field::PersonalId);
-    let citizen = held.record.project(authorised).record().decode()?;
-    Ok(Some(Answer { citizen, authorised, former_number: held.former_number }))
+    let citizen = held.record.project(authorised).into();
+    Some(Answer { citizen, authorised, former_number: held.former_number })
 }

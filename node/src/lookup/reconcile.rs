@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{
-    Field, FieldSet, PersonalId, Reason,
+    CitizenBytes, Field, FieldSet, PersonalId, Reason,
     name::same_text,
-    node::v1::{
-        ReconcileCitizensRequest, ReconcileCitizensResponse, ReconcileOutcome, Reconciliation, Verdict,
+    node::{
+        served::{ReconcileCitizensRequest, ReconcileCitizensResponse, Reconciliation},
+        v1::{ReconcileOutcome, Verdict},
     },
     personal_id::PersonalIdError,
     v1::{Citizen, SubjectOutcome},
@@ -96,7 +97,7 @@ impl Reconcile {
         answers.buffered(TOGETHER).map(move |answer| answer.map_err(ended)?)
     }
 
-    async fn answer(&self, records: Vec<Citizen>) -> Result<ReconcileCitizensResponse, Status> {
+    async fn answer(&self, records: Vec<CitizenBytes>) -> Result<ReconcileCitizensResponse, Status> {
         if records.len() > MAX_RECORDS {
             let fault = format!("has {} records; give at most {MAX_RECORDS}", records.len());
             let refused = Err(Refusal::Invalid(vec![Fault::new("records", fault)]).into());
@@ -115,7 +116,7 @@ impl Reconcile {
     /// Compares a part. A list is not broken off for going too fast: it is slowed down.
     async fn patiently(
         &self,
-        records: &[Citizen],
+        records: &[CitizenBytes],
         entry: &mut Entry,
         response: &mut ReconcileCitizensResponse,
     ) -> Result<(), Refusal> {
@@ -134,7 +135,7 @@ impl Reconcile {
 
     async fn part(
         &self,
-        records: &[Citizen],
+        records: &[CitizenBytes],
         entry: &mut Entry,
         response: &mut ReconcileCitizensResponse,
     ) -> Result<(), Refusal> {
@@ -166,7 +167,38 @@ impl Reconcile {
 }
 
 impl Permits {
-    fn compare(&self, reader: &SliceReader<'_>, claim: &Citizen) -> Result<Compared, Refusal> {
+    fn compare(&self, reader: &SliceReader<'_>, sent: &CitizenBytes) -> Result<Compared, Refusal> {
+        if let Some(same) = self.same(reader, sent)? {
+            return Ok(same);
+        }
+        match sent.decode_whole() {
+            Ok(claim) => self.compare_whole(reader, &claim),
+            Err(_) => Ok((invalid("is no citizen: a field is of another type".into()), None)),
+        }
+    }
+
+    /// What there is to say of a record with a number whose fields are the registered ones to the last
+    /// byte, as most are; nothing of any other.
+    fn same(&self, reader: &SliceReader<'_>, sent: &CitizenBytes) -> Result<Option<Compared>, Refusal> {
+        let number = sent.value(Field::PersonalId).and_then(|number| std::str::from_utf8(number).ok());
+        let Some(id) = number.and_then(|number| number.parse().ok()) else { return Ok(None) };
+        let Some(held) = reader.get_in_force(id)? else { return Ok(None) };
+        let Some(authorised) = self.compare.fields_for(&held) else { return Ok(None) };
+        let mut compared = FieldSet::EMPTY;
+        for claim in sent.claims() {
+            let Some((field, value)) = claim else { return Ok(None) };
+            if !authorised.contains(field) || held.record.value(field) != Some(value) {
+                return Ok(None);
+            }
+            compared.insert(field);
+        }
+        let outcome =
+            if died(&held, authorised) { ReconcileOutcome::Deceased } else { ReconcileOutcome::Confirmed };
+        let reconciliation = Reconciliation { outcome: outcome.into(), ..Reconciliation::default() };
+        Ok(Some((reconciliation, Some((id, compared, SubjectOutcome::Answered)))))
+    }
+
+    fn compare_whole(&self, reader: &SliceReader<'_>, claim: &Citizen) -> Result<Compared, Refusal> {
         if !claim.personal_id.is_empty() {
             let id: Result<PersonalId, PersonalIdError> = claim.personal_id.trim().parse();
             let id = match id {
@@ -265,8 +297,6 @@ impl Permits {
         }
         let mut needed = compared;
         needed.insert(Field::PersonalId);
-        let has_death =
-            authorised.contains(Field::DateOfDeath) && held.record.value(Field::DateOfDeath).is_some();
         let registered = held.record.project(needed).record().decode()?;
         let mut verdicts = verify::verdicts(claim, claimed, &registered, held.record.fields(), authorised);
         verdicts.retain(|verdict| {
@@ -279,7 +309,7 @@ impl Permits {
             .filter(|verdict| differs(verdict.verdict()))
             .filter_map(|verdict| Field::try_from(verdict.field).ok())
             .collect();
-        let outcome = if has_death {
+        let outcome = if died(held, authorised) {
             ReconcileOutcome::Deceased
         } else if differing.is_empty() && !held.former_number {
             ReconcileOutcome::Confirmed
@@ -295,7 +325,7 @@ impl Permits {
             Some(fields) if !differing.is_empty() || held.former_number => {
                 let mut fields = fields.intersection(differing);
                 fields.insert(Field::PersonalId);
-                Some(Box::new(held.record.project(fields).record().decode()?))
+                Some(held.record.project(fields).into())
             }
             _ => None,
         };
@@ -308,6 +338,11 @@ impl Permits {
         };
         Ok((reconciliation, Some((id, compared, SubjectOutcome::Answered))))
     }
+}
+
+/// Whether a citizen has died, as far as that may be known.
+fn died(held: &Held, authorised: FieldSet) -> bool {
+    authorised.contains(Field::DateOfDeath) && held.record.value(Field::DateOfDeath).is_some()
 }
 
 /// Of several candidates the one that agrees to the letter in name and date, if one alone does.

@@ -3,13 +3,17 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::{
-    FieldSet, PersonalId, Reason, Revision,
+    CitizenBytes, FieldSet, PersonalId, Reason, Revision,
     channel::Peer,
-    node::v1::{
-        BatchGetCitizensRequest, BatchGetCitizensResponse, FindCitizenRequest, FindCitizenResponse,
-        GetCitizenRequest, GetCitizenResponse, ReconcileCitizensRequest, ReconcileCitizensResponse,
-        VerifyCitizenRequest, VerifyCitizenResponse, WatchCitizensRequest,
-        citizen_service_server::CitizenService,
+    node::{
+        served::{
+            BatchGetCitizensResponse, FindCitizenResponse, GetCitizenResponse, ReconcileCitizensRequest,
+            ReconcileCitizensResponse, VerifyCitizenRequest, citizen_service_server::CitizenService,
+        },
+        v1::{
+            BatchGetCitizensRequest, FindCitizenRequest, GetCitizenRequest, VerifyCitizenResponse,
+            WatchCitizensRequest,
+        },
     },
     v1::{AccessContext, AccessOperation, SubjectOutcome},
 };
@@ -237,7 +241,7 @@ impl Lookup {
         entry.revision = answer.revision;
         Ok(GetCitizenResponse {
             authorised: listed(answer.authorised),
-            citizen: Some(answer.citizen),
+            citizen: Some(CitizenBytes::from(&answer.citizen)),
             former_number: answer.former_number,
             freshness: Some(freshness(Revision(answer.revision), Some((self.node.clock)()), None)),
             remote: true,
@@ -280,7 +284,7 @@ impl Lookup {
         id.iter().for_each(|id| entry.concerns(*id));
         let asked = self.asked(request.context.as_ref(), &call.caller)?;
         let id = id?;
-        let claim = request.claim.unwrap_or_default();
+        let claim = verify::claim(&request.claim.unwrap_or_default())?;
         let claimed = verify::claimed(&claim)?;
         let compared = self.read(call.patience, |reader, line| {
             let state = reader.state();

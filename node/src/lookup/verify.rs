@@ -7,7 +7,7 @@
 pub(super) mod name;
 
 use dancu_proto::{
-    Field, FieldSet, Record,
+    CitizenBytes, Field, FieldSet, Record,
     name::same_text,
     node::v1::{AttributeVerdict, NameDifference, Verdict},
     v1::{
@@ -18,6 +18,12 @@ use dancu_proto::{
 
 use self::name::Likeness;
 use super::refusal::{Fault, Refusal};
+
+/// What is claimed, as a caller sent it.
+pub(super) fn claim(sent: &CitizenBytes) -> Result<Citizen, Refusal> {
+    let fault = |_| Refusal::Invalid(vec![Fault::new("claim", "is no citizen: a field is of another type")]);
+    sent.decode_whole().map_err(fault)
+}
 
 /// The fields claimed.
 pub(super) fn claimed(claim: &Citizen) -> Result<FieldSet, Refusal> {

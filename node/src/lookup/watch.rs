@@ -9,9 +9,9 @@ use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
     channel::Peer,
     hub::v1::DepartureReason,
-    node::v1::{
-        BroadChange, ChangeReason, CitizenChange, CitizenChangeKind, WatchCitizensRequest,
-        WatchCitizensResponse, watch_citizens_response::Event,
+    node::{
+        served::{CitizenChange, WatchCitizensResponse, watch_citizens_response::Event},
+        v1::{BroadChange, ChangeReason, CitizenChangeKind, WatchCitizensRequest},
     },
     v1::{AccessContext, Freshness, SubjectOutcome},
 };
@@ -267,7 +267,7 @@ fn citizen(
         // What was before is not for those who did not cover it.
         _ => Vec::new(),
     };
-    let answer = project(&held, permit, changed)?;
+    let answer = project(&held, permit, changed);
     Ok(answer.and_then(|answer| told(kind, changed, reasons, Some(answer.citizen))))
 }
 

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dancu_proto::node::v1::{
-    NodeState, citizen_service_server::CitizenServiceServer, node_service_server::NodeServiceServer,
+use dancu_proto::node::{
+    served::citizen_service_server::CitizenServiceServer,
+    v1::{NodeState, node_service_server::NodeServiceServer},
 };
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};

@@ -9,9 +9,12 @@ use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 use dancu_proto::{
     DESCRIPTORS,
     channel::{self, ClientAuth, Incoming, config::ConfigError as TlsError},
-    node::v1::{
-        citizen_service_server::CitizenServiceServer, interest_service_server::InterestServiceServer,
-        node_service_server::NodeServiceServer, notice_service_server::NoticeServiceServer,
+    node::{
+        served::citizen_service_server::CitizenServiceServer,
+        v1::{
+            interest_service_server::InterestServiceServer, node_service_server::NodeServiceServer,
+            notice_service_server::NoticeServiceServer,
+        },
     },
 };
 use rustls::ServerConfig;

@@ -121,14 +121,14 @@ proptest! {
             .then(|| given.iter().filter(|field| wanted.contains(*field) || *field == Field::PersonalId).collect::<FieldSet>());
 
         let answer = match authorise(&slice.state(), &asked("a"), Operation::Lookup, None) {
-            Ok(permit) => project(&held, &permit, wanted).unwrap(),
+            Ok(permit) => project(&held, &permit, wanted),
             Err(Refusal::PurposeNotAgreed(_)) => None,
             Err(other) => panic!("{other:?}"),
         };
         prop_assert_eq!(answer.as_ref().map(|answer| answer.authorised), expected);
         if let (Some(answer), Some(expected)) = (answer, expected) {
             let whole = record.project(expected).into_record();
-            prop_assert_eq!(dancu_proto::Record::encode(&answer.citizen), whole);
+            prop_assert_eq!(answer.citizen.as_bytes(), whole.as_bytes());
         }
     }
 }
