@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
@@ -19,6 +22,8 @@ const RECIPIENT: &[u8] = &[2];
 const TAKEN_OVER: &[u8] = &[3];
 /// Where the chain stands.
 const HEAD: &[u8] = &[4];
+/// So many records are removed at once, at the least.
+const TOGETHER: u64 = 10_000;
 /// Memory for writes, bytes.
 const BUFFER: usize = 8 << 20;
 
@@ -57,6 +62,8 @@ pub struct LogStore {
     database: Arc<DB>,
     dir: PathBuf,
     reserve: u64,
+    /// Up to here records were removed since the start.
+    removed: Arc<AtomicU64>,
 }
 
 impl LogStore {
@@ -73,7 +80,8 @@ impl LogStore {
         options.set_max_open_files(64);
         options.set_compression_type(rocksdb::DBCompressionType::Lz4);
         options.set_bottommost_compression_type(rocksdb::DBCompressionType::Zstd);
-        Ok(LogStore { database: Arc::new(DB::open(&options, dir)?), dir: dir.to_owned(), reserve })
+        let database = Arc::new(DB::open(&options, dir)?);
+        Ok(LogStore { database, dir: dir.to_owned(), reserve, removed: Arc::default() })
     }
 
     /// Whether there is room to go on.
@@ -154,12 +162,22 @@ impl LogStore {
         row.map_or(Ok(0), number)
     }
 
-    /// The hub has everything up to a record. Those up to another are not kept any longer.
+    /// The hub has everything up to a record. Those up to another are not kept any longer; some are for a
+    /// while, since each removal of a range costs every later read.
     pub(super) fn set_taken_over(&self, sequence: u64, not_kept: u64) -> Result<(), LogError> {
         let mut batch = WriteBatch::default();
         batch.put(TAKEN_OVER, sequence.to_be_bytes());
-        batch.delete_range(key(0), key(not_kept.min(sequence) + 1));
-        Ok(self.database.write(batch)?)
+        let not_kept = not_kept.min(sequence);
+        let removed = self.removed.load(Ordering::Relaxed);
+        let due = not_kept >= removed + TOGETHER;
+        if due {
+            batch.delete_range(key(removed), key(not_kept + 1));
+        }
+        self.database.write(batch)?;
+        if due {
+            self.removed.store(not_kept, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

@@ -231,21 +231,24 @@ async fn a_clock_that_was_set_back_does_not_take_the_log_back() {
 async fn what_the_hub_has_is_not_kept_for_ever() {
     let bench = Bench::new();
     let run = bench.run(INTERVAL, |log| async move {
-        for number in 0..9 {
+        for number in 0..20_100 {
             log.record(call("H-1", &[number])).await.unwrap();
         }
     });
     run.await;
     let store = bench.open();
     assert_eq!(store.taken_over().unwrap(), 0);
-    store.set_taken_over(8, 5).unwrap();
-    assert_eq!(store.taken_over().unwrap(), 8);
-    assert_eq!(store.record(5).unwrap(), None);
-    let left = store.after(5, usize::MAX).unwrap();
-    assert_eq!(LogRecord::decode(&left[0][..]).unwrap().sequence, 6);
+    store.set_taken_over(9_000, 5).unwrap();
+    assert_eq!(store.taken_over().unwrap(), 9_000);
+    assert!(store.record(5).unwrap().is_some(), "a few are not worth a removal");
+    store.set_taken_over(12_000, 10_050).unwrap();
+    assert_eq!(store.record(10_050).unwrap(), None);
+    let left = store.after(0, usize::MAX).unwrap();
+    assert_eq!(LogRecord::decode(&left[0][..]).unwrap().sequence, 10_051);
     // What the hub has not is kept, whatever else is said.
-    store.set_taken_over(8, 100).unwrap();
-    assert!(store.record(9).unwrap().is_some());
+    store.set_taken_over(20_090, 30_000).unwrap();
+    assert_eq!(store.record(20_090).unwrap(), None);
+    assert!(store.record(20_091).unwrap().is_some());
 }
 
 #[test]

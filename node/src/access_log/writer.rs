@@ -65,6 +65,8 @@ struct Desk {
     writer: Mutex<Writer>,
     /// The key that numbers are sealed for has come.
     has_recipient: AtomicBool,
+    /// The last write had records of several calls.
+    together: AtomicBool,
     /// A thread is on its way to write.
     on_its_way: AtomicBool,
     dirty: Arc<AtomicBool>,
@@ -89,8 +91,10 @@ impl AccessLog {
         }
         let (written, told) = oneshot::channel();
         desk.queue().as_mut().ok_or(LogError::Closed)?.push(Call { entry, written });
-        // Others who are about to hand in theirs do so meanwhile.
-        yield_now().await;
+        // Where calls come together, others who are about to hand in theirs do so meanwhile.
+        if desk.together.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
         match desk.sync {
             Sync::Interval(_) => desk.write(),
             Sync::Always => self.write_elsewhere(),
@@ -142,6 +146,7 @@ pub fn start(
         places: Semaphore::new(QUEUE),
         writer: Mutex::new(writer),
         has_recipient: AtomicBool::new(false),
+        together: AtomicBool::new(false),
         on_its_way: AtomicBool::new(false),
         dirty: Arc::default(),
     });
@@ -186,6 +191,7 @@ impl Desk {
     }
 
     fn write_all(&self, writer: &mut Writer, mut calls: Vec<Call>) {
+        self.together.store(calls.len() > 1, Ordering::Relaxed);
         while !calls.is_empty() {
             let rest = calls.split_off(calls.len().min(TOGETHER));
             let (entries, waiting): (Vec<_>, Vec<_>) =
