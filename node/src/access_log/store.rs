@@ -1,4 +1,7 @@
 //! The records on disk: a database of its own, so that it grows and is synced apart from the slice.
+//!
+//! Records are in a table of their own, each after the one before, so that its files follow each other and
+//! are never written again; what is overwritten with every record is in another.
 
 use std::{
     io,
@@ -9,14 +12,17 @@ use std::{
     },
 };
 
-use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    BoundColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, Options, WriteBatch,
+    WriteOptions,
+};
 use thiserror::Error;
 
 use super::chain::Head;
 
-/// Records, by their number.
-const RECORD: u8 = 0;
-/// The hub's public key.
+/// The table of where the log stands.
+const STANDING: &str = "standing";
+/// In it, the hub's public key.
 const RECIPIENT: &[u8] = &[2];
 /// The last record that the hub has taken over.
 const TAKEN_OVER: &[u8] = &[3];
@@ -75,13 +81,19 @@ impl LogStore {
     pub fn open(dir: &Path, reserve: u64) -> Result<LogStore, LogError> {
         let mut options = Options::default();
         options.create_if_missing(true);
+        options.create_missing_column_families(true);
         options.set_write_buffer_size(BUFFER);
         options.set_keep_log_file_num(2);
         options.set_max_open_files(64);
+        // The same on every level: a file that need not be merged is moved, and not written again.
         options.set_compression_type(rocksdb::DBCompressionType::Lz4);
-        options.set_bottommost_compression_type(rocksdb::DBCompressionType::Zstd);
-        let database = Arc::new(DB::open(&options, dir)?);
+        let tables = [DEFAULT_COLUMN_FAMILY_NAME, STANDING].map(|name| (name, options.clone()));
+        let database = Arc::new(DB::open_cf_with_opts(&options, dir, tables)?);
         Ok(LogStore { database, dir: dir.to_owned(), reserve, removed: Arc::default() })
+    }
+
+    fn standing(&self) -> Result<Arc<BoundColumnFamily<'_>>, LogError> {
+        self.database.cf_handle(STANDING).ok_or(LogError::Damaged(0))
     }
 
     /// Whether there is room to go on.
@@ -97,7 +109,7 @@ impl LogStore {
     /// # Errors
     /// If the disk refuses, or what it has does not fit together.
     pub fn head(&self) -> Result<Head, LogError> {
-        let Some(row) = self.database.get(HEAD)? else { return Ok(Head::default()) };
+        let Some(row) = self.database.get_cf(&self.standing()?, HEAD)? else { return Ok(Head::default()) };
         head_from(&row).ok_or(LogError::Damaged(0))
     }
 
@@ -105,13 +117,13 @@ impl LogStore {
     pub(super) fn append(&self, records: &[(u64, Vec<u8>)], head: Head, sync: bool) -> Result<(), LogError> {
         let mut batch = WriteBatch::default();
         records.iter().for_each(|(sequence, record)| batch.put(key(*sequence), record));
-        batch.put(HEAD, head_row(head));
+        batch.put_cf(&self.standing()?, HEAD, head_row(head));
         Ok(self.database.write_opt(batch, &synced(sync))?)
     }
 
     /// A log that was lost goes on after what the hub has of it.
     pub(super) fn go_on_after(&self, head: Head) -> Result<(), LogError> {
-        Ok(self.database.put_opt(HEAD, head_row(head), &synced(true))?)
+        Ok(self.database.put_cf_opt(&self.standing()?, HEAD, head_row(head), &synced(true))?)
     }
 
     /// What was appended is on the disk when this returns.
@@ -124,8 +136,8 @@ impl LogStore {
         let (mut records, mut size) = (Vec::new(), 0);
         let from = key(sequence + 1);
         for row in self.database.iterator(IteratorMode::From(&from, Direction::Forward)) {
-            let (at, record) = row?;
-            if at.first() != Some(&RECORD) || size >= bytes {
+            let (_, record) = row?;
+            if size >= bytes {
                 break;
             }
             size += record.len();
@@ -141,7 +153,7 @@ impl LogStore {
 
     /// The hub's public key, if it is known.
     pub(super) fn recipient(&self) -> Result<Option<Vec<u8>>, LogError> {
-        Ok(self.database.get(RECIPIENT)?)
+        Ok(self.database.get_cf(&self.standing()?, RECIPIENT)?)
     }
 
     /// Numbers are sealed for this public key of the hub from the next start on.
@@ -149,7 +161,7 @@ impl LogStore {
     /// # Errors
     /// If the disk refuses.
     pub fn set_recipient(&self, recipient: &[u8]) -> Result<(), LogError> {
-        Ok(self.database.put_opt(RECIPIENT, recipient, &synced(true))?)
+        Ok(self.database.put_cf_opt(&self.standing()?, RECIPIENT, recipient, &synced(true))?)
     }
 
     /// The last record that the hub has taken over; 0 for none.
@@ -157,7 +169,7 @@ impl LogStore {
     /// # Errors
     /// If the disk refuses.
     pub fn taken_over(&self) -> Result<u64, LogError> {
-        let row = self.database.get(TAKEN_OVER)?;
+        let row = self.database.get_cf(&self.standing()?, TAKEN_OVER)?;
         let number = |row: Vec<u8>| row.try_into().map(u64::from_be_bytes).map_err(|_| LogError::Damaged(0));
         row.map_or(Ok(0), number)
     }
@@ -166,7 +178,7 @@ impl LogStore {
     /// while, since each removal of a range costs every later read.
     pub(super) fn set_taken_over(&self, sequence: u64, not_kept: u64) -> Result<(), LogError> {
         let mut batch = WriteBatch::default();
-        batch.put(TAKEN_OVER, sequence.to_be_bytes());
+        batch.put_cf(&self.standing()?, TAKEN_OVER, sequence.to_be_bytes());
         let not_kept = not_kept.min(sequence);
         let removed = self.removed.load(Ordering::Relaxed);
         let due = not_kept >= removed + TOGETHER;
@@ -181,10 +193,8 @@ impl LogStore {
     }
 }
 
-fn key(sequence: u64) -> [u8; 9] {
-    let mut key = [RECORD; 9];
-    key[1..].copy_from_slice(&sequence.to_be_bytes());
-    key
+fn key(sequence: u64) -> [u8; 8] {
+    sequence.to_be_bytes()
 }
 
 fn head_row(head: Head) -> Vec<u8> {

@@ -9,6 +9,7 @@ use dancu_proto::{
 };
 use tokio::{
     sync::{mpsc, watch},
+    task::spawn_blocking,
     time::{Instant, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -140,7 +141,10 @@ impl Uploader {
             self.store.set_recipient(&first.recipient)?;
         }
         loop {
-            let (records, head) = self.batch(at)?;
+            // It reads, and waits for the disk.
+            let store = self.store.clone();
+            let batch = spawn_blocking(move || batch(&store, at)).await;
+            let (records, head) = batch.map_err(|_| LogError::Closed)??;
             let empty = records.is_empty();
             send(&requests, UploadAccessLogRequest { records, head: Some(self.signed(head)?) }).await?;
             let taken = answer(&mut answers).await?;
@@ -188,22 +192,6 @@ impl Uploader {
         }
     }
 
-    /// The records after a head, and the head that the last of them makes. Records that do not follow
-    /// each other are told as they are: it is the hub that must know of it, and refuses them.
-    fn batch(&self, at: Head) -> Result<(Vec<Vec<u8>>, Head), LogError> {
-        // What the hub has must not be lost here with the power: the chain would fork.
-        self.store.sync()?;
-        let records = self.store.after(at.sequence, BATCH)?;
-        let own = self.store.head()?;
-        let mut head = at;
-        for record in &records {
-            let Some(next) = head.follow(record) else { return Ok((records, own)) };
-            head = next;
-        }
-        let whole = !records.is_empty() || head.sequence == own.sequence;
-        Ok((records, if whole { head } else { own }))
-    }
-
     fn signed(&self, head: Head) -> Result<Signed, SignError> {
         (self.sign)(&LogHead {
             node: self.node.clone(),
@@ -224,6 +212,22 @@ impl Uploader {
         };
         let _ = tokio::time::timeout_at(until, more).await;
     }
+}
+
+/// The records after a head, and the head that the last of them makes. Records that do not follow each
+/// other are told as they are: it is the hub that must know of it, and refuses them.
+fn batch(store: &LogStore, at: Head) -> Result<(Vec<Vec<u8>>, Head), LogError> {
+    // What the hub has must not be lost here with the power: the chain would fork.
+    store.sync()?;
+    let records = store.after(at.sequence, BATCH)?;
+    let own = store.head()?;
+    let mut head = at;
+    for record in &records {
+        let Some(next) = head.follow(record) else { return Ok((records, own)) };
+        head = next;
+    }
+    let whole = !records.is_empty() || head.sequence == own.sequence;
+    Ok((records, if whole { head } else { own }))
 }
 
 async fn send(
