@@ -114,11 +114,11 @@ impl Client {
         Ok(())
     }
 
-    /// The value of a key: how many bytes it has.
+    /// The value of a key, where it lies.
     ///
     /// # Errors
     /// If there is none.
-    pub async fn get(&mut self, key: &str) -> anyhow::Result<usize> {
+    pub async fn get(&mut self, key: &str) -> anyhow::Result<&[u8]> {
         self.request.clear();
         command(&mut self.request, &[b"GET", key.as_bytes()]);
         self.stream.write_all(&self.request).await?;
@@ -128,10 +128,11 @@ impl Client {
             self.answer.reserve(4 << 10);
             let more = self.stream.read_buf(&mut self.answer).await?;
             ensure!(more > 0, "Redis has closed the connection");
-            if let Some(value) = value(&self.answer)? {
-                return Ok(value.len());
+            if value(&self.answer)?.is_some() {
+                break;
             }
         }
+        value(&self.answer)?.context("a value")
     }
 }
 

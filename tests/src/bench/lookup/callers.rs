@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use dancu_proto::{
+    Field,
     channel::{Timeouts, connect},
     node::v1::{
-        BatchGetCitizensRequest, GetCitizenRequest, ReconcileCitizensRequest, ReconcileCitizensResponse,
-        ReconcileOutcome, citizen_service_client::CitizenServiceClient,
+        BatchGetCitizensRequest, GetCitizenRequest, GetCitizenResponse, ReconcileCitizensRequest,
+        ReconcileCitizensResponse, ReconcileOutcome, citizen_service_client::CitizenServiceClient,
     },
     v1::{AccessContext, Citizen},
 };
+use prost::Message;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
@@ -25,7 +27,7 @@ use super::{
         redis::{self, Redis},
         tls,
     },
-    BATCH, systems,
+    BATCH, row, systems,
 };
 
 /// Callers that share a connection.
@@ -197,6 +199,7 @@ impl Caller for Lists {
 /// `SELECT … WHERE personal_id = $1`.
 pub(super) struct Selects {
     client: client::Client,
+    columns: Vec<Field>,
     ids: Choice<String>,
 }
 
@@ -209,8 +212,9 @@ impl Selects {
         let mut all = Vec::new();
         for caller in 0..callers {
             let mut client = client::Client::connect(cluster).await?;
-            client.prepare(&systems::select("= $1", &systems::all_columns())).await?;
-            all.push(Selects { client, ids: Choice::new(ids, caller) });
+            let columns = systems::all_columns();
+            client.prepare(&systems::select("= $1", &columns)).await?;
+            all.push(Selects { client, columns, ids: Choice::new(ids, caller) });
         }
         Ok(all)
     }
@@ -218,8 +222,13 @@ impl Selects {
 
 impl Caller for Selects {
     async fn call(&mut self) -> anyhow::Result<u32> {
-        let rows = self.client.select(client::number(self.ids.one())?).await?;
-        ensure!(rows.count == 1, "{} rows of one person", rows.count);
+        let (number, mut people) = (client::number(self.ids.one())?, Vec::with_capacity(1));
+        let take = |row: &[u8]| {
+            people.push(row::citizen(row, &self.columns)?);
+            Ok(())
+        };
+        self.client.select(number, take).await?;
+        ensure!(people.len() == 1, "{} rows of one person", people.len());
         Ok(1)
     }
 }
@@ -227,6 +236,7 @@ impl Caller for Selects {
 /// `SELECT … WHERE personal_id = ANY ($1)`.
 pub(super) struct SelectsAny {
     client: client::Client,
+    columns: Vec<Field>,
     ids: Choice<String>,
 }
 
@@ -235,13 +245,14 @@ impl SelectsAny {
         cluster: &Cluster,
         callers: usize,
         ids: &Arc<Vec<String>>,
-        columns: &str,
+        columns: &[Field],
     ) -> anyhow::Result<Vec<SelectsAny>> {
         let mut all = Vec::new();
         for caller in 0..callers {
             let mut client = client::Client::connect(cluster).await?;
             client.prepare(&systems::select("= ANY ($1)", columns)).await?;
-            all.push(SelectsAny { client, ids: Choice::new(ids, caller) });
+            let (columns, ids) = (columns.to_vec(), Choice::new(ids, caller));
+            all.push(SelectsAny { client, columns, ids });
         }
         Ok(all)
     }
@@ -250,9 +261,14 @@ impl SelectsAny {
 impl Caller for SelectsAny {
     async fn call(&mut self) -> anyhow::Result<u32> {
         let numbers: Vec<i64> = self.ids.batch().map(|id| client::number(id)).collect::<Result<_, _>>()?;
-        let rows = self.client.select_any(&numbers).await?;
+        let mut people = Vec::with_capacity(BATCH);
+        let take = |row: &[u8]| {
+            people.push(row::citizen(row, &self.columns)?);
+            Ok(())
+        };
+        self.client.select_any(&numbers, take).await?;
         // Who was chosen twice is one row.
-        ensure!(rows.count as usize > BATCH / 2 && rows.count as usize <= BATCH, "{} rows", rows.count);
+        ensure!((BATCH / 2..=BATCH).contains(&people.len()), "{} rows", people.len());
         Ok(BATCH as u32)
     }
 }
@@ -282,7 +298,8 @@ impl RedisGets {
 
 impl Caller for RedisGets {
     async fn call(&mut self) -> anyhow::Result<u32> {
-        ensure!(self.client.get(self.ids.one()).await? > 0, "an empty value");
+        let answer = GetCitizenResponse::decode(self.client.get(self.ids.one()).await?)?;
+        ensure!(answer.citizen.is_some(), "an answer without a citizen");
         Ok(1)
     }
 }

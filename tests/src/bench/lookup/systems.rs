@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use dancu_proto::{
+    Field,
     hub::v1::ApplyAgreementRequest,
     node::v1::{BatchGetCitizensRequest, GetCitizenResponse},
     v1::Citizen,
@@ -35,7 +36,7 @@ use crate::{
 };
 
 /// The columns that a list is compared by.
-pub(super) const COMPARED: &str = "personal_id, full_name, date_of_birth, sex";
+pub(super) const COMPARED: [Field; 4] = [Field::PersonalId, Field::FullName, Field::DateOfBirth, Field::Sex];
 const AGENCY: &str = "one-stop";
 /// Numbers of a batch when all answers are fetched.
 const FETCHED: usize = 5_000;
@@ -69,8 +70,6 @@ pub(super) struct Systems {
     pub(super) ids: Arc<Vec<String>>,
     /// Everybody, as a list of an agency has them.
     pub(super) records: Arc<Vec<Citizen>>,
-    /// The columns of all fields of the slice.
-    pub(super) all_columns: String,
     /// How large answers are.
     pub(super) sizes: Sizes,
 }
@@ -106,9 +105,7 @@ impl Systems {
         let sizes = Sizes { echo: middling.len(), middle: (of(0.25), of(0.75)), row };
         let echo = Echo::start(&middling).await?;
         let (ids, records) = (Arc::new(ids), Arc::new(records));
-        let all_columns = all_columns();
-        let systems =
-            Systems { hub, node, connector, echo, cluster, redis, ids, records, all_columns, sizes };
+        let systems = Systems { hub, node, connector, echo, cluster, redis, ids, records, sizes };
         systems.quiet().await?;
         Ok(systems)
     }
@@ -230,12 +227,13 @@ fn middle(mut answers: Vec<(String, Vec<u8>)>) -> Option<Vec<u8>> {
 }
 
 /// The columns of all fields of the slice.
-pub(super) fn all_columns() -> String {
-    rows::columns(&rows::fields_of(&FIELDS))
+pub(super) fn all_columns() -> Vec<Field> {
+    rows::fields_of(&FIELDS)
 }
 
 /// The statement that looks people up.
-pub(super) fn select(whom: &str, columns: &str) -> String {
+pub(super) fn select(whom: &str, columns: &[Field]) -> String {
+    let columns = rows::columns(columns);
     format!("SELECT {columns} FROM slice WHERE personal_id {whom}")
 }
 
@@ -246,7 +244,7 @@ fn filled(population: &Population) -> anyhow::Result<Cluster> {
     let bar = progress("a cluster with as many", population.citizens().into());
     rows::copy(&cluster, population.iter(), || bar.inc(1))?;
     bar.finish_and_clear();
-    let columns = all_columns();
+    let columns = rows::columns(&all_columns());
     cluster.sql(&format!("CREATE TABLE slice AS SELECT {columns} FROM citizens"))?;
     cluster.sql("ALTER TABLE slice ADD PRIMARY KEY (personal_id)")?;
     cluster.sql("DROP TABLE citizens")?;
@@ -261,6 +259,11 @@ async fn row(cluster: &Cluster, ids: &[String]) -> anyhow::Result<usize> {
     client.prepare(&select("= ANY ($1)", &all_columns())).await?;
     let numbers: Vec<i64> =
         ids.iter().take(FETCHED).map(|id| client::number(id)).collect::<Result<_, _>>()?;
-    let rows = client.select_any(&numbers).await?;
-    Ok(rows.bytes / rows.count.max(1) as usize)
+    let mut bytes = 0;
+    let take = |row: &[u8]| {
+        bytes += row.len();
+        Ok(())
+    };
+    client.select_any(&numbers, take).await?;
+    Ok(bytes / numbers.len().max(1))
 }

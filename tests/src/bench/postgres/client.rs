@@ -1,5 +1,6 @@
-//! A caller of prepared statements, over TLS: as little as can be done. It takes rows off the connection
-//! and looks at none, which is in PostgreSQL's favour: who gets a citizen from a node has it decoded.
+//! A caller of prepared statements, over TLS, that does as little as can be: one message there and one
+//! back, on a connection that nobody shares, with rows in binary form that are handed on where they lie.
+//! Clients for general use do more.
 
 use anyhow::{Context, bail, ensure};
 use tokio::{
@@ -24,15 +25,6 @@ pub struct Client {
     answer: Vec<u8>,
 }
 
-/// What is told of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// How many there are.
-    pub count: u32,
-    /// Their bytes.
-    pub bytes: usize,
-}
-
 impl Client {
     /// Connects.
     ///
@@ -50,7 +42,7 @@ impl Client {
         client.request.extend(i32::try_from(who.len() + 8)?.to_be_bytes());
         client.request.extend(VERSION.to_be_bytes());
         client.request.extend(who.as_bytes());
-        client.exchange().await?;
+        client.exchange(|_| Ok(())).await?;
         Ok(client)
     }
 
@@ -62,23 +54,31 @@ impl Client {
         let body = [b"asked\0", statement.as_bytes(), &[0, 0, 0]].concat();
         self.message(b'P', &[&body]);
         self.message(b'S', &[]);
-        self.exchange().await?;
+        self.exchange(|_| Ok(())).await?;
         Ok(())
     }
 
-    /// Executes it for a number.
+    /// Executes it for a number; each row goes to `take`.
     ///
     /// # Errors
-    /// What the server says.
-    pub async fn select(&mut self, number: i64) -> anyhow::Result<Rows> {
-        self.execute(&number.to_be_bytes()).await
+    /// What the server says, or `take`.
+    pub async fn select(
+        &mut self,
+        number: i64,
+        take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.execute(&number.to_be_bytes(), take).await
     }
 
-    /// Executes it for an array of numbers.
+    /// Executes it for an array of numbers; each row goes to `take`.
     ///
     /// # Errors
-    /// What the server says.
-    pub async fn select_any(&mut self, numbers: &[i64]) -> anyhow::Result<Rows> {
+    /// What the server says, or `take`.
+    pub async fn select_any(
+        &mut self,
+        numbers: &[i64],
+        take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut array = Vec::with_capacity(20 + numbers.len() * 12);
         let head = [1, 0, BIGINT, i32::try_from(numbers.len())?, 1];
         array.extend(head.iter().flat_map(|part| part.to_be_bytes()));
@@ -86,17 +86,21 @@ impl Client {
             array.extend(8_i32.to_be_bytes());
             array.extend(number.to_be_bytes());
         }
-        self.execute(&array).await
+        self.execute(&array, take).await
     }
 
     /// Binds, executes and waits, in one message there and one back; everything in binary form.
-    async fn execute(&mut self, parameter: &[u8]) -> anyhow::Result<Rows> {
+    async fn execute(
+        &mut self,
+        parameter: &[u8],
+        take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let length = i32::try_from(parameter.len())?.to_be_bytes();
         let portal_and_forms = b"\0asked\0\0\x01\0\x01\0\x01";
         self.message(b'B', &[portal_and_forms, &length, parameter, &[0, 1, 0, 1]]);
         self.message(b'E', &[&[0, 0, 0, 0, 0]]);
         self.message(b'S', &[]);
-        self.exchange().await
+        self.exchange(take).await
     }
 
     fn message(&mut self, kind: u8, parts: &[&[u8]]) {
@@ -108,18 +112,18 @@ impl Client {
     }
 
     /// Sends what is to be sent, and reads until the server is ready for more.
-    async fn exchange(&mut self) -> anyhow::Result<Rows> {
+    async fn exchange(&mut self, mut take: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.stream.write_all(&self.request).await?;
         self.stream.flush().await?;
         self.request.clear();
         self.answer.clear();
-        let (mut at, mut rows) = (0, Rows::default());
+        let mut at = 0;
         loop {
             while let Some((kind, body)) = message(&self.answer[at..]) {
                 match kind {
-                    b'D' => rows = Rows { count: rows.count + 1, bytes: rows.bytes + body.len() },
+                    b'D' => take(body)?,
                     b'E' => bail!("PostgreSQL: {}", String::from_utf8_lossy(body).replace('\0', " ")),
-                    b'Z' => return Ok(rows),
+                    b'Z' => return Ok(()),
                     _ => {}
                 }
                 at += body.len() + 5;
