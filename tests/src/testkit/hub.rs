@@ -261,6 +261,22 @@ impl Hub {
         std::fs::read_to_string(self.place.dir.path().join("hub.log")).unwrap_or_default()
     }
 
+    /// SIGSTOP: it stands still.
+    ///
+    /// # Panics
+    /// If the test runs it itself.
+    pub fn pause(&self) {
+        self.process.as_ref().expect("a process").signal("STOP");
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Panics
+    /// If the test runs it itself.
+    pub fn go_on(&self) {
+        self.process.as_ref().expect("a process").signal("CONT");
+    }
+
     /// Its process.
     ///
     /// # Panics

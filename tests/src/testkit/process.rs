@@ -43,6 +43,11 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Another signal, by its name.
+    pub(super) fn signal(&self, name: &str) {
+        let _ = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -9,9 +9,10 @@
 //!
 //! - The **node** is a real one that serves over TLS to a caller with a certificate, enrolled at a real
 //!   hub, set up as by default: it checks caller, purpose and officer, projects, and writes the record of
-//!   each call before the answer leaves. The hub takes the records over meanwhile on the same cores,
-//!   where in service it has its own; that cost is told apart, and nobody else is measured before it is
-//!   done.
+//!   each call before the answer leaves. In service the hub has a machine of its own. Here it would take
+//!   these cores away from node and callers, so it stands still while look-ups are counted, as behind a
+//!   line that is down, and gets the records afterwards. What that costs node and hub is told apart, and
+//!   nobody else is measured before it is done.
 //! - The **echo** is tonic behind the same TLS, in a process of its own, with as many threads. It decodes
 //!   nothing and answers with the bytes of one answer of the slice, of middling length. Its callers are
 //!   those of the node to the letter: they make the same request and decode the answer. Callers share
@@ -145,12 +146,12 @@ async fn look_ups(
     let mut to_postgresql = Selects::open(&systems.cluster, callers, ids).await?;
     let mut to_redis = RedisGets::open(&systems.redis, callers, ids).await?;
     let [mut echo, mut node, mut postgresql, mut redis] = [const { Vec::new() }; 4];
-    let mut hub = Hub::default();
+    let mut hand_in = HandIn::default();
     let bar = progress(&format!("look-ups, {setting}"), 4 * REPEATS as u64);
     for _ in 0..REPEATS {
         echo.push(load(&mut to_echo, times, || systems.echo.cpu()).await?);
         bar.inc(1);
-        node.push(hub.beside(systems, load(&mut to_node, times, || systems.cpu_of_node())).await?);
+        node.push(hand_in.after(systems, load(&mut to_node, times, || systems.cpu_of_node())).await?);
         bar.inc(1);
         postgresql.push(load(&mut to_postgresql, times, || systems.cluster.cpu()).await?);
         bar.inc(1);
@@ -162,7 +163,7 @@ async fn look_ups(
     add(outcome, System::Echo, &LOOK_UPS, &setting, &echo);
     add(outcome, System::PostgreSql, &LOOK_UPS, &setting, &postgresql);
     add(outcome, System::Redis, &LOOK_UPS, &setting, &redis);
-    hub.note(outcome, &format!("look-ups, {setting}"));
+    hand_in.note(outcome, &format!("look-ups, {setting}"));
     Ok(())
 }
 
@@ -179,15 +180,15 @@ async fn batches(
     let mut whole = SelectsAny::open(cluster, callers, ids, &systems::all_columns()).await?;
     let mut some = SelectsAny::open(cluster, callers, ids, &systems::COMPARED).await?;
     let [mut of_batches, mut of_lists, mut of_whole, mut of_some] = [const { Vec::new() }; 4];
-    let mut hub = [Hub::default(), Hub::default()];
+    let mut hand_in = [HandIn::default(), HandIn::default()];
     let bar = progress(&format!("batches and lists, {setting}"), 4 * REPEATS as u64);
     for _ in 0..REPEATS {
         let node = || systems.cpu_of_node();
-        of_batches.push(hub[0].beside(systems, load(&mut batches, times, node)).await?);
+        of_batches.push(hand_in[0].after(systems, load(&mut batches, times, node)).await?);
         bar.inc(1);
         of_whole.push(load(&mut whole, times, || cluster.cpu()).await?);
         bar.inc(1);
-        of_lists.push(hub[1].beside(systems, load(&mut lists, times, node)).await?);
+        of_lists.push(hand_in[1].after(systems, load(&mut lists, times, node)).await?);
         bar.inc(1);
         of_some.push(load(&mut some, times, || cluster.cpu()).await?);
         bar.inc(1);
@@ -197,8 +198,8 @@ async fn batches(
     add(outcome, System::PostgreSql, &BATCHES, &setting, &of_whole);
     add(outcome, System::Dancu, &LISTS, &setting, &of_lists);
     add(outcome, System::PostgreSql, &LISTS, &setting, &of_some);
-    for (hub, what) in hub.iter().zip(["batches", "lists"]) {
-        hub.note(outcome, &format!("{what}, {setting}"));
+    for (hand_in, what) in hand_in.iter().zip(["batches", "lists"]) {
+        hand_in.note(outcome, &format!("{what}, {setting}"));
     }
     Ok(())
 }
@@ -217,34 +218,40 @@ fn add(outcome: &mut Outcome, system: System, names: &Names, setting: &str, load
     outcome.add(system, names[4], setting, "µs", of_callers);
 }
 
-/// What the hub does meanwhile and after: it takes over the record of each call.
+/// What is done afterwards: the record of each call is handed in.
 #[derive(Default)]
-struct Hub {
-    seconds: f64,
+struct HandIn {
+    of_node: f64,
+    of_hub: f64,
     people: u64,
 }
 
-impl Hub {
-    /// Waits for a load, and then until everything it left is done.
-    async fn beside(
+impl HandIn {
+    /// Waits for a load, while the hub stands still, and then until everything is handed in.
+    async fn after(
         &mut self,
         systems: &Systems,
         load: impl Future<Output = anyhow::Result<Load>>,
     ) -> anyhow::Result<Load> {
-        let before = systems.cpu_of_hub();
-        let load = load.await?;
+        systems.hub.pause();
+        let load = load.await;
+        let before = (systems.cpu_of_node(), systems.cpu_of_hub());
+        systems.hub.go_on();
+        let load = load?;
         systems.quiet().await?;
-        self.seconds += (systems.cpu_of_hub() - before).as_secs_f64();
+        self.of_node += (systems.cpu_of_node() - before.0).as_secs_f64();
+        self.of_hub += (systems.cpu_of_hub() - before.1).as_secs_f64();
         self.people += load.people_in_all;
         ensure!(load.calls > 0, "no call was answered");
         Ok(load)
     }
 
     fn note(&self, outcome: &mut Outcome, what: &str) {
-        let each = self.seconds * 1e6 / self.people.max(1) as f64;
-        let each = table::number(each);
+        let each = |seconds: f64| table::number(seconds * 1e6 / self.people.max(1) as f64);
         outcome.note(format!(
-            "{what}: besides, {each} µs of the hub's CPU for the record of each citizen asked about"
+            "{what}: afterwards, {} µs of CPU of the node and {} µs of the hub to hand in the record of each citizen asked about",
+            each(self.of_node),
+            each(self.of_hub),
         ));
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct Sizes {
 
 /// The servers.
 pub(super) struct Systems {
-    hub: Hub,
+    pub(super) hub: Hub,
     node: Node,
     /// How callers connect to the node.
     pub(super) connector: Connector,
