@@ -16,6 +16,7 @@ use prost::Message;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
+use tokio_postgres::Row;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
 
@@ -211,9 +212,8 @@ impl Selects {
     ) -> anyhow::Result<Vec<Selects>> {
         let mut all = Vec::new();
         for caller in 0..callers {
-            let mut client = client::Client::connect(cluster).await?;
             let columns = systems::all_columns();
-            client.prepare(&systems::select("= $1", &columns)).await?;
+            let client = client::Client::connect(cluster, &systems::select("= $1", &columns)).await?;
             all.push(Selects { client, columns, ids: Choice::new(ids, caller) });
         }
         Ok(all)
@@ -223,7 +223,7 @@ impl Selects {
 impl Caller for Selects {
     async fn call(&mut self) -> anyhow::Result<u32> {
         let (number, mut people) = (client::number(self.ids.one())?, Vec::with_capacity(1));
-        let take = |row: &[u8]| {
+        let take = |row: &Row| {
             people.push(row::citizen(row, &self.columns)?);
             Ok(())
         };
@@ -249,8 +249,7 @@ impl SelectsAny {
     ) -> anyhow::Result<Vec<SelectsAny>> {
         let mut all = Vec::new();
         for caller in 0..callers {
-            let mut client = client::Client::connect(cluster).await?;
-            client.prepare(&systems::select("= ANY ($1)", columns)).await?;
+            let client = client::Client::connect(cluster, &systems::select("= ANY ($1)", columns)).await?;
             let (columns, ids) = (columns.to_vec(), Choice::new(ids, caller));
             all.push(SelectsAny { client, columns, ids });
         }
@@ -262,11 +261,11 @@ impl Caller for SelectsAny {
     async fn call(&mut self) -> anyhow::Result<u32> {
         let numbers: Vec<i64> = self.ids.batch().map(|id| client::number(id)).collect::<Result<_, _>>()?;
         let mut people = Vec::with_capacity(BATCH);
-        let take = |row: &[u8]| {
+        let take = |row: &Row| {
             people.push(row::citizen(row, &self.columns)?);
             Ok(())
         };
-        self.client.select_any(&numbers, take).await?;
+        self.client.select(numbers, take).await?;
         // Who was chosen twice is one row.
         ensure!((BATCH / 2..=BATCH).contains(&people.len()), "{} rows", people.len());
         Ok(BATCH as u32)

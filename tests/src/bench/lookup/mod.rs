@@ -18,7 +18,8 @@
 //!   those of the node to the letter: they make the same request and decode the answer. Callers share
 //!   connections: eight callers have one.
 //! - **PostgreSQL** has the same people with the same fields as rows, all in its memory, and a prepared
-//!   statement on a connection for each caller. Nobody checks or records anything there.
+//!   statement on a connection for each caller. Nobody checks or records anything there. The caller is
+//!   the client that back-ends in Rust use, and makes each row a citizen, as the caller of a node has one.
 //! - **Redis** has the bytes of the node's answers by number, nothing on disk, and a connection for each
 //!   caller.
 //!

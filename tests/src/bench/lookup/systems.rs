@@ -14,6 +14,7 @@ use dancu_proto::{
 };
 use prost::Message;
 use tempfile::TempDir;
+use tokio_postgres::Row;
 
 use super::{
     super::{
@@ -21,7 +22,11 @@ use super::{
         fleet::{self, AS_IN_SERVICE, PURPOSE},
         outcome::quantile,
         people::SEED,
-        postgres::{Cluster, client, rows},
+        postgres::{
+            Cluster,
+            client::{self, Raw},
+            rows,
+        },
         progress,
         redis::{self, Redis},
         slice::{self, FIELDS},
@@ -255,15 +260,18 @@ fn filled(population: &Population) -> anyhow::Result<Cluster> {
 
 /// The bytes of a row, on the average of some.
 async fn row(cluster: &Cluster, ids: &[String]) -> anyhow::Result<usize> {
-    let mut client = client::Client::connect(cluster).await?;
-    client.prepare(&select("= ANY ($1)", &all_columns())).await?;
+    let client = client::Client::connect(cluster, &select("= ANY ($1)", &all_columns())).await?;
     let numbers: Vec<i64> =
         ids.iter().take(FETCHED).map(|id| client::number(id)).collect::<Result<_, _>>()?;
     let mut bytes = 0;
-    let take = |row: &[u8]| {
-        bytes += row.len();
+    let count = numbers.len();
+    let take = |row: &Row| {
+        for place in 0..row.len() {
+            // Four bytes of length before each value.
+            bytes += 4 + row.try_get::<_, Option<Raw<'_>>>(place)?.map_or(0, |Raw(value)| value.len());
+        }
         Ok(())
     };
-    client.select_any(&numbers, take).await?;
-    Ok(bytes / numbers.len().max(1))
+    client.select(numbers, take).await?;
+    Ok(bytes / count.max(1))
 }
