@@ -286,6 +286,7 @@ mod tests {
                 revision: 1,
                 target: vec![grant],
                 zones: vec![zone(0, vec![])],
+                registry_id: vec![7],
                 cursor: 1,
                 ..Policy::default()
             };

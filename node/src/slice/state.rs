@@ -218,7 +218,8 @@ impl SliceState {
     pub(super) fn with_phase(mut self) -> SliceState {
         self.phase = if self.narrowing.is_some() {
             Phase::Narrowing
-        } else if self.policy_revision == Revision::NONE {
+        } else if self.registry_id.is_empty() {
+            // The first policy may be that nothing is agreed: it is of revision 0.
             Phase::Empty
         } else if self.is_settled() {
             Phase::Settled

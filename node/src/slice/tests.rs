@@ -337,6 +337,7 @@ fn what_a_narrowing_takes_is_gone_when_another_policy_overtakes_it() {
         revision,
         target: vec![grant(fields)],
         zones: vec![Zone { up_to: 0, policies: vec![revision] }],
+        registry_id: vec![7],
         cursor: 1,
         removals_follow,
         ..Policy::default()

@@ -41,6 +41,9 @@ fn nothing_agreed_and_nothing_received_are_two_things() {
     let directory = tempfile::tempdir().unwrap();
     let slice = open(directory.path());
     assert!(matches!(refused(&slice, "a", Operation::Lookup, None), Refusal::Loading));
+    // As to an agency with which nothing was ever agreed.
+    slice.apply_policy(policy(0, vec![])).unwrap();
+    assert!(matches!(refused(&slice, "a", Operation::Lookup, None), Refusal::NoAgreement));
     slice.apply_policy(policy(1, vec![])).unwrap();
     slice.apply_load(load(1, vec![])).unwrap();
     assert!(matches!(refused(&slice, "a", Operation::Lookup, None), Refusal::NoAgreement));
