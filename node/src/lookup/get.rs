@@ -24,5 +24,6 @@ pub(super) fn get(
     id: PersonalId,
     wanted: FieldSet,
 ) -> Result<Option<Answer>, Refusal> {
-    Ok(reader.get(id)?.and_then(|held| project(&held, permit, wanted)))
+    let held = reader.see(id, |held| permit.fields_for(held))?;
+    Ok(held.and_then(|(held, _)| project(&held, permit, wanted)))
 }

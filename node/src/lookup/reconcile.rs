@@ -62,6 +62,12 @@ struct Permits {
     disclose: Option<Permit>,
 }
 
+/// Somebody who was looked for by number, and what the purpose may see of them.
+struct Sought {
+    id: PersonalId,
+    seen: Option<(Held, FieldSet)>,
+}
+
 /// A record and what is recorded of it.
 type Compared = (Reconciliation, Option<(PersonalId, FieldSet, SubjectOutcome)>);
 
@@ -168,46 +174,43 @@ impl Reconcile {
 
 impl Permits {
     fn compare(&self, reader: &SliceReader<'_>, sent: &CitizenBytes) -> Result<Compared, Refusal> {
-        if let Some(same) = self.same(reader, sent)? {
+        let number = sent.value(Field::PersonalId).and_then(|number| std::str::from_utf8(number).ok());
+        let id = number.and_then(|number| number.parse().ok());
+        let sought = id.map(|id| self.seek(reader, id)).transpose()?;
+        if let Some(Sought { id, seen: Some((held, authorised)) }) = &sought
+            && let Some(same) = same(sent, *id, held, *authorised)
+        {
             return Ok(same);
         }
         match sent.decode_whole() {
-            Ok(claim) => self.compare_whole(reader, &claim),
+            Ok(claim) => self.compare_whole(reader, &claim, sought),
             Err(_) => Ok((invalid("is no citizen: a field is of another type".into()), None)),
         }
     }
 
-    /// What there is to say of a record with a number whose fields are the registered ones to the last
-    /// byte, as most are; nothing of any other.
-    fn same(&self, reader: &SliceReader<'_>, sent: &CitizenBytes) -> Result<Option<Compared>, Refusal> {
-        let number = sent.value(Field::PersonalId).and_then(|number| std::str::from_utf8(number).ok());
-        let Some(id) = number.and_then(|number| number.parse().ok()) else { return Ok(None) };
-        let Some(held) = reader.get_in_force(id)? else { return Ok(None) };
-        let Some(authorised) = self.compare.fields_for(&held) else { return Ok(None) };
-        let mut compared = FieldSet::EMPTY;
-        for claim in sent.claims() {
-            let Some((field, value)) = claim else { return Ok(None) };
-            if !authorised.contains(field) || held.record.value(field) != Some(value) {
-                return Ok(None);
-            }
-            compared.insert(field);
-        }
-        let outcome =
-            if died(&held, authorised) { ReconcileOutcome::Deceased } else { ReconcileOutcome::Confirmed };
-        let reconciliation = Reconciliation { outcome: outcome.into(), ..Reconciliation::default() };
-        Ok(Some((reconciliation, Some((id, compared, SubjectOutcome::Answered)))))
+    /// Looks for somebody, once: how often somebody is looked for must not tell whether they are here.
+    fn seek(&self, reader: &SliceReader<'_>, id: PersonalId) -> Result<Sought, Refusal> {
+        Ok(Sought { id, seen: reader.see(id, |held| self.compare.fields_for(held))? })
     }
 
-    fn compare_whole(&self, reader: &SliceReader<'_>, claim: &Citizen) -> Result<Compared, Refusal> {
+    fn compare_whole(
+        &self,
+        reader: &SliceReader<'_>,
+        claim: &Citizen,
+        sought: Option<Sought>,
+    ) -> Result<Compared, Refusal> {
         if !claim.personal_id.is_empty() {
             let id: Result<PersonalId, PersonalIdError> = claim.personal_id.trim().parse();
             let id = match id {
                 Ok(id) => id,
                 Err(error) => return Ok((invalid(error.to_string()), None)),
             };
-            let held = reader.get(id)?;
-            return match held.and_then(|held| Some((self.compare.fields_for(&held)?, held))) {
-                Some((fields, held)) => self.verdicts(claim, &held, fields, Some(id)),
+            let seen = match sought {
+                Some(sought) if sought.id == id => sought.seen,
+                _ => self.seek(reader, id)?.seen,
+            };
+            return match seen {
+                Some((held, fields)) => self.verdicts(claim, &held, fields, Some(id)),
                 None => self.nobody(Some(id)),
             };
         }
@@ -338,6 +341,23 @@ impl Permits {
         };
         Ok((reconciliation, Some((id, compared, SubjectOutcome::Answered))))
     }
+}
+
+/// What there is to say of a record whose fields are the registered ones to the last byte, as most are;
+/// nothing of any other.
+fn same(sent: &CitizenBytes, id: PersonalId, held: &Held, authorised: FieldSet) -> Option<Compared> {
+    let mut compared = FieldSet::EMPTY;
+    for claim in sent.claims() {
+        let (field, value) = claim?;
+        if !authorised.contains(field) || held.record.value(field) != Some(value) {
+            return None;
+        }
+        compared.insert(field);
+    }
+    let outcome =
+        if died(held, authorised) { ReconcileOutcome::Deceased } else { ReconcileOutcome::Confirmed };
+    let reconciliation = Reconciliation { outcome: outcome.into(), ..Reconciliation::default() };
+    Some((reconciliation, Some((id, compared, SubjectOutcome::Answered))))
 }
 
 /// Whether a citizen has died, as far as that may be known.

@@ -290,10 +290,8 @@ impl Lookup {
             let state = reader.state();
             let permit = authorise(state, &asked, Operation::Verify, line.offline)?;
             self.spend(&permit, &call.caller, 1)?;
-            let held = reader.get(id)?;
-            let (held, authorised) = held
-                .and_then(|held| permit.fields_for(&held).map(|fields| (held, fields)))
-                .ok_or_else(|| permit.nobody())?;
+            let held = reader.see(id, |held| permit.fields_for(held))?;
+            let (held, authorised) = held.ok_or_else(|| permit.nobody())?;
             let registered = held.record.decode()?;
             let verdicts = verify::verdicts(&claim, claimed, &registered, held.record.fields(), authorised);
             let freshness = freshness(state.cursor, line.last_heard, line.offline);

@@ -57,6 +57,12 @@ impl Moment {
         row.map(|row| Stored::unsealed(&self.cipher, person, &row)).transpose()
     }
 
+    /// Who is held at a key or, where nobody is, at the next.
+    pub(super) fn next(&self, person: &Person) -> Result<Option<Person>, SliceError> {
+        let rows = self.range(&self.cell.borrow_dependent().records, person, keys::AFTER_ALL.to_vec());
+        { rows }.next().map(|row| keys::person(&row?.0).ok_or(SliceError::Corrupt("a key"))).transpose()
+    }
+
     /// The people that index entries with a prefix lead to.
     pub(super) fn people(&self, prefix: &[u8], limit: usize) -> Result<Vec<Person>, SliceError> {
         let rows = self.range(&self.cell.borrow_dependent().slice, prefix, keys::end_of(prefix)).take(limit);

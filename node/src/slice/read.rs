@@ -6,9 +6,13 @@ use dancu_proto::{PersonalId, v1::Date};
 
 use super::{
     Changed, Extent, Known, Open, SliceError, SliceState,
+    cipher::HASH,
     hot::Hot,
     keys::{self, Person},
 };
+
+/// A key that nobody's number has.
+const NOBODY: Person = [u8::MAX; HASH];
 
 /// A reader: state and records are of one moment.
 pub struct SliceReader<'a> {
@@ -57,13 +61,37 @@ impl<'a> SliceReader<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn get(&self, id: PersonalId) -> Result<Option<Held>, SliceError> {
-        if let Some(held) = self.get_in_force(id)? {
-            return Ok(Some(held));
-        }
+        Ok(self.see(id, |_| Some(()))?.map(|(held, ())| held))
+    }
+
+    /// The citizen with a number, in force or former, and what `seen` makes of them; nobody where it makes
+    /// nothing of them. To be held and not seen takes the same reads as not to be here, for the time that
+    /// an answer takes must not tell what the answer does not.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn see<T>(
+        &self,
+        id: PersonalId,
+        seen: impl Fn(&Held) -> Option<T>,
+    ) -> Result<Option<(Held, T)>, SliceError> {
+        let see = |known, former| {
+            let held = Held::new(known, former);
+            seen(&held).map(|made| (held, made))
+        };
         let moment = &self.open.moment;
-        let people = moment.people(&keys::former_prefix(&moment.cipher, id), 1)?;
-        let Some(person) = people.first() else { return Ok(None) };
-        Ok(self.known(person)?.map(|known| Held::new(known, true)))
+        let key = moment.cipher.person(id);
+        let known = self.known(&key)?;
+        let here = known.is_some();
+        if let Some(seen) = known.and_then(|known| see(known, false)) {
+            return Ok(Some(seen));
+        }
+        let next = moment.next(&key)?;
+        let former = moment.people(&keys::former_prefix(&moment.cipher, id), 1)?.first().copied();
+        // One read finds somebody and one does not, in whichever order.
+        let other = if here { None } else { former.or(next) };
+        let other = self.known(&other.unwrap_or(NOBODY))?;
+        Ok(other.filter(|_| !here && former.is_some()).and_then(|known| see(known, true)))
     }
 
     /// The citizen with a number in force.

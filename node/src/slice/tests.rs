@@ -267,6 +267,7 @@ impl Bench {
             let held = reader.get(id(person)).unwrap();
             let expected = model.people.get(&person);
             assert_eq!(held.as_ref().map(|held| &held.record), expected.map(|(_, record)| record));
+            assert!(reader.see(id(person), |_| None::<()>).unwrap().is_none(), "who is not seen is nobody");
             let (Some(held), Some((handles, record))) = (held, expected) else { continue };
             assert_eq!(held.marks.iter().map(|mark| mark.handle).collect::<BTreeSet<_>>(), *handles);
             let citizen = record.decode().unwrap();
@@ -283,6 +284,8 @@ impl Bench {
                 let found = reader.get(former.parse().unwrap()).unwrap().unwrap();
                 assert!(found.former_number);
                 assert_eq!(found.record, *record);
+                let unseen = |held: &Held| (!held.former_number).then_some(());
+                assert!(reader.see(former.parse().unwrap(), unseen).unwrap().is_none());
             }
         }
         // No index entry is left of what is gone.
