@@ -34,7 +34,7 @@ use super::{
     get,
     project::listed,
     reconcile::Reconcile,
-    refusal::Refusal,
+    refusal::{Fault, Refusal},
     remote::Remote,
     verify,
     watch::{Responses, Watch},
@@ -304,6 +304,18 @@ impl Lookup {
     }
 }
 
+/// The first message of a stream: it has the context.
+async fn first<T>(requests: &mut Streaming<T>, patience: Duration) -> Result<T, Status> {
+    let missing = |what| Status::from(Refusal::Invalid(vec![Fault::new("context", what)]));
+    match timeout(patience, requests.message()).await {
+        Ok(first) => first?.ok_or_else(|| missing("the stream ended without a message".into())),
+        Err(_) => {
+            let patience = humantime::format_duration(Duration::from_millis(patience.as_millis() as u64));
+            Err(missing(format!("no first message within {patience}; send it with the call")))
+        }
+    }
+}
+
 /// The deadline a call brings: up to eight digits and a unit.
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -365,8 +377,10 @@ impl CitizenService for Lookup {
             Err(status) => return self.conclude(entry, Err(status)).await,
         };
         let mut requests = request.into_inner();
-        let first = timeout(call.patience, requests.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("no record came"))??.unwrap_or_default();
+        let first = match first(&mut requests, call.patience).await {
+            Ok(first) => first,
+            Err(status) => return self.conclude(entry, Err(status)).await,
+        };
         let entry = entry.with_context(first.context.as_ref());
         let recorded = entry.clone();
         match Reconcile::new(self.clone(), &first, call.caller, call.patience, recorded) {

@@ -1,15 +1,16 @@
 //! An agency's own records, compared.
 
+use std::time::Duration;
+
 use dancu_proto::{
     Field, Reason,
     node::v1::{
         ReconcileCitizensRequest, ReconcileOutcome, Reconciliation, Verdict,
         citizen_service_client::CitizenServiceClient,
     },
-    v1::{AccessOperation, Citizen, LogRecord, log_record::Body},
+    v1::{AccessEntry, AccessOperation, Citizen},
 };
-use prost::Message;
-use tonic::{Status, transport::Channel};
+use tonic::{Request, Status, transport::Channel};
 
 use super::fixture::{AN, AN_FORMER, BINH, Served, UNKNOWN, an, binh, grant, put, slice, why};
 
@@ -171,12 +172,8 @@ async fn a_long_list_is_answered_in_order_and_recorded() {
         }
         assert_eq!(answer.freshness.unwrap().revision, 1);
     }
-    let records = node.log.after(0, usize::MAX).unwrap();
-    let entries = records.iter().filter_map(|record| match LogRecord::decode(&record[..]).unwrap().body {
-        Some(Body::Access(entry)) if entry.operation() == AccessOperation::Reconcile => Some(entry),
-        _ => None,
-    });
-    let entries: Vec<_> = entries.collect();
+    let mut entries = node.calls();
+    entries.retain(|entry| entry.operation() == AccessOperation::Reconcile);
     assert!(entries.iter().all(|entry| entry.purpose == "a" && entry.officer == "CB-7"));
     assert_eq!(
         entries.iter().map(|entry| entry.subjects.len()).sum::<usize>(),
@@ -191,4 +188,25 @@ async fn a_long_list_is_answered_in_order_and_recorded() {
     let mut answers =
         client.reconcile_citizens(futures::stream::iter([too_many])).await.unwrap().into_inner();
     assert_eq!(Reason::of(&answers.message().await.unwrap_err()), Some(Reason::InvalidRequest));
+}
+
+#[tokio::test]
+async fn a_comparison_that_never_begins_says_what_is_missing_and_is_recorded() {
+    let node = node().await;
+    let mut client = node.client().await;
+    let mut silent = Request::new(futures::stream::pending());
+    silent.set_timeout(Duration::from_millis(400));
+    let silent = client.reconcile_citizens(silent).await.unwrap_err();
+    let ended = client.reconcile_citizens(futures::stream::empty()).await.unwrap_err();
+    for (refused, says) in [(silent, "no first message within 360ms"), (ended, "ended without a message")] {
+        assert_eq!(Reason::of(&refused), Some(Reason::InvalidRequest), "{refused}");
+        let [(field, fault)] = &Reason::faults(&refused)[..] else { panic!("{refused}") };
+        assert_eq!(field, "context");
+        assert!(fault.contains(says), "{fault}");
+    }
+    let recorded = node.calls();
+    assert!(recorded.iter().all(|entry| entry.operation() == AccessOperation::Reconcile));
+    let of_whom = |entry: &AccessEntry| (entry.caller.clone(), entry.outcome.clone());
+    let refused = ("test".to_owned(), "INVALID_REQUEST".to_owned());
+    assert_eq!(recorded.iter().map(of_whom).collect::<Vec<_>>(), vec![refused; 2]);
 }
