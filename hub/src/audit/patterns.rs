@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use dancu_proto::{
     PersonalId,
     hub::v1::AccessPattern,
-    v1::{SubjectOutcome, log_record::Body},
+    v1::{AccessOperation, SubjectOutcome, log_record::Body},
 };
 use time::OffsetDateTime;
 
@@ -99,7 +99,9 @@ impl Counts {
         let (time, here) = (found.record.time_ms, found.record.time_ms + ZONE);
         let officer: Officer = (found.node.clone(), entry.officer.clone());
         let hour = self.hours.entry((officer.clone(), here / HOUR)).or_default();
-        for subject in &entry.subjects {
+        // To be named is not to be looked up.
+        let looked_up = entry.subjects.iter().filter(|_| entry.operation() != AccessOperation::Interest);
+        for subject in looked_up {
             hour.add(subject.hash.as_slice().try_into().ok(), time);
         }
         let hour_of_day = here / HOUR % 24;

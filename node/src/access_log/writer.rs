@@ -13,11 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dancu_proto::Reason;
 use tokio::{
     sync::{Semaphore, oneshot, watch},
     task::{spawn_blocking, yield_now},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
 
 use super::{
     chain::Head,
@@ -100,6 +102,18 @@ impl AccessLog {
             Sync::Always => self.write_elsewhere(),
         }
         told.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// Records a call and lets its answer go: without a record there is none.
+    ///
+    /// # Errors
+    /// The refusal that the answer is; or the call cannot be recorded.
+    pub async fn conclude<T>(&self, mut entry: Entry, answer: Result<T, Status>) -> Result<T, Status> {
+        if let Err(status) = &answer {
+            entry.refused(Reason::of(status).unwrap_or(Reason::Internal));
+        }
+        self.record(entry).await?;
+        answer
     }
 
     /// Writes on a thread that may wait for the disk.

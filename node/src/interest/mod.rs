@@ -8,6 +8,8 @@
 mod service;
 mod store;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     service::InterestLists,

@@ -1,21 +1,22 @@
-//! `dancu.node.v1.InterestService`.
+//! `dancu.node.v1.InterestService`. Every call is recorded: who is named is held from then on.
 
 use std::{pin::Pin, sync::Arc};
 
 use dancu_proto::{
-    PersonalId, Reason,
+    FieldSet, PersonalId, Reason,
     channel::Peer,
     node::v1::{
         ListInterestsRequest, ListInterestsResponse, RegisterInterestRequest, RegisterInterestResponse,
         WithdrawInterestRequest, WithdrawInterestResponse, interest_service_server::InterestService,
     },
-    v1::AccessContext,
+    v1::{AccessContext, AccessOperation, SubjectOutcome},
 };
-use futures::Stream;
+use futures::{Stream, future::try_join_all};
 use tonic::{Request, Response, Status};
 
 use super::{Interests, InterestsError};
 use crate::{
+    access_log::{AccessLog, Entry},
     callers::Roster,
     lookup::{self, Refusal},
     officers::Officers,
@@ -25,30 +26,44 @@ use crate::{
 
 /// Numbers of one call, and of one message of a list.
 const NUMBERS: usize = 10_000;
+/// Numbers of one record in the access log.
+const RECORDED: usize = 128;
 
 /// Takes names from back-ends.
+#[derive(Clone)]
 pub struct InterestLists {
     node: Arc<Node>,
     roster: Arc<Roster>,
     officers: Arc<Officers>,
     interests: Interests,
+    log: AccessLog,
 }
 
+/// Behind whom a part of a list begins; nobody for the first part.
+type After = Option<PersonalId>;
+
 impl InterestLists {
-    /// Over a node, for the callers of a roster.
+    /// Over a node, for the callers of a roster; calls are recorded in a log.
     #[must_use]
     pub fn new(
         node: Arc<Node>,
         roster: Arc<Roster>,
         officers: Arc<Officers>,
         interests: Interests,
+        log: AccessLog,
     ) -> InterestLists {
-        InterestLists { node, roster, officers, interests }
+        InterestLists { node, roster, officers, interests, log }
     }
 
     /// The agreement that a caller may name people under for a purpose.
-    fn agreement(&self, peer: &Peer, context: Option<&AccessContext>) -> Result<String, Status> {
+    fn agreement(
+        &self,
+        peer: &Peer,
+        context: Option<&AccessContext>,
+        entry: &mut Entry,
+    ) -> Result<String, Status> {
         let caller = self.roster.identify(peer, (self.node.clock)())?;
+        entry.caller.clone_from(&caller.name);
         self.node.line().admits()?;
         let purpose = lookup::purpose(context, &caller)?;
         let officer = context.map(|context| context.officer.as_str()).unwrap_or_default();
@@ -73,18 +88,67 @@ impl InterestLists {
         }
     }
 
-    async fn note(
+    /// Records a call about people, in parts.
+    async fn record(&self, entry: &Entry, ids: &[PersonalId]) -> Result<(), Status> {
+        let of = |ids: &[PersonalId]| {
+            let mut entry = entry.clone();
+            ids.iter().for_each(|id| entry.tells(*id, FieldSet::EMPTY, SubjectOutcome::Unspecified));
+            self.log.record(entry)
+        };
+        // Of nobody too.
+        let parts = ids.chunks(RECORDED).chain(ids.is_empty().then_some(ids));
+        try_join_all(parts.map(of)).await?;
+        Ok(())
+    }
+
+    /// Names people, or withdraws them, once that is recorded.
+    async fn change(
         &self,
-        agreement: String,
-        add: Vec<PersonalId>,
-        withdraw: Vec<PersonalId>,
+        peer: &Peer,
+        context: Option<&AccessContext>,
+        ids: &[String],
+        add: bool,
     ) -> Result<(String, u64), Status> {
+        let mut entry = Entry::new(AccessOperation::Interest, context);
+        let agreement = self.agreement(peer, context, &mut entry);
+        let agreed = agreement.and_then(|agreement| Ok((agreement, numbers(ids)?)));
+        let (agreement, ids) = match agreed {
+            Ok(agreed) => agreed,
+            Err(status) => return self.log.conclude(entry, Err(status)).await,
+        };
+        self.record(&entry, &ids).await?;
         let interests = self.interests.clone();
         let noted = tokio::task::spawn_blocking(move || -> Result<_, InterestsError> {
-            interests.note(&agreement, &add, &withdraw)?;
-            Ok((agreement, interests.waiting()?))
+            let (add, withdraw): (&[_], &[_]) = if add { (&ids, &[]) } else { (&[], &ids) };
+            interests.note(&agreement, add, withdraw)?;
+            let waiting = interests.waiting(&agreement)?;
+            Ok((agreement, waiting))
         });
-        Ok(noted.await.map_err(|_| Reason::Internal.status("the node failed; its log says why"))??)
+        let noted = noted.await.map_err(|_| Reason::Internal.status("the node failed; its log says why"));
+        match noted.and_then(|noted| Ok(noted?)) {
+            Ok(noted) => Ok(noted),
+            Err(status) => self.log.conclude(entry, Err(status)).await,
+        }
+    }
+
+    /// A part of a list, recorded, and where the next begins.
+    async fn part(
+        &self,
+        entry: &Entry,
+        agreement: &str,
+        after: After,
+    ) -> Result<(ListInterestsResponse, Option<After>), Status> {
+        let read = || -> Result<_, InterestsError> {
+            Ok((self.interests.named(agreement, after, NUMBERS)?, self.interests.waiting(agreement)?))
+        };
+        let (ids, waiting) = match read() {
+            Ok(read) => read,
+            Err(error) => return self.log.conclude(entry.clone(), Err(error.into())).await,
+        };
+        self.record(entry, &ids).await?;
+        let next = (ids.len() == NUMBERS).then(|| ids.last().copied());
+        let personal_ids = ids.iter().map(ToString::to_string).collect();
+        Ok((ListInterestsResponse { personal_ids, waiting }, next))
     }
 }
 
@@ -94,9 +158,9 @@ impl InterestService for InterestLists {
         &self,
         request: Request<RegisterInterestRequest>,
     ) -> Result<Response<RegisterInterestResponse>, Status> {
-        let agreement = self.agreement(&Peer::of(&request), request.get_ref().context.as_ref())?;
-        let ids = numbers(&request.get_ref().personal_ids)?;
-        let (agreement, waiting) = self.note(agreement, ids, Vec::new()).await?;
+        let (peer, request) = (Peer::of(&request), request.into_inner());
+        let changed = self.change(&peer, request.context.as_ref(), &request.personal_ids, true);
+        let (agreement, waiting) = changed.await?;
         Ok(Response::new(RegisterInterestResponse { agreement, waiting }))
     }
 
@@ -104,9 +168,9 @@ impl InterestService for InterestLists {
         &self,
         request: Request<WithdrawInterestRequest>,
     ) -> Result<Response<WithdrawInterestResponse>, Status> {
-        let agreement = self.agreement(&Peer::of(&request), request.get_ref().context.as_ref())?;
-        let ids = numbers(&request.get_ref().personal_ids)?;
-        let (agreement, waiting) = self.note(agreement, Vec::new(), ids).await?;
+        let (peer, request) = (Peer::of(&request), request.into_inner());
+        let changed = self.change(&peer, request.context.as_ref(), &request.personal_ids, false);
+        let (agreement, waiting) = changed.await?;
         Ok(Response::new(WithdrawInterestResponse { agreement, waiting }))
     }
 
@@ -116,18 +180,19 @@ impl InterestService for InterestLists {
         &self,
         request: Request<ListInterestsRequest>,
     ) -> Result<Response<Self::ListInterestsStream>, Status> {
-        let agreement = self.agreement(&Peer::of(&request), request.get_ref().context.as_ref())?;
-        let interests = self.interests.clone();
+        let context = request.get_ref().context.as_ref();
+        let mut entry = Entry::new(AccessOperation::Interest, context);
+        let agreement = match self.agreement(&Peer::of(&request), context, &mut entry) {
+            Ok(agreement) => agreement,
+            Err(status) => return self.log.conclude(entry, Err(status)).await,
+        };
+        let lists = self.clone();
         // A part at a time, as the caller takes them.
-        let parts = futures::stream::try_unfold(Some(None), move |at: Option<Option<PersonalId>>| {
-            let (interests, agreement) = (interests.clone(), agreement.clone());
+        let parts = futures::stream::try_unfold(Some(None), move |at: Option<After>| {
+            let (lists, entry, agreement) = (lists.clone(), entry.clone(), agreement.clone());
             async move {
                 let Some(after) = at else { return Ok(None) };
-                let ids = interests.named(&agreement, after, NUMBERS)?;
-                let next = (ids.len() == NUMBERS).then(|| ids.last().copied());
-                let personal_ids = ids.iter().map(ToString::to_string).collect();
-                let part = ListInterestsResponse { personal_ids, waiting: interests.waiting()? };
-                Ok::<_, Status>(Some((part, next)))
+                lists.part(&entry, &agreement, after).await.map(Some)
             }
         });
         Ok(Response::new(Box::pin(parts)))

@@ -112,13 +112,15 @@ impl Interests {
         Ok(())
     }
 
-    /// How many numbers are still to be told.
+    /// How many numbers of an agreement are still to be told.
     ///
     /// # Errors
     /// If the disk refuses.
-    pub fn waiting(&self) -> Result<u64, InterestsError> {
+    pub fn waiting(&self, agreement: &str) -> Result<u64, InterestsError> {
         self.queue()?.try_fold(0, |sum, row| {
-            Ok(sum + row.map(|(_, told)| told.add.len() + told.withdraw.len())? as u64)
+            let (_, told) = row?;
+            let waits = if told.agreement == agreement { told.add.len() + told.withdraw.len() } else { 0 };
+            Ok(sum + waits as u64)
         })
     }
 
@@ -222,19 +224,19 @@ mod tests {
             lists.note("insured", &[], &ids[1..2]).unwrap();
         }
         let lists = Interests::open(dir.path(), slice.clone()).unwrap();
-        assert_eq!(lists.waiting().unwrap(), 7);
+        assert_eq!((lists.waiting("insured").unwrap(), lists.waiting("insured-2").unwrap()), (6, 1));
         let first = lists.named("insured", None, 2).unwrap();
         let rest = lists.named("insured", first.last().copied(), 9).unwrap();
         let mut all = [first, rest].concat();
         all.sort_unstable();
         assert_eq!(all, [ids[0], ids[2], ids[3], ids[4]]);
         slice.seal();
-        assert!(matches!(lists.waiting(), Err(InterestsError::Sealed)));
+        assert!(matches!(lists.waiting("insured"), Err(InterestsError::Sealed)));
         assert!(matches!(lists.note("insured", &ids, &[]), Err(InterestsError::Sealed)));
         slice.unseal(&key()).unwrap();
         let queue: Vec<_> = lists.queue().unwrap().map(Result::unwrap).collect();
         assert_eq!((queue.len(), queue[2].1.withdraw.len()), (3, 1));
         queue.iter().for_each(|(number, _)| lists.told(*number).unwrap());
-        assert_eq!(lists.waiting().unwrap(), 0);
+        assert_eq!(lists.waiting("insured").unwrap(), 0);
     }
 }

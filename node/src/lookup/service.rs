@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use dancu_proto::{
-    CitizenBytes, FieldSet, PersonalId, Reason, Revision,
+    CitizenBytes, FieldSet, PersonalId, Revision,
     channel::Peer,
     node::{
         served::{
@@ -173,12 +173,8 @@ impl Lookup {
     }
 
     /// Records a call and lets its answer go: without a record there is none.
-    pub(super) async fn conclude<T>(&self, mut entry: Entry, answer: Result<T, Status>) -> Result<T, Status> {
-        if let Err(status) = &answer {
-            entry.refused(Reason::of(status).unwrap_or(Reason::Internal));
-        }
-        self.log.record(entry).await?;
-        answer
+    pub(super) async fn conclude<T>(&self, entry: Entry, answer: Result<T, Status>) -> Result<T, Status> {
+        self.log.conclude(entry, answer).await
     }
 
     async fn get(

@@ -110,10 +110,16 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
             .with_service_name("dancu.node.v1.NoticeService")
             .with_service_name("grpc.health.v1.Health")
     };
-    let lookup =
-        Lookup::new(Arc::clone(&node), Arc::clone(&roster), Arc::clone(&officers), quotas, log, remote)
-            .closing_with(cancel.clone());
-    let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), officers, interests);
+    let lookup = Lookup::new(
+        Arc::clone(&node),
+        Arc::clone(&roster),
+        Arc::clone(&officers),
+        quotas,
+        log.clone(),
+        remote,
+    );
+    let lookup = lookup.closing_with(cancel.clone());
+    let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), officers, interests, log);
     let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
     let notices = Notices::new(lookup.clone());
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))

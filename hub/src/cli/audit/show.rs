@@ -201,6 +201,7 @@ fn operation(operation: AccessOperation, lang: Language) -> &'static str {
         AccessOperation::Watch => ("Theo dõi biến động", "watch"),
         AccessOperation::Remote => ("Tra cứu tại trung tâm", "remote"),
         AccessOperation::Report => ("Thông báo truy cập", "report"),
+        AccessOperation::Interest => ("Danh sách quan tâm", "interest"),
     };
     match lang {
         Language::Vi => vi,
