@@ -12,6 +12,7 @@ use dancu_proto::{
 use time::OffsetDateTime;
 
 use crate::{
+    callers::Caller,
     lease::{Lease, Why},
     lookup::{self, Refusal},
     slice::{Grant, Phase, Slice, SliceState},
@@ -159,6 +160,7 @@ pub fn judge(slice: &SliceState, line: &Line) -> (NodeState, String) {
 
 fn progress(phase: &Phase) -> String {
     match phase {
+        Phase::Loading { received: 0, remaining: 0, .. } => "loading".into(),
         Phase::Loading { received, remaining, per_second } => {
             let left = remaining.checked_div(*per_second).map(|seconds| {
                 let left = rounded(Duration::from_secs(seconds + 1));
@@ -217,11 +219,31 @@ impl Node {
         judge(&self.slice.state(), &self.line()).0
     }
 
-    /// Everything about the node now.
+    /// Everything about the node now, for its operator.
     #[must_use]
     pub fn status(&self) -> GetStatusResponse {
-        let (slice, line) = (self.slice.state(), self.line());
-        let (state, explanation) = judge(&slice, &line);
+        self.status_of(&self.slice.state())
+    }
+
+    /// The same for a caller: what concerns the purposes that it is bound to, and nothing of how many are
+    /// held.
+    #[must_use]
+    pub fn status_for(&self, caller: &Caller) -> GetStatusResponse {
+        let mut slice = SliceState::clone(&self.slice.state());
+        if let Phase::Loading { .. } = slice.phase {
+            slice.phase = Phase::Loading { received: 0, remaining: 0, per_second: 0 };
+        }
+        let mut status = self.status_of(&slice);
+        status.agreements.retain_mut(|agreement| {
+            agreement.purposes.retain(|purpose| caller.purposes.contain(purpose));
+            !agreement.purposes.is_empty()
+        });
+        GetStatusResponse { citizens: 0, bytes: 0, proof: None, repaired: 0, ..status }
+    }
+
+    fn status_of(&self, slice: &SliceState) -> GetStatusResponse {
+        let line = self.line();
+        let (state, explanation) = judge(slice, &line);
         let (loading, to_come, per_second) = match slice.phase {
             Phase::Loading { received, remaining, per_second } => (received, remaining, per_second),
             _ => (0, 0, 0),
@@ -237,7 +259,7 @@ impl Node {
             offline: line.offline.and_then(|offline| prost_types::Duration::try_from(offline).ok()),
             citizens: slice.citizens,
             bytes: self.slice.size_on_disk(),
-            agreements: slice.target.iter().map(|grant| agreement(grant, &slice)).collect(),
+            agreements: slice.target.iter().map(|grant| agreement(grant, slice)).collect(),
             certificate_expires: (self.about.certificate_expires)().map(lookup::timestamp),
             version: env!("CARGO_PKG_VERSION").into(),
             loading,
@@ -249,7 +271,7 @@ impl Node {
     }
 }
 
-/// A status is for callers too: whom a proof found is for the operator who asked for it.
+/// Whom a proof found is for the operator who asked for it.
 fn without_numbers(proof: SliceProof) -> SliceProof {
     let (missing, different, foreign) = Default::default();
     SliceProof { missing, different, foreign, ..proof }

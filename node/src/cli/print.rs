@@ -227,11 +227,14 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
             "Out of reach for".into(),
             or_dash(span(status.offline.as_ref()).map(|offline| rounded(offline).to_string())),
         ],
-        vec!["Citizens".into(), format!("{} ({})", status.citizens, size(status.bytes))],
         vec!["Certificate until".into(), or_dash(local(status.certificate_expires.as_ref()))],
         vec!["Proved".into(), or_dash(status.proof.as_ref().and_then(|proof| local(proof.time.as_ref())))],
         vec!["Software".into(), status.version.clone()],
     ];
+    // Not told to everyone.
+    if status.citizens > 0 || status.bytes > 0 {
+        rows.push(vec!["Citizens".into(), format!("{} ({})", status.citizens, size(status.bytes))]);
+    }
     if status.repaired > 0 {
         rows.push(vec!["Repaired".into(), format!("{} differences since the start", status.repaired)]);
     }

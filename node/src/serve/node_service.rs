@@ -78,10 +78,11 @@ impl NodeService for StatusService {
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         let peer = Peer::of(&request);
-        if !self.is_operator(&peer) {
-            self.roster.identify(&peer, (self.node.clock)())?;
+        if self.is_operator(&peer) {
+            return Ok(Response::new(self.node.status()));
         }
-        Ok(Response::new(self.node.status()))
+        let caller = self.roster.identify(&peer, (self.node.clock)())?;
+        Ok(Response::new(self.node.status_for(&caller)))
     }
 
     async fn list_areas(
