@@ -188,6 +188,35 @@ mod tests {
         assert_eq!(Reason::of(&Status::not_found("other")), None);
     }
 
+    /// Every table of the guide that says what reasons there are.
+    #[test]
+    fn every_reason_is_in_the_guide_once_with_its_code() {
+        let guide = include_str!("../../docs/integrator.md");
+        let refusals = guide.split("\n## ").find(|part| part.starts_with("Refusals\n")).unwrap();
+        let cell = |cell: &str| cell.trim().strip_prefix('`')?.strip_suffix('`').map(str::to_owned);
+        let row = |line: &str| {
+            let mut cells = line.strip_prefix('|')?.split('|').map(cell);
+            Some((cells.next()??, cells.next()??))
+        };
+        let mut documented: Vec<_> = refusals.lines().filter_map(row).collect();
+        documented.sort();
+        // `InvalidArgument`, as the documentation of gRPC writes it.
+        let code = |code: Code| {
+            let mut name = String::new();
+            for letter in format!("{code:?}").chars() {
+                if letter.is_uppercase() && !name.is_empty() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+            }
+            name
+        };
+        let mut reasons: Vec<_> =
+            Reason::ALL.iter().map(|reason| (reason.name().to_owned(), code(reason.code()))).collect();
+        reasons.sort();
+        assert_eq!(documented, reasons);
+    }
+
     #[test]
     fn every_fault_is_named() {
         let faults = [("a".to_owned(), "is missing".to_owned()), ("b".to_owned(), "is no date".to_owned())];
