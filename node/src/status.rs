@@ -46,15 +46,18 @@ impl From<Refusal> for Status {
             }
             Refusal::Slice(error) => {
                 tracing::error!(%error, "the slice cannot be read");
-                return Reason::Storage.status("the slice cannot be read; the node's log has the rest");
+                return Reason::Storage
+                    .status("the slice cannot be read; tell the node's operator, whose log has the rest");
             }
             Refusal::Damaged(error) => {
                 tracing::error!(%error, "a stored record is damaged");
-                return Reason::Internal.status("a stored record is damaged; the node's log has the rest");
+                return Reason::Internal
+                    .status("a stored record is damaged; tell the node's operator, whose log has the rest");
             }
             Refusal::Unnumbered(error) => {
                 tracing::error!(%error, "a stored record is damaged");
-                return Reason::Internal.status("a stored record is damaged; the node's log has the rest");
+                return Reason::Internal
+                    .status("a stored record is damaged; tell the node's operator, whose log has the rest");
             }
         };
         reason.status(message)
@@ -67,7 +70,9 @@ impl From<InterestsError> for Status {
             return Reason::SliceSealed.retry(error.to_string(), HUB_RETRY);
         }
         tracing::error!(%error, "the interest lists cannot be used");
-        Reason::Storage.status("the interest lists cannot be read or written; the node's log has the rest")
+        Reason::Storage.status(
+            "the interest lists cannot be read or written; tell the node's operator, whose log has the rest",
+        )
     }
 }
 

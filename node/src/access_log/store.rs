@@ -37,22 +37,22 @@ const BUFFER: usize = 8 << 20;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum LogError {
     /// The disk.
-    #[error("the access log cannot be written: {0}")]
+    #[error("the access log cannot be written: {0}; tell the node's operator")]
     Database(String),
     /// No room.
     #[error("the disk is full, so that calls cannot be recorded; make room")]
     Full,
     /// Stored by another version, or damaged.
-    #[error("the access log is damaged at record {0}")]
+    #[error("the access log is damaged at record {0}; tell the node's operator")]
     Damaged(u64),
     /// The hub's key is not known yet.
-    #[error("the node has not yet got the key that its access log needs from the hub")]
+    #[error("the node has not yet got the key that its access log needs from the hub; try again later")]
     NoRecipient,
     /// The cryptography library refuses.
-    #[error("a number cannot be sealed for the hub")]
+    #[error("a number cannot be sealed for the hub; tell the node's operator")]
     Sealing,
     /// The node is going down.
-    #[error("the node is going down")]
+    #[error("the node is going down; connect again and repeat the call")]
     Closed,
 }
 

@@ -80,7 +80,9 @@ impl InterestLists {
             (Some(grant), None) if listed || grant.officers_vouched => Ok(grant.agreement.clone()),
             (Some(_), None) => Err(Refusal::OfficerNotAllowed.into()),
             (None, _) => {
-                Err(Reason::PurposeNotAgreed.status("no agreement with an interest list has that purpose"))
+                Err(Refusal::PurposeNotAgreed(
+                    "no agreement with an interest list has that purpose; check its code, or ask the hub's operator for an agreement",
+                ).into())
             }
             (Some(_), Some(_)) => Err(Reason::Conflict.status(
                 "several agreements with an interest list have that purpose; use one that only one has",
@@ -124,7 +126,9 @@ impl InterestLists {
             let waiting = interests.waiting(&agreement)?;
             Ok((agreement, waiting))
         });
-        let noted = noted.await.map_err(|_| Reason::Internal.status("the node failed; its log says why"));
+        let noted = noted
+            .await
+            .map_err(|_| Reason::Internal.status("the node failed; tell its operator, whose log says why"));
         match noted.and_then(|noted| Ok(noted?)) {
             Ok(noted) => Ok(noted),
             Err(status) => self.log.conclude(entry, Err(status)).await,

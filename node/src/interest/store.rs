@@ -31,7 +31,7 @@ pub enum InterestsError {
     #[error("the interest lists are damaged")]
     Damaged,
     /// The key is not here.
-    #[error("the node's data is sealed: its key comes from the hub")]
+    #[error("the node's data is sealed: its key comes from the hub; ask the node's operator")]
     Sealed,
 }
 

@@ -56,7 +56,9 @@ pub enum Refusal {
     )]
     FieldNotAgreed(&'static str),
     /// Unknown, or outside what the purpose may see: one answer.
-    #[error("no citizen of that number in this node's slice for this purpose")]
+    #[error(
+        "no citizen of that number in this node's slice for this purpose; check the number with the person"
+    )]
     NotFound,
     /// Not among what is held, and not all that may be held is here yet.
     #[error("the slice is still loading, so that absence proves nothing; try again later")]
@@ -68,7 +70,7 @@ pub enum Refusal {
     #[error("the hub was last heard longer ago than the agreement allows; restore the line to the hub")]
     OfflineLimitPassed,
     /// The key of the slice is not here.
-    #[error("the node's data is sealed: {0}")]
+    #[error("the node's data is sealed: {0}; ask the node's operator")]
     Sealed(&'static str),
     /// The hub is needed, and out of reach.
     #[error("the hub cannot be reached, and this call needs it; restore the line to the hub, or try again")]
@@ -85,10 +87,10 @@ pub enum Refusal {
     #[error("no agreement gives this node anything; ask the hub's operator to apply one")]
     NoAgreement,
     /// Suspended by the hub's operator; in the hub's words.
-    #[error("{0}; look-ups are refused until it is resumed")]
+    #[error("{0}; look-ups are refused until that operator resumes it")]
     Suspended(String),
     /// Revoked by the hub's operator; in the hub's words.
-    #[error("{0}; the slice is erased")]
+    #[error("{0}; the slice is erased, ask that operator")]
     Revoked(String),
     /// The slice cannot be read.
     #[error("the slice cannot be read")]

@@ -58,7 +58,10 @@ pub enum Span {
 
 /// A quota is used up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the quota of {account} is used up: {limit} people in a {}", match .span { Span::Second => "second", Span::Day => "day" })]
+#[error(
+    "the quota of {account} is used up: {limit} people in a {}",
+    match .span { Span::Second => "second; ask more slowly", Span::Day => "day; ask again tomorrow" }
+)]
 pub struct Exceeded {
     /// Whose.
     pub account: Account,

@@ -62,7 +62,8 @@ impl StatusService {
     ) -> Result<(), Status> {
         let lease = self.node.lease.clone();
         let changed = tokio::task::spawn_blocking(move || change(&lease)).await;
-        let changed = changed.map_err(|_| Reason::Internal.status("the node failed; its log says why"))?;
+        let changed = changed
+            .map_err(|_| Reason::Internal.status("the node failed; tell its operator, whose log says why"))?;
         changed.map_err(|error| Reason::Storage.status(error.to_string()))
     }
 

@@ -62,7 +62,7 @@ pub enum ProofError {
     #[error(transparent)]
     Slice(#[from] SliceError),
     /// The node is going down.
-    #[error("the node is going down")]
+    #[error("the node is going down; connect again and repeat the call")]
     Cancelled,
 }
 
