@@ -8,6 +8,7 @@ mod exact;
 mod merger;
 mod midway;
 mod offline;
+mod purpose;
 mod sealed;
 mod source;
 mod time;
