@@ -166,7 +166,9 @@ impl Prover {
         cancel: &CancellationToken,
     ) -> Result<SliceProof, ProofError> {
         let mut findings = self.0.findings.lock().await;
-        let channel = (self.0.connect)().await.map_err(|error| ProofError::Offline(error.to_string()))?;
+        let connected = cancel.run_until_cancelled((self.0.connect)()).await;
+        let channel = connected.ok_or(ProofError::Cancelled)?;
+        let channel = channel.map_err(|error| ProofError::Offline(error.to_string()))?;
         let (inner, cancelled) = (Arc::clone(&self.0), cancel.clone());
         let compared =
             tokio::task::spawn_blocking(move || inner.compare(&channel, &progress, &cancelled)).await;
