@@ -7,3 +7,4 @@ mod interests;
 mod numbers;
 mod python_client;
 mod reconcile;
+mod refusals;

@@ -132,7 +132,10 @@ impl LogStore {
     }
 
     /// Records after one, at most so many bytes of them and at least one, if there is one.
-    pub(crate) fn after(&self, sequence: u64, bytes: usize) -> Result<Vec<Vec<u8>>, LogError> {
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn after(&self, sequence: u64, bytes: usize) -> Result<Vec<Vec<u8>>, LogError> {
         let (mut records, mut size) = (Vec::new(), 0);
         let from = key(sequence + 1);
         for row in self.database.iterator(IteratorMode::From(&from, Direction::Forward)) {

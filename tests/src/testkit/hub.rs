@@ -143,6 +143,11 @@ impl Hub {
         self.process.iter_mut().for_each(Process::kill);
     }
 
+    /// SIGTERM, and waits.
+    pub fn stop(&mut self) {
+        self.process.iter_mut().for_each(Process::stop);
+    }
+
     /// Starts it again.
     pub async fn restart(&mut self) {
         self.kill();

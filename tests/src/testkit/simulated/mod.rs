@@ -25,6 +25,7 @@ use prost::Message;
 use rustls::{ClientConfig, pki_types::CertificateDer};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 
 pub use holding::{Held, Holding};
 
@@ -121,6 +122,16 @@ impl Simulated {
     #[must_use]
     pub fn agency(&self) -> &str {
         &self.agency
+    }
+
+    /// A connection to the hub, with the node's certificate.
+    ///
+    /// # Panics
+    /// If the hub does not answer.
+    pub async fn channel(&self) -> Channel {
+        let config = Arc::clone(&self.config);
+        let channel = connect(&self.line.url(), config, HUB_SERVER_NAME, &Timeouts::default()).await;
+        channel.expect("a hub that answers")
     }
 
     /// Keeps what is held after every frame from now on, for a test to check.
