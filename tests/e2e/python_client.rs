@@ -105,7 +105,7 @@ async fn a_python_client_calls_a_node() {
     assert_eq!(result["found"], true);
     let verdicts = serde_json::json!(["VERDICT_MISMATCH", "VERDICT_MATCH", "VERDICT_NOT_AUTHORISED"]);
     assert_eq!(result["verdicts"], verdicts);
-    assert_eq!(result["watch"], serde_json::json!([null, true]));
+    assert_eq!(result["watch"], serde_json::json!([null, null]));
     assert_eq!(result["state"], "NODE_STATE_SERVING");
     assert_eq!(result["without_certificate"], "UNAVAILABLE");
 }

@@ -9,7 +9,7 @@ use dancu_proto::{
 };
 use dancu_tests::testkit::{Agreement, Hub, Node, eventually, people};
 use prost::Message;
-use rocksdb::{DB, Direction, IteratorMode, Options};
+use rocksdb::{DB, IteratorMode, Options};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -150,13 +150,13 @@ struct Disk(DB);
 
 impl Disk {
     fn open(node: &Node) -> Disk {
-        Disk(DB::open(&Options::default(), node.data().join("access-log")).unwrap())
+        let tables = ["default", "standing"];
+        Disk(DB::open_cf(&Options::default(), node.data().join("access-log"), tables).unwrap())
     }
 
     /// All records and their keys.
     fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let rows = self.0.iterator(IteratorMode::From(&[0], Direction::Forward)).map(Result::unwrap);
-        let rows = rows.take_while(|(key, _)| key[0] == 0);
+        let rows = self.0.iterator(IteratorMode::Start).map(Result::unwrap);
         rows.map(|(key, value)| (key.into_vec(), value.into_vec())).collect()
     }
 
@@ -176,7 +176,7 @@ impl Disk {
             last = record;
         }
         let head = [&last.sequence.to_be_bytes()[..], &last.time_ms.to_be_bytes(), &previous].concat();
-        self.0.put([4], head).unwrap();
+        self.0.put_cf(&self.0.cf_handle("standing").unwrap(), [4], head).unwrap();
     }
 }
 

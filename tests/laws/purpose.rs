@@ -3,6 +3,7 @@
 
 mod agreed;
 mod calls;
+mod following;
 mod marked;
 mod timing;
 
@@ -53,6 +54,7 @@ async fn a_purpose_gives_its_own_fields_and_nothing_else() {
     law.status().await;
     law.those_who_are_not_there().await;
     law.hostile_words().await;
+    law.following().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,6 +66,7 @@ async fn a_purpose_gives_its_own_fields_for_many_seeds() {
         law.namesakes().await;
         law.other_purposes().await;
         law.those_who_are_not_there().await;
+        law.following().await;
     }
 }
 

@@ -358,6 +358,7 @@ fn open_slice(config: &Config) -> Result<Slice, LifecycleError> {
         write_buffer_mb: config.slice.write_buffer_mb,
         reserve_mb: config.slice.reserve_mb,
         keep_changes: config.slice.keep_changes,
+        clock: OffsetDateTime::now_utc,
     };
     let path = config.slice_dir();
     match Slice::open(&path, &options) {

@@ -1,9 +1,10 @@
-//! How far somebody who follows the slice has come, as they keep it: 32 hexadecimal digits.
+//! How far somebody who follows the slice has come, as they keep it. It is sealed, and each time anew: to
+//! see one move on would be to learn that something has changed for another purpose.
 
-use std::fmt;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::refusal::{Fault, Refusal};
-use crate::slice::Extent;
+use crate::slice::{Cipher, Extent, SliceError};
 
 /// How far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,24 +15,47 @@ pub(super) struct Cursor {
     number: u64,
 }
 
+/// Where to go on, as a caller says it.
+#[derive(Clone, Debug)]
+pub(super) enum After {
+    /// With what comes from now on.
+    Now,
+    /// After a cursor that was given out.
+    Sealed(Vec<u8>),
+    /// After one that is open.
+    Open(Cursor),
+}
+
+impl After {
+    /// As a caller sends it.
+    pub(super) fn parse(text: &str) -> Result<After, Refusal> {
+        if text.is_empty() {
+            return Ok(After::Now);
+        }
+        let fault = "is none that a response gave; give the last one as it was, or none to begin anew";
+        let sealed = URL_SAFE_NO_PAD.decode(text);
+        sealed.map(After::Sealed).map_err(|_| Refusal::Invalid(vec![Fault::new("cursor", fault)]))
+    }
+
+    /// The cursor, if what comes after it is still kept.
+    pub(super) fn cursor(&self, extent: Extent, cipher: &Cipher) -> Result<Cursor, Refusal> {
+        match self {
+            After::Now => Ok(Cursor { series: extent.series, number: extent.next - 1 }),
+            After::Open(cursor) => cursor.within(extent),
+            After::Sealed(sealed) => {
+                // One that was sealed with another key is of another slice.
+                let open = cipher.open_token(sealed).ok_or(Refusal::CursorExpired)?;
+                let (series, number) = open.split_first_chunk().ok_or(Refusal::CursorExpired)?;
+                let number = number.try_into().map_err(|_| Refusal::CursorExpired)?;
+                let (series, number) = (u64::from_be_bytes(*series), u64::from_be_bytes(number));
+                Cursor { series, number }.within(extent)
+            }
+        }
+    }
+}
+
 impl Cursor {
-    /// Everything there is was told.
-    pub(super) fn latest(extent: Extent) -> Cursor {
-        Cursor { series: extent.series, number: extent.next - 1 }
-    }
-
-    /// As a caller kept it.
-    pub(super) fn parse(text: &str) -> Result<Cursor, Refusal> {
-        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let half = |range| digits.then(|| u64::from_str_radix(&text[range], 16).ok()).flatten();
-        half(0..16).zip(half(16..32)).map(|(series, number)| Cursor { series, number }).ok_or_else(|| {
-            let fault = "is none that a response gave; give the last one as it was, or none to begin anew";
-            Refusal::Invalid(vec![Fault::new("cursor", fault)])
-        })
-    }
-
-    /// If what comes after it is still kept.
-    pub(super) fn within(self, extent: Extent) -> Result<Cursor, Refusal> {
+    fn within(self, extent: Extent) -> Result<Cursor, Refusal> {
         let known = self.series == extent.series && self.number < extent.next;
         if known && self.number + 1 >= extent.first { Ok(self) } else { Err(Refusal::CursorExpired) }
     }
@@ -45,33 +69,50 @@ impl Cursor {
     pub(super) fn at(self, number: u64) -> Cursor {
         Cursor { number, ..self }
     }
-}
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:016x}", self.series, self.number)
+    /// As a caller is to keep it.
+    pub(super) fn sealed(self, cipher: &Cipher) -> Result<String, SliceError> {
+        let open = [self.series.to_be_bytes(), self.number.to_be_bytes()].concat();
+        Ok(URL_SAFE_NO_PAD.encode(cipher.seal_token(&open)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slice::SliceKey;
 
     const EXTENT: Extent = Extent { series: 7, first: 5, next: 9 };
 
+    fn cipher(key: u8) -> Cipher {
+        Cipher::new(&SliceKey::from_bytes(&[key; 32]).unwrap()).unwrap()
+    }
+
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
-        let cursor = Cursor { series: u64::MAX, number: 12 };
-        assert_eq!(Cursor::parse(&cursor.to_string()).unwrap(), cursor);
-        for wrong in ["", "12", "+0000000000000070000000000000012", &"é".repeat(16), &"0".repeat(33)] {
-            assert!(matches!(Cursor::parse(wrong), Err(Refusal::Invalid(_))), "{wrong}");
+    fn a_cursor_is_read_as_it_was_written_and_tells_nothing() {
+        let (cursor, cipher) = (Cursor { series: 7, number: 6 }, cipher(1));
+        let (one, another) = (cursor.sealed(&cipher).unwrap(), cursor.sealed(&cipher).unwrap());
+        assert_ne!(one[..16], another[..16]);
+        for text in [&one, &another] {
+            assert_eq!(After::parse(text).unwrap().cursor(EXTENT, &cipher).unwrap(), cursor);
+        }
+        let elsewhere = After::parse(&one).unwrap().cursor(EXTENT, &super::tests::cipher(2));
+        assert!(matches!(elsewhere, Err(Refusal::CursorExpired)));
+        for wrong in ["1", "!", &"é".repeat(16)] {
+            assert!(matches!(After::parse(wrong), Err(Refusal::Invalid(_))), "{wrong}");
+        }
+        for short in ["MTIz", "AAAA"] {
+            let read = After::parse(short).unwrap().cursor(EXTENT, &cipher);
+            assert!(matches!(read, Err(Refusal::CursorExpired)));
         }
     }
 
     #[test]
     fn a_cursor_is_good_as_long_as_what_follows_it_is_kept() {
-        let within = |series, number| Cursor { series, number }.within(EXTENT).is_ok();
-        assert!(within(7, 4) && within(7, 8) && Cursor::latest(EXTENT).within(EXTENT).is_ok());
+        let cipher = cipher(1);
+        let within = |series, number| After::Open(Cursor { series, number }).cursor(EXTENT, &cipher).is_ok();
+        assert!(within(7, 4) && within(7, 8));
+        assert_eq!(After::Now.cursor(EXTENT, &cipher).unwrap(), Cursor { series: 7, number: 8 });
         assert!(!within(7, 3), "the entry after it is gone");
         assert!(!within(7, 9), "it is of the future: of a disk that was put back");
         assert!(!within(8, 6), "it is of another series");

@@ -22,7 +22,7 @@ use tonic::Status;
 use super::{
     authorise::{Operation, Permit, authorise},
     context,
-    cursor::Cursor,
+    cursor::{After, Cursor},
     freshness::freshness,
     project::{listed, project},
     refusal::Refusal,
@@ -51,8 +51,7 @@ pub(super) struct Watch {
     context: Option<AccessContext>,
     wanted: FieldSet,
     patience: Duration,
-    /// None until the first look, for one who begins with what comes.
-    after: Option<Cursor>,
+    after: After,
     /// What each part is recorded as.
     entry: Entry,
     news: watch::Receiver<Arc<SliceState>>,
@@ -62,13 +61,15 @@ pub(super) struct Watch {
 
 /// What one look finds.
 struct Part {
-    events: Vec<(Cursor, Event)>,
+    events: Vec<WatchCitizensResponse>,
     /// Whom they tell of, and what.
     told: BTreeMap<PersonalId, FieldSet>,
     /// Everything up to here was looked at.
     cursor: Cursor,
+    /// That there is nothing to tell, if there is not.
+    silence: WatchCitizensResponse,
     more: bool,
-    freshness: Freshness,
+    revision: u64,
 }
 
 impl Watch {
@@ -81,7 +82,7 @@ impl Watch {
         entry: Entry,
     ) -> Result<Watch, Refusal> {
         let wanted = context::wanted(&request.fields)?;
-        let after = if request.cursor.is_empty() { None } else { Some(Cursor::parse(&request.cursor)?) };
+        let after = After::parse(&request.cursor)?;
         let news = lookup.news();
         let context = request.context;
         Ok(Watch { lookup, peer, context, wanted, patience, after, entry, news, due: None })
@@ -109,7 +110,7 @@ impl Watch {
             let mut wait = None;
             match self.look(&mut entry).await {
                 Ok(part) => {
-                    self.after = Some(part.cursor);
+                    self.after = After::Open(part.cursor);
                     let due = self.due.is_none_or(|due| due <= Instant::now());
                     if !part.events.is_empty() || (due && !part.more) {
                         let first = self.due.is_none();
@@ -154,18 +155,10 @@ impl Watch {
     ) -> Result<Vec<WatchCitizensResponse>, Status> {
         if first || !part.told.is_empty() {
             part.told.iter().for_each(|(id, fields)| entry.tells(*id, *fields, SubjectOutcome::Answered));
-            entry.revision = part.freshness.revision;
+            entry.revision = part.revision;
             self.lookup.conclude(entry, Ok(())).await?;
         }
-        let response = |cursor: Cursor, event| WatchCitizensResponse {
-            cursor: cursor.to_string(),
-            event,
-            freshness: Some(part.freshness),
-        };
-        if part.events.is_empty() {
-            return Ok(vec![response(part.cursor, None)]);
-        }
-        Ok(part.events.into_iter().map(|(cursor, event)| response(cursor, Some(event))).collect())
+        Ok(if part.events.is_empty() { vec![part.silence] } else { part.events })
     }
 
     async fn look(&self, entry: &mut Entry) -> Result<Part, Refusal> {
@@ -177,7 +170,7 @@ impl Watch {
             let state = reader.state();
             let permit = authorise(state, &asked, Operation::Watch, line.offline)?;
             let freshness = freshness(state.cursor, line.last_heard, line.offline);
-            let part = part(reader, &permit, self.wanted, self.after, freshness)?;
+            let part = part(reader, &permit, self.wanted, &self.after, freshness)?;
             if !part.told.is_empty() {
                 self.lookup.spend(&permit, &caller, part.told.len() as u64)?;
             }
@@ -192,18 +185,26 @@ fn part(
     reader: &SliceReader<'_>,
     permit: &Permit,
     wanted: FieldSet,
-    after: Option<Cursor>,
+    after: &After,
     freshness: Freshness,
 ) -> Result<Part, Refusal> {
     // The first write under an agreement that allows watching makes them.
     let extent = reader.changes().ok_or(Refusal::Loading)?;
-    let mut cursor = match after {
-        Some(cursor) => cursor.within(extent)?,
-        None => Cursor::latest(extent),
+    let cipher = reader.cipher();
+    let mut cursor = after.cursor(extent, cipher)?;
+    let response = |cursor: Cursor, event| {
+        let cursor = cursor.sealed(cipher)?;
+        Ok::<_, Refusal>(WatchCitizensResponse { cursor, event, freshness: Some(freshness) })
     };
     let rows = reader.changes_from(cursor.next(), CHUNK)?;
-    let mut part =
-        Part { events: Vec::new(), told: BTreeMap::new(), cursor, more: rows.len() == CHUNK, freshness };
+    let mut part = Part {
+        events: Vec::new(),
+        told: BTreeMap::new(),
+        cursor,
+        silence: WatchCitizensResponse::default(),
+        more: rows.len() == CHUNK,
+        revision: freshness.revision,
+    };
     for (number, changed) in rows {
         cursor = cursor.at(number);
         let event = match changed {
@@ -215,19 +216,24 @@ fn part(
                 Event::Citizen(change)
             }),
         };
-        part.cursor = cursor;
-        part.events.extend(event.map(|event| (cursor, event)));
+        if let Some(event) = event {
+            part.events.push(response(cursor, Some(event))?);
+        }
     }
+    (part.cursor, part.silence) = (cursor, response(cursor, None)?);
     Ok(part)
 }
 
-/// What may be told of one citizen, and which fields that discloses; nothing where it looks the same.
+/// A change as it is told, and of whom which fields it discloses.
+type Told = (CitizenChange, (PersonalId, FieldSet));
+
+/// What may be told of one citizen; nothing where it looks the same.
 fn citizen(
     reader: &SliceReader<'_>,
     permit: &Permit,
     wanted: FieldSet,
     change: &CitizenChanged,
-) -> Result<Option<(CitizenChange, (PersonalId, FieldSet))>, Refusal> {
+) -> Result<Option<Told>, Refusal> {
     let told = |kind: CitizenChangeKind, changed: FieldSet, reasons: Vec<ChangeReason>, citizen| {
         let mut disclosed = changed;
         disclosed.insert(Field::PersonalId);

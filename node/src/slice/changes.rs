@@ -6,13 +6,14 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aws_lc_rs::rand;
 use dancu_proto::{Field, FieldSet, PersonalId, Record, Revision, hub::v1::DepartureReason};
 use prost::Message;
 use rocksdb::WriteBatch;
+use time::OffsetDateTime;
 
 use super::{Mark, SliceError, cipher::Cipher, store::Store, value::Stored};
 
@@ -109,11 +110,12 @@ struct Row {
 pub(super) struct Changes {
     extent: Mutex<Option<Extent>>,
     keep: Duration,
+    clock: fn() -> OffsetDateTime,
 }
 
 impl Changes {
-    pub(super) fn new(keep: Duration) -> Changes {
-        Changes { extent: Mutex::new(None), keep }
+    pub(super) fn new(keep: Duration, clock: fn() -> OffsetDateTime) -> Changes {
+        Changes { extent: Mutex::new(None), keep, clock }
     }
 
     /// Where they stand; nothing while nobody may follow.
@@ -189,7 +191,7 @@ impl<'a> Notes<'a> {
                 Extent { series: u64::from_be_bytes(series), first: 1, next: 1 }
             }
         };
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let time = (store.changes().clock)().unix_timestamp().try_into().unwrap_or_default();
         Ok(Some(Notes { store, cipher, extent, time }))
     }
 
@@ -292,4 +294,89 @@ fn corrected(before: &Record, changed: FieldSet) -> FieldSet {
 
 fn died(before: &Record, after: &Record) -> bool {
     before.value(Field::DateOfDeath).is_none() && after.value(Field::DateOfDeath).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        sync::atomic::{AtomicI64, Ordering},
+    };
+
+    use dancu_proto::{
+        hub::v1::{Change, Delta},
+        v1::Citizen,
+    };
+
+    use crate::{
+        lookup::tests::fixture::{an, changes, grant, key, policy, put},
+        slice::{Extent, Slice, SliceOptions},
+    };
+
+    use super::*;
+
+    static NOW: AtomicI64 = AtomicI64::new(1_800_000_000);
+
+    fn open(dir: &Path) -> Slice {
+        let clock = || OffsetDateTime::from_unix_timestamp(NOW.load(Ordering::Relaxed)).unwrap();
+        let keep_changes = Duration::from_secs(60);
+        let slice =
+            Slice::open(dir, &SliceOptions { reserve_mb: 0, keep_changes, clock, ..SliceOptions::default() });
+        let slice = slice.unwrap();
+        slice.unseal(&key()).unwrap();
+        slice
+    }
+
+    fn extent(slice: &Slice) -> Option<Extent> {
+        slice.read().unwrap().changes()
+    }
+
+    #[test]
+    fn changes_are_kept_for_a_time_and_as_long_as_somebody_may_follow() {
+        let dir = tempfile::tempdir().unwrap();
+        let slice = open(dir.path());
+        let agreed = |operations: &[&str], revision| {
+            let grants = vec![grant(1, "a", operations, &[Field::Email])];
+            slice.apply_policy(policy(revision, grants)).unwrap();
+            slice.apply_load(crate::lookup::tests::fixture::load(revision, vec![put(&an(), &[1])])).unwrap();
+        };
+        agreed(&["lookup"], 1);
+        assert_eq!(extent(&slice), None);
+        agreed(&[WATCH], 2);
+        let begun = extent(&slice).unwrap();
+        let change = |target: u64| {
+            let citizen = Citizen { email: format!("{target}@b.vn"), ..Citizen::default() };
+            let set = Record::encode(&citizen).into_bytes();
+            let one = Change { personal_id: an().personal_id.parse().unwrap(), set, ..Change::default() };
+            let delta = Delta {
+                target,
+                position: target,
+                last: true,
+                changes: changes(vec![one]),
+                ..Delta::default()
+            };
+            slice.apply_delta(&delta).unwrap();
+        };
+        for target in 3..6 {
+            change(target);
+            NOW.fetch_add(25, Ordering::Relaxed);
+        }
+        assert_eq!(extent(&slice).unwrap(), Extent { next: begun.next + 3, ..begun }, "nothing is old yet");
+        change(6);
+        // A minute is over for the beginning and the first.
+        let now = extent(&slice).unwrap();
+        assert_eq!((now.series, now.first, now.next), (begun.series, begun.next + 1, begun.next + 4));
+        let told = slice.read().unwrap().changes_from(0, 10).unwrap();
+        assert_eq!(
+            told.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+            [now.first, now.first + 1, now.first + 2]
+        );
+        // They are there after a restart.
+        drop(slice);
+        let slice = open(dir.path());
+        assert_eq!(extent(&slice), Some(now));
+        let grants = vec![grant(1, "a", &["lookup"], &[Field::Email])];
+        slice.apply_policy(policy(7, grants)).unwrap();
+        assert_eq!(extent(&slice), None);
+    }
 }

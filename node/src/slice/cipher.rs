@@ -28,6 +28,7 @@ pub(crate) const HASH: usize = 16;
 
 const VALUES: &str = "dancu node slice 2026 values";
 const KEYS: &str = "dancu node slice 2026 keys";
+const TOKENS: &str = "dancu node slice 2026 tokens";
 const CHECK: &str = "dancu node slice 2026 check";
 
 /// What a slice is sealed with, as the hub gives it.
@@ -61,6 +62,7 @@ impl SliceKey {
 /// Seals and opens.
 pub(crate) struct Cipher {
     values: LessSafeKey,
+    tokens: LessSafeKey,
     keys: SliceKey,
     check: [u8; HASH],
     opening: [u8; OPENING],
@@ -74,17 +76,38 @@ impl Cipher {
     /// If there is no randomness.
     pub(crate) fn new(key: &SliceKey) -> Result<Cipher, SliceError> {
         let refused = |_| SliceError::Database("the cryptography library refuses".into());
-        let values = UnboundKey::new(&AES_256_GCM, key.derived(VALUES).as_bytes()).map_err(refused)?;
+        let derived = |end| UnboundKey::new(&AES_256_GCM, key.derived(end).as_bytes()).map(LessSafeKey::new);
+        let (values, tokens) = (derived(VALUES).map_err(refused)?, derived(TOKENS).map_err(refused)?);
         let mut opening = [0; OPENING];
         rand::fill(&mut opening).map_err(refused)?;
         let [check @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *key.derived(CHECK).as_bytes();
-        Ok(Cipher {
-            values: LessSafeKey::new(values),
-            keys: key.derived(KEYS),
-            check,
-            opening,
-            count: AtomicU64::new(0),
-        })
+        Ok(Cipher { values, tokens, keys: key.derived(KEYS), check, opening, count: AtomicU64::new(0) })
+    }
+
+    /// Seals what somebody else keeps, so that two of them tell nothing of each other. Nonces are random:
+    /// good for 2^32 of them (SP 800-38D, 8.3).
+    ///
+    /// # Errors
+    /// If there is no randomness, or the cryptography library refuses.
+    pub(crate) fn seal_token(&self, value: &[u8]) -> Result<Vec<u8>, SliceError> {
+        let refused = |_| SliceError::Database("the cryptography library refuses".into());
+        let mut nonce = [0; NONCE];
+        rand::fill(&mut nonce).map_err(refused)?;
+        let mut sealed = value.to_vec();
+        let unique = Nonce::assume_unique_for_key(nonce);
+        self.tokens.seal_in_place_append_tag(unique, Aad::empty(), &mut sealed).map_err(refused)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// What was sealed so, if it was sealed with this key.
+    #[must_use]
+    pub(crate) fn open_token(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
+        let mut value = sealed.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let length = self.tokens.open_in_place(nonce, Aad::empty(), &mut value).ok()?.len();
+        value.truncate(length);
+        Some(value)
     }
 
     /// Tells this key from others, and nothing else of it.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Options, WriteOptions};
 
 /// How much memory the slice may use, and how much of the disk it leaves free.
@@ -17,6 +19,8 @@ pub struct SliceOptions {
     pub reserve_mb: u64,
     /// How long it is kept what has changed, for those who follow.
     pub keep_changes: Duration,
+    /// The time.
+    pub clock: fn() -> OffsetDateTime,
 }
 
 /// A back-end that stood still for longer reads everything anew.
@@ -25,7 +29,14 @@ const MONTH: Duration = Duration::from_secs(30 * 86_400);
 /// Sized for a commune of 30,000 citizens on a small machine.
 impl Default for SliceOptions {
     fn default() -> SliceOptions {
-        SliceOptions { cache_mb: 16, hot_mb: 16, write_buffer_mb: 8, reserve_mb: 64, keep_changes: MONTH }
+        SliceOptions {
+            cache_mb: 16,
+            hot_mb: 16,
+            write_buffer_mb: 8,
+            reserve_mb: 64,
+            keep_changes: MONTH,
+            clock: OffsetDateTime::now_utc,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use dancu_proto::{PersonalId, v1::Date};
 
 use super::{
-    Changed, Extent, Known, Open, SliceError, SliceState,
+    Changed, Cipher, Extent, Known, Open, SliceError, SliceState,
     cipher::HASH,
     hot::Hot,
     keys::{self, Person},
@@ -101,6 +101,11 @@ impl<'a> SliceReader<'a> {
     pub fn get_in_force(&self, id: PersonalId) -> Result<Option<Held>, SliceError> {
         let known = self.known(&self.open.moment.cipher.person(id))?;
         Ok(known.map(|known| Held::new(known, false)))
+    }
+
+    /// What the slice is sealed with.
+    pub(crate) fn cipher(&self) -> &Cipher {
+        &self.open.moment.cipher
     }
 
     /// Where that stands which is kept of changes; nothing where no agreement lets anybody follow.

@@ -69,7 +69,7 @@ impl Store {
         let tables = [Store::SLICE, Store::RECORDS, Store::INCOMING, Store::CHANGES]
             .map(|name| ColumnFamilyDescriptor::new(name, options::table(of, &cache)));
         let db = Arc::new(Db::open_cf_descriptors(&options::database(of), dir, tables)?);
-        let changes = Changes::new(of.keep_changes);
+        let changes = Changes::new(of.keep_changes, of.clock);
         let cipher = ArcSwapOption::const_empty();
         let hot = Hot::new(of.hot_mb << 20);
         let store = Store { db, dir: dir.to_owned(), options: *of, cache, cipher, changes, hot };

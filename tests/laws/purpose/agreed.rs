@@ -49,7 +49,7 @@ pub(super) fn agreements(rng: &mut SmallRng) -> Vec<Agreed> {
                 fields.push(name.into());
             }
         }
-        let all = ["lookup", "verify", "reconcile"];
+        let all = ["lookup", "verify", "reconcile", "watch"];
         let mut operations: Vec<_> =
             all.into_iter().filter(|_| number == 0 || rng.random_bool(0.6)).collect();
         if operations.is_empty() {

@@ -90,7 +90,7 @@ async fn each_purpose_is_told_what_it_may_know_and_why() {
     let served = served().await;
     let (mut a, mut b) = (watch(&served, "a", "").await, watch(&served, "b", "").await);
     let begun = next(&mut a).await;
-    assert!(begun.event.is_none() && begun.cursor.len() == 32 && begun.freshness.is_some());
+    assert!(begun.event.is_none() && !begun.cursor.is_empty() && begun.freshness.is_some());
     next(&mut b).await;
 
     apply(&served, 2, vec![set(AN, &died())]);
@@ -170,12 +170,12 @@ async fn a_cursor_goes_on_where_it_was() {
         assert_eq!(change.citizen.as_ref().unwrap().sex, "1");
     }
     let mut again = watch(&served, "b", &first.cursor).await;
-    assert_eq!(next(&mut again).await, second);
+    assert_eq!(next(&mut again).await.event, second.event);
     // Over a restart of the slice.
     served.slice.seal();
     served.slice.unseal(&key()).unwrap();
     let mut again = watch(&served, "b", &first.cursor).await;
-    assert_eq!(next(&mut again).await.cursor, second.cursor);
+    assert_eq!(next(&mut again).await.event, second.event);
     // Only what is of interest.
     let fields = vec![dancu_proto::v1::Field::from(Field::DateOfDeath).into()];
     let request = WatchCitizensRequest { fields, ..request("b", &start) };
@@ -201,8 +201,8 @@ async fn who_may_not_follow_is_told_why() {
     };
     assert_eq!(reason(request("c", "")).await, Reason::OperationNotAgreed);
     assert_eq!(reason(request("d", "")).await, Reason::PurposeNotAgreed);
-    assert_eq!(reason(request("a", "1")).await, Reason::InvalidRequest);
-    assert_eq!(reason(request("a", &"0".repeat(32))).await, Reason::CursorExpired);
+    assert_eq!(reason(request("a", "?")).await, Reason::InvalidRequest);
+    assert_eq!(reason(request("a", &"A".repeat(60))).await, Reason::CursorExpired);
     assert_eq!(reason(WatchCitizensRequest::default()).await, Reason::InvalidRequest);
     // Each is on record.
     let recorded = served.calls();
