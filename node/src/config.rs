@@ -194,7 +194,7 @@ impl Default for Slice {
         const DAY: Duration = Duration::from_secs(86_400);
         Slice {
             cache_mb: 16,
-            hot_mb: 16,
+            hot_mb: 8,
             write_buffer_mb: 8,
             reserve_mb: 64,
             prove_every: DAY,

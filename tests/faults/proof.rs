@@ -46,7 +46,7 @@ fn tamper(node: &Node, with: impl FnOnce(&DBWithThreadMode<MultiThreaded>)) {
     let database = DBWithThreadMode::<MultiThreaded>::open_cf(
         &options,
         path,
-        ["default", "slice", "records", "incoming"],
+        ["default", "slice", "records", "incoming", "changes"],
     );
     with(&database.unwrap());
 }

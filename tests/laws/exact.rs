@@ -3,11 +3,14 @@
 //! every value has its source.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Mutex,
 };
 
-use dancu_proto::{Field, node::v1::BatchGetCitizensResponse};
+use dancu_proto::{
+    Field,
+    node::v1::{BatchGetCitizensResponse, CitizenChangeKind},
+};
 use dancu_tests::{
     oracle::{AFTER, Merger, Oracle, Values, values},
     testkit::{Agreement, Everyone, Hub, Mirror, Node, eventually, people},
@@ -104,6 +107,7 @@ async fn exact(seed: u64) {
     run.settle().await;
     run.compare().await;
     run.mirrored().await;
+    run.told_one_by_one().await;
     run.sources().await;
     run.past().await;
 }
@@ -367,6 +371,28 @@ impl Run {
             let copy = mirror.copy();
             println!("{what}: {} citizens, {:?}, read {} times", expected.len(), copy.told, copy.read);
         }
+    }
+
+    /// As long as no agreement changes, who follows is told of each citizen, and reads nothing anew.
+    async fn told_one_by_one(&mut self) {
+        let told = |run: &Run| -> (u64, HashMap<CitizenChangeKind, u64>) {
+            let (mut read, mut of_all) = (0, HashMap::new());
+            for copy in run.mirrors.iter().map(|(_, _, mirror)| mirror.copy()) {
+                read += copy.read;
+                copy.told.iter().for_each(|(kind, count)| *of_all.entry(*kind).or_default() += count);
+            }
+            (read, of_all)
+        };
+        let before = told(self);
+        for _ in 0..60 {
+            self.change().await;
+        }
+        self.settle().await;
+        self.mirrored().await;
+        let after = told(self);
+        assert_eq!(before.0, after.0, "everything was read anew");
+        // Who sees anybody at all hears of some of sixty changes.
+        assert!(after.1.values().sum::<u64>() > before.1.values().sum(), "{before:?} {after:?}");
     }
 
     /// What any node held of anyone at any revision can be asked for, and each slice proved.

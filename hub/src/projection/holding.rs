@@ -2,7 +2,7 @@
 
 use dancu_proto::{
     Digest, Field, FieldSet, PersonalId, Record, Revision,
-    hub::v1::{Change, DepartureReason, GrantList, GrantMark},
+    hub::v1::{Change, GrantList, GrantMark},
 };
 
 use super::{Day, Policy, scope::Facts};
@@ -95,25 +95,23 @@ pub fn difference(old: Option<&Held>, new: Option<&Held>, loading: Revision) -> 
     }
 }
 
-/// Where people live.
-const RESIDENCE: [Field; 3] = [Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
+/// Fields that say why somebody leaves.
+const TELLING: [Field; 4] =
+    [Field::DateOfDeath, Field::PermanentResidence, Field::TemporaryResidence, Field::CurrentDwelling];
 
-/// Why a citizen is covered by less than before, as far as it shows in a field that the node held: it
-/// cannot compare what it is not sent any more.
+/// Of a citizen who is covered by less than before: which of the fields that say why have another value
+/// than the node held. It cannot compare what it is not sent any more.
 #[must_use]
-pub fn departure(old: &Held, new: Option<&Held>, record: &Record) -> DepartureReason {
+pub fn departure(old: &Held, new: Option<&Held>, record: &Record) -> FieldSet {
     let stays = |handle| new.is_some_and(|new| new.handles().any(|kept| kept == handle));
+    if old.handles().all(stays) {
+        return FieldSet::EMPTY;
+    }
     let changed =
         |field: &Field| old.fields.contains(*field) && old.record.value(*field) != record.value(*field);
-    if old.handles().all(stays) {
-        DepartureReason::Unspecified
-    } else if changed(&Field::DateOfDeath) && record.value(Field::DateOfDeath).is_some() {
-        DepartureReason::Death
-    } else if RESIDENCE.iter().any(changed) {
-        DepartureReason::Move
-    } else {
-        DepartureReason::Unspecified
-    }
+    // A death that is taken back is no reason to leave.
+    let is_reason = |field: &Field| *field != Field::DateOfDeath || record.value(*field).is_some();
+    TELLING.into_iter().filter(changed).filter(is_reason).collect()
 }
 
 /// The same, for a node that may still hold more than `old`: fields that it kept from another agreement

@@ -144,7 +144,7 @@ fn change(
     let new = hold(policy, stairs.readable, after.as_ref().map(CitizenAt::subject), to.day);
     let mut changes = difference(old.as_ref(), new.as_ref(), stairs.loading);
     if let ([change], Some(old), Some(after)) = (changes.as_mut_slice(), &old, &after) {
-        change.departure = departure(old, new.as_ref(), after.subject().record).into();
+        change.departure = departure(old, new.as_ref(), after.subject().record).bits();
     }
     Ok(changes)
 }

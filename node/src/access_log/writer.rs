@@ -33,6 +33,8 @@ use crate::state::Clock;
 const QUEUE: usize = 4096;
 /// Records of one write.
 const TOGETHER: usize = 512;
+/// Writes that one call sees to.
+const ROUNDS: usize = 4;
 /// How long the first call of a new node waits for the key of the hub.
 const MOMENT: Duration = Duration::from_secs(2);
 /// Between two looks at the room on the disk.
@@ -93,13 +95,16 @@ impl AccessLog {
         }
         let (written, told) = oneshot::channel();
         desk.queue().as_mut().ok_or(LogError::Closed)?.push(Call { entry, written });
+        let given_up = GivenUp(Some(self));
         // Where calls come together, others who are about to hand in theirs do so meanwhile.
         if desk.together.load(Ordering::Relaxed) {
             yield_now().await;
         }
+        given_up.is_not();
         match desk.sync {
-            Sync::Interval(_) => desk.write(),
-            Sync::Always => self.write_elsewhere(),
+            // Whoever comes next must not keep this call at work for ever.
+            Sync::Interval(_) if desk.write(ROUNDS) => {}
+            _ => self.write_elsewhere(),
         }
         told.await.map_err(|_| LogError::Closed)?
     }
@@ -122,8 +127,25 @@ impl AccessLog {
             let desk = Arc::clone(&self.0);
             spawn_blocking(move || {
                 desk.on_its_way.store(false, Ordering::Release);
-                desk.write();
+                desk.write(usize::MAX);
             });
+        }
+    }
+}
+
+/// A call that has handed in its record and may be dropped before it sees to it that it is written.
+struct GivenUp<'a>(Option<&'a AccessLog>);
+
+impl GivenUp<'_> {
+    fn is_not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if let Some(log) = self.0 {
+            log.write_elsewhere();
         }
     }
 }
@@ -178,12 +200,12 @@ pub fn start(
 }
 
 impl Desk {
-    /// Writes what waits, unless somebody does.
-    fn write(&self) {
-        loop {
+    /// Writes what waits, unless somebody does, in so many rounds; whether nothing is left to see to.
+    fn write(&self, rounds: usize) -> bool {
+        for _ in 0..rounds {
             let mut writer = match self.writer.try_lock() {
                 Ok(writer) => writer,
-                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::WouldBlock) => return true,
                 Err(TryLockError::Poisoned(poisoned)) => {
                     let mut writer = poisoned.into_inner();
                     writer.begin_anew();
@@ -193,15 +215,16 @@ impl Desk {
             };
             let Some(calls) = self.queue().as_mut().map(|queue| mem::replace(queue, Vec::with_capacity(64)))
             else {
-                return;
+                return true;
             };
             self.write_all(&mut writer, calls);
             drop(writer);
             // Who came while the writer was taken relies on this look.
             if self.queue().as_ref().is_none_or(Vec::is_empty) {
-                return;
+                return true;
             }
         }
+        false
     }
 
     fn write_all(&self, writer: &mut Writer, mut calls: Vec<Call>) {

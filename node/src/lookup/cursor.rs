@@ -38,7 +38,7 @@ impl After {
     }
 
     /// The cursor, if what comes after it is still kept.
-    pub(super) fn cursor(&self, extent: Extent, cipher: &Cipher) -> Result<Cursor, Refusal> {
+    pub(super) fn cursor(&self, extent: &Extent, cipher: &Cipher) -> Result<Cursor, Refusal> {
         match self {
             After::Now => Ok(Cursor { series: extent.series, number: extent.next - 1 }),
             After::Open(cursor) => cursor.within(extent),
@@ -55,7 +55,7 @@ impl After {
 }
 
 impl Cursor {
-    fn within(self, extent: Extent) -> Result<Cursor, Refusal> {
+    fn within(self, extent: &Extent) -> Result<Cursor, Refusal> {
         let known = self.series == extent.series && self.number < extent.next;
         if known && self.number + 1 >= extent.first { Ok(self) } else { Err(Refusal::CursorExpired) }
     }
@@ -82,7 +82,9 @@ mod tests {
     use super::*;
     use crate::slice::SliceKey;
 
-    const EXTENT: Extent = Extent { series: 7, first: 5, next: 9 };
+    fn extent() -> Extent {
+        Extent { series: 7, first: 5, next: 9, turned: Default::default() }
+    }
 
     fn cipher(key: u8) -> Cipher {
         Cipher::new(&SliceKey::from_bytes(&[key; 32]).unwrap()).unwrap()
@@ -94,15 +96,15 @@ mod tests {
         let (one, another) = (cursor.sealed(&cipher).unwrap(), cursor.sealed(&cipher).unwrap());
         assert_ne!(one[..16], another[..16]);
         for text in [&one, &another] {
-            assert_eq!(After::parse(text).unwrap().cursor(EXTENT, &cipher).unwrap(), cursor);
+            assert_eq!(After::parse(text).unwrap().cursor(&extent(), &cipher).unwrap(), cursor);
         }
-        let elsewhere = After::parse(&one).unwrap().cursor(EXTENT, &super::tests::cipher(2));
+        let elsewhere = After::parse(&one).unwrap().cursor(&extent(), &super::tests::cipher(2));
         assert!(matches!(elsewhere, Err(Refusal::CursorExpired)));
         for wrong in ["1", "!", &"é".repeat(16)] {
             assert!(matches!(After::parse(wrong), Err(Refusal::Invalid(_))), "{wrong}");
         }
         for short in ["MTIz", "AAAA"] {
-            let read = After::parse(short).unwrap().cursor(EXTENT, &cipher);
+            let read = After::parse(short).unwrap().cursor(&extent(), &cipher);
             assert!(matches!(read, Err(Refusal::CursorExpired)));
         }
     }
@@ -110,9 +112,10 @@ mod tests {
     #[test]
     fn a_cursor_is_good_as_long_as_what_follows_it_is_kept() {
         let cipher = cipher(1);
-        let within = |series, number| After::Open(Cursor { series, number }).cursor(EXTENT, &cipher).is_ok();
+        let within =
+            |series, number| After::Open(Cursor { series, number }).cursor(&extent(), &cipher).is_ok();
         assert!(within(7, 4) && within(7, 8));
-        assert_eq!(After::Now.cursor(EXTENT, &cipher).unwrap(), Cursor { series: 7, number: 8 });
+        assert_eq!(After::Now.cursor(&extent(), &cipher).unwrap(), Cursor { series: 7, number: 8 });
         assert!(!within(7, 3), "the entry after it is gone");
         assert!(!within(7, 9), "it is of the future: of a disk that was put back");
         assert!(!within(8, 6), "it is of another series");

@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
     channel::Peer,
-    hub::v1::DepartureReason,
     node::{
         served::{CitizenChange, WatchCitizensResponse, watch_citizens_response::Event},
         v1::{BroadChange, ChangeReason, CitizenChangeKind, WatchCitizensRequest},
@@ -16,7 +15,7 @@ use dancu_proto::{
     v1::{AccessContext, Freshness, SubjectOutcome},
 };
 use futures::{Stream, TryStreamExt, stream};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::watch, task::yield_now, time::Instant};
 use tonic::Status;
 
 use super::{
@@ -40,6 +39,9 @@ const CHUNK: usize = 64;
 
 /// After so much silence the caller is told that there is nothing to tell.
 const SILENCE: Duration = Duration::from_secs(15);
+
+/// Between two looks while something is removed.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a watch answers with.
 pub(super) type Responses = Pin<Box<dyn Stream<Item = Result<WatchCitizensResponse, Status>> + Send>>;
@@ -118,11 +120,16 @@ impl Watch {
                         return self.tell(entry, part, first).await;
                     }
                     if part.more {
+                        // A long past may concern others alone: it must not hold up a processor.
+                        yield_now().await;
+                        self.is_open()?;
                         continue;
                     }
                 }
                 // What may no longer be told is being removed.
-                Err(Refusal::Narrowing) if self.due.is_some() => {}
+                Err(Refusal::Narrowing) if self.due.is_some_and(|due| Instant::now() < due) => {
+                    wait = Some(Instant::now() + LOOK);
+                }
                 // Nobody is cut off for a burst of changes: it is told more slowly.
                 Err(Refusal::Quota(exceeded)) if exceeded.span == Span::Second => {
                     wait = Some(Instant::now() + exceeded.retry);
@@ -138,12 +145,17 @@ impl Watch {
     async fn pause(&mut self, until: Option<Instant>) -> Result<(), Status> {
         let due = until.or(self.due).unwrap_or_else(Instant::now);
         tokio::select! {
-            () = self.lookup.closing.cancelled() => {
-                Err(Reason::ShuttingDown.status("the node is going down; follow again with your cursor"))
-            }
+            () = self.lookup.closing.cancelled() => self.is_open(),
             _ = self.news.changed(), if until.is_none() => Ok(()),
             () = tokio::time::sleep_until(due) => Ok(()),
         }
+    }
+
+    fn is_open(&self) -> Result<(), Status> {
+        if self.lookup.closing.is_cancelled() {
+            return Err(Reason::ShuttingDown.status("the node is going down; follow again with your cursor"));
+        }
+        Ok(())
     }
 
     /// Records what is told, and tells it. Silence is recorded once, when the watch begins.
@@ -170,7 +182,7 @@ impl Watch {
             let state = reader.state();
             let permit = authorise(state, &asked, Operation::Watch, line.offline)?;
             let freshness = freshness(state.cursor, line.last_heard, line.offline);
-            let part = part(reader, &permit, self.wanted, &self.after, freshness)?;
+            let part = part(reader, &permit, &asked.purpose, self.wanted, &self.after, freshness)?;
             if !part.told.is_empty() {
                 self.lookup.spend(&permit, &caller, part.told.len() as u64)?;
             }
@@ -184,6 +196,7 @@ impl Watch {
 fn part(
     reader: &SliceReader<'_>,
     permit: &Permit,
+    purpose: &str,
     wanted: FieldSet,
     after: &After,
     freshness: Freshness,
@@ -192,6 +205,10 @@ fn part(
     let extent = reader.changes().ok_or(Refusal::Loading)?;
     let cipher = reader.cipher();
     let mut cursor = after.cursor(extent, cipher)?;
+    // What came under other agreements is for nobody; that they are others is told.
+    if let Some(turned) = extent.turned.get(purpose).filter(|turned| **turned > cursor.next()) {
+        cursor = cursor.at(turned - 1);
+    }
     let response = |cursor: Cursor, event| {
         let cursor = cursor.sealed(cipher)?;
         Ok::<_, Refusal>(WatchCitizensResponse { cursor, event, freshness: Some(freshness) })
@@ -208,7 +225,10 @@ fn part(
     for (number, changed) in rows {
         cursor = cursor.at(number);
         let event = match changed {
-            Changed::Agreements => Some(Event::Broad(BroadChange::Agreements.into())),
+            Changed::Agreements(purposes) if purposes.iter().any(|one| one == purpose) => {
+                Some(Event::Broad(BroadChange::Agreements.into()))
+            }
+            Changed::Agreements(_) => None,
             Changed::Areas => Some(Event::Broad(BroadChange::AdministrativeOrder.into())),
             Changed::Citizen(change) => citizen(reader, permit, wanted, &change)?.map(|(change, fields)| {
                 let of_id = part.told.entry(fields.0).or_default();
@@ -262,7 +282,9 @@ fn citizen(
     // Who is gone by now is told of in turn.
     let Some(held) = reader.get_in_force(change.id)? else { return Ok(None) };
     let Some(now) = permit.fields_for(&held) else { return Ok(None) };
-    let changed = may.intersection(now).intersection(wanted);
+    // What is not given any more, where another agreement of the purpose goes on.
+    let lost = before.unwrap_or_default().difference(after.unwrap_or_default()).difference(now);
+    let changed = may.intersection(now).union(lost).intersection(wanted);
     let changed = match kind {
         CitizenChangeKind::Entered => changed.intersection(held.record.fields()),
         _ if changed.is_empty() => return Ok(None),
@@ -282,21 +304,16 @@ const RESIDENCE: [Field; 3] = [Field::PermanentResidence, Field::TemporaryReside
 
 /// Why, as far as it shows in fields that may be known.
 fn reasons(change: &CitizenChanged, fields: FieldSet) -> Vec<ChangeReason> {
-    let residence: FieldSet = RESIDENCE.into_iter().collect();
-    // Of one who comes or goes every field changes.
+    // Of one who comes or goes every field changes; why they go, the hub tells.
     let stays = !change.before.is_empty() && !change.after.is_empty();
-    let died = change.departure == DepartureReason::Death || stays && change.died;
-    let moved = change.departure == DepartureReason::Move
-        || stays && !change.fields.intersection(residence).is_empty();
-    let moved_known = match change.departure {
-        DepartureReason::Move => fields.intersection(residence),
-        _ => fields.intersection(residence).intersection(change.fields),
-    };
+    let changed = if stays { change.fields.union(change.departure) } else { change.departure };
+    let told = changed.intersection(fields);
+    let died = change.died || change.departure.contains(Field::DateOfDeath);
     let mut reasons = Vec::new();
-    if died && fields.contains(Field::DateOfDeath) {
+    if died && told.contains(Field::DateOfDeath) {
         reasons.push(ChangeReason::Death);
     }
-    if moved && !moved_known.is_empty() {
+    if RESIDENCE.iter().any(|field| told.contains(*field)) {
         reasons.push(ChangeReason::Move);
     }
     if stays && !change.corrected.intersection(fields).is_empty() {

@@ -14,12 +14,12 @@ use dancu_proto::{
 use prost::Message;
 
 use super::{
-    Moment, Open, Phase, Slice, SliceError, SliceState, View, batch::Batch, cipher::SliceKey, load::Staged,
-    purge, state::grants,
+    Moment, Open, Phase, Slice, SliceError, SliceState, View, batch::Batch, changes as kept_changes,
+    cipher::SliceKey, load::Staged, purge, state::grants,
 };
 
 /// Readers do not live longer: each looks at some tens of people.
-const LONGEST_READ: Duration = Duration::from_secs(2);
+const LONGEST_READ: Duration = Duration::from_secs(10);
 
 impl Slice {
     /// What this node holds, as it says when a stream opens.
@@ -88,7 +88,8 @@ impl Slice {
             if state.narrowing.is_none() {
                 return Err(SliceError::Corrupt("a removal without a narrowing"));
             }
-            let mut batch = Batch::of_changes(&self.0.store);
+            // Of an agreement that is another; those who follow are told that it is.
+            let mut batch = Batch::new(&self.0.store);
             batch.apply(&list)?;
             self.store(batch, state, false)?;
             return if delta.last { self.finish_narrowing() } else { Ok(()) };
@@ -131,6 +132,7 @@ impl Slice {
         self.0.store.seal();
         self.show(View { state: Arc::new(SliceState::sealed(Vec::new())), open: None });
         self.0.store.erase()?;
+        self.await_readers();
         self.0.store.compact()
     }
 
@@ -181,7 +183,13 @@ impl Slice {
         let mut state = (*self.state()).clone();
         let Some(policy) = state.narrowing.clone() else { return Ok(()) };
         purge::strip(&self.0.store, &mut state, &grants(&policy.target))?;
+        let before = state.clone();
         adopt(&mut state, &policy)?;
+        let kept = state.watched().into_iter().filter(|handle| {
+            let of = |state: &SliceState| state.target.iter().find(|grant| grant.handle == *handle).cloned();
+            of(&state) == of(&before)
+        });
+        kept_changes::strip(&self.0.store, &*self.0.store.cipher()?, &kept.collect::<Vec<_>>())?;
         self.store(Batch::new(&self.0.store), state, true)?;
         // Removed means gone from the disk too; readers need not wait for that.
         self.await_readers();
@@ -241,19 +249,33 @@ impl Slice {
     }
 
     pub(super) fn close_gate(&self) {
-        let View { state, open } = (**self.0.view.load()).clone();
-        if let Some(open) = open {
-            *self.0.closed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&open);
-        }
-        self.0.view.store(Arc::new(View { state, open: None }));
+        let state = self.state();
+        self.replace(View { state, open: None });
     }
 
-    /// Waits for those who read when the gate was closed: what they read cannot be taken off the disk.
+    /// Waits for those who read a moment that is over: what they read cannot be taken off the disk.
     fn await_readers(&self) {
-        let closed = self.0.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let until = Instant::now() + LONGEST_READ;
-        while closed.strong_count() > 0 && Instant::now() < until {
+        let reading = || {
+            let mut over = self.0.over.lock().unwrap_or_else(PoisonError::into_inner);
+            over.retain(|open| open.strong_count() > 0);
+            !over.is_empty()
+        };
+        while reading() && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
+        }
+        if reading() {
+            tracing::warn!("somebody reads for long: what was removed may lie on the disk a while longer");
+        }
+    }
+
+    fn replace(&self, view: View) {
+        let before = self.0.view.swap(Arc::new(view));
+        let still_read = self.0.view.load().open.as_ref().map(Arc::as_ptr);
+        if let Some(open) = before.open.as_ref().filter(|open| still_read != Some(Arc::as_ptr(open))) {
+            let mut over = self.0.over.lock().unwrap_or_else(PoisonError::into_inner);
+            over.retain(|open| open.strong_count() > 0);
+            over.push(Arc::downgrade(open));
         }
     }
 
@@ -268,9 +290,7 @@ impl Slice {
         if state.areas != before.areas {
             batch.areas(state.areas.as_deref())?;
         }
-        if state.readable != before.readable {
-            batch.tell_agreements();
-        }
+        batch.tell_agreements(state.purposes_unlike(&before));
         batch.write(&mut state, sync)?;
         let open = state.narrowing.is_none() && !state.applying;
         self.publish(state, open)
@@ -297,7 +317,7 @@ impl Slice {
 
     fn show(&self, view: View) {
         let state = Arc::clone(&view.state);
-        self.0.view.store(Arc::new(view));
+        self.replace(view);
         self.0.published.send_replace(state);
     }
 }

@@ -1,10 +1,10 @@
 //! Changes on their way into one atomic write, with the state they lead to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dancu_proto::{
     Areas, Delta, FieldSet, PersonalId, Record,
-    hub::v1::{Change, ChangeList, DepartureReason},
+    hub::v1::{Change, ChangeList},
 };
 use rocksdb::WriteBatch;
 
@@ -23,18 +23,18 @@ pub(super) struct Batch<'a> {
     /// What they become.
     after: BTreeMap<PersonalId, Option<Stored>>,
     /// Why somebody leaves, where the hub told it.
-    departures: HashMap<PersonalId, DepartureReason>,
+    departures: HashMap<PersonalId, FieldSet>,
     telling: Telling,
     batch: WriteBatch,
 }
 
 /// What those who follow the slice are told of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Telling {
     /// Each citizen who changes. Not of a load, which brings millions: its end is told.
     pub(super) citizens: bool,
-    /// The agreements are others.
-    pub(super) agreements: bool,
+    /// The agreements for these purposes are others.
+    pub(super) agreements: BTreeSet<String>,
     /// The administrative order is another.
     pub(super) areas: bool,
 }
@@ -56,9 +56,9 @@ impl<'a> Batch<'a> {
         Batch { telling: Telling { citizens: true, ..Telling::default() }, ..Batch::new(store) }
     }
 
-    /// Those who follow the slice are told that the agreements are others.
-    pub(super) fn tell_agreements(&mut self) {
-        self.telling.agreements = true;
+    /// Those who follow the slice are told that the agreements are others for some purposes.
+    pub(super) fn tell_agreements(&mut self, purposes: impl IntoIterator<Item = String>) {
+        self.telling.agreements.extend(purposes);
     }
 
     pub(super) fn raw(&mut self) -> &mut WriteBatch {
@@ -84,7 +84,7 @@ impl<'a> Batch<'a> {
             let id = PersonalId::from_u64(change.personal_id)
                 .map_err(|_| SliceError::Corrupt("a number in what the hub sent"))?;
             let new = if change.drop { None } else { Some(changed(self.current(id)?, change)?) };
-            self.departures.insert(id, change.departure());
+            self.departures.insert(id, FieldSet::from_bits(change.departure));
             self.after.insert(id, new);
         }
         Ok(())
@@ -112,11 +112,12 @@ impl<'a> Batch<'a> {
     }
 
     fn tell_of_many(&mut self, mut notes: Notes<'_>) -> Result<Extent, SliceError> {
-        if self.telling.agreements {
-            notes.broad(&mut self.batch, false)?;
+        let purposes = std::mem::take(&mut self.telling.agreements);
+        if !purposes.is_empty() {
+            notes.agreements(&mut self.batch, purposes.into_iter().collect())?;
         }
         if self.telling.areas {
-            notes.broad(&mut self.batch, true)?;
+            notes.areas(&mut self.batch)?;
         }
         notes.finish(&mut self.batch)
     }
@@ -130,7 +131,7 @@ impl<'a> Batch<'a> {
     pub(super) fn write(mut self, state: &mut SliceState, sync: bool) -> Result<(), SliceError> {
         let (slice, records) = (self.store.slice()?, self.store.record_table()?);
         let cipher = self.store.cipher()?;
-        let mut notes = Notes::begin(self.store, &cipher, &mut self.batch, state.is_watched())?;
+        let mut notes = Notes::begin(self.store, &cipher, &mut self.batch, state.watched())?;
         for (id, new) in &self.after {
             let old = match self.before.get(id) {
                 Some(old) => old.clone(),

@@ -5,12 +5,13 @@
 //! nobody is told what they may no longer know.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use aws_lc_rs::rand;
-use dancu_proto::{Field, FieldSet, PersonalId, Record, Revision, hub::v1::DepartureReason};
+use dancu_proto::{Field, FieldSet, PersonalId, Record, Revision};
 use prost::Message;
 use rocksdb::WriteBatch;
 use time::OffsetDateTime;
@@ -25,8 +26,10 @@ const MOST: u64 = 5_000_000;
 /// The most that one write removes: a removal must not hold up a change.
 const AT_ONCE: usize = 1024;
 
-/// The row that says where the entries stand; entries follow it, by number.
+/// The row that says where the entries stand.
 pub(super) const HEAD: &[u8] = &[0];
+/// The row of the purposes whose agreements were others; entries follow it, by number.
+const TURNED: &[u8] = &[0, 0];
 
 /// The key of an entry.
 pub(super) fn key(number: u64) -> [u8; 9] {
@@ -40,7 +43,7 @@ fn number(key: &[u8]) -> Option<u64> {
 }
 
 /// Where the entries stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// Which entries these are: others begin when a slice is loaded anew, or watching is agreed anew.
     pub series: u64,
@@ -48,6 +51,9 @@ pub struct Extent {
     pub first: u64,
     /// The number of the next.
     pub next: u64,
+    /// By purpose, the entry that says that its agreements are others: what came before was under those of
+    /// before, and is told to nobody.
+    pub turned: Arc<BTreeMap<String, u64>>,
 }
 
 /// Something that has changed.
@@ -55,8 +61,8 @@ pub struct Extent {
 pub enum Changed {
     /// One citizen.
     Citizen(CitizenChanged),
-    /// The agreements: whom they cover or what they give.
-    Agreements,
+    /// The agreements for some purposes: whom they cover or what they give.
+    Agreements(Vec<String>),
     /// The administrative order.
     Areas,
 }
@@ -76,8 +82,8 @@ pub struct CitizenChanged {
     pub corrected: FieldSet,
     /// Death was registered.
     pub died: bool,
-    /// Why the citizen left, where the hub told it.
-    pub departure: DepartureReason,
+    /// Fields that say why the citizen left, where the hub told it.
+    pub departure: FieldSet,
 }
 
 /// An entry as stored.
@@ -99,11 +105,21 @@ struct Row {
     corrected: u64,
     #[prost(bool, tag = "7")]
     died: bool,
-    #[prost(enumeration = "DepartureReason", tag = "8")]
-    departure: i32,
+    #[prost(uint64, tag = "8")]
+    departure: u64,
     /// The administrative order, where it concerns many.
     #[prost(bool, tag = "9")]
     areas: bool,
+    /// The purposes whose agreements are others.
+    #[prost(string, repeated, tag = "10")]
+    purposes: Vec<String>,
+}
+
+/// The row of purposes, sealed.
+#[derive(Clone, PartialEq, Message)]
+struct Turned {
+    #[prost(btree_map = "string, uint64", tag = "1")]
+    purposes: BTreeMap<String, u64>,
 }
 
 /// The entries of a slice. The rows are in the database; this knows where they stand.
@@ -120,20 +136,24 @@ impl Changes {
 
     /// Where they stand; nothing while nobody may follow.
     pub(super) fn extent(&self) -> Option<Extent> {
-        *self.lock()
+        self.lock().clone()
     }
 
     /// Finds where they stand in the database, once it is unsealed.
-    pub(super) fn find(&self, store: &Store) -> Result<(), SliceError> {
-        let corrupt = || SliceError::Corrupt("the head of its changes");
-        let extent = match store.change_head()? {
+    pub(super) fn find(&self, store: &Store, cipher: &Cipher) -> Result<(), SliceError> {
+        const WHAT: &str = "the head of its changes";
+        let extent = match store.change_row(HEAD)? {
             None => None,
             Some(row) => {
-                let (series, next) = row.split_first_chunk().ok_or_else(corrupt)?;
-                let next = u64::from_be_bytes(next.try_into().map_err(|_| corrupt())?);
-                let first = store.change_rows(&key(0))?.next().transpose()?;
-                let first = first.and_then(|(key, _)| number(&key)).unwrap_or(next);
-                Some(Extent { series: u64::from_be_bytes(*series), first, next })
+                let numbers: Vec<u64> =
+                    row.as_chunks().0.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
+                let [series, first, next] = numbers[..] else { return Err(SliceError::Corrupt(WHAT)) };
+                let turned = match store.change_row(TURNED)? {
+                    Some(row) => Turned::decode(cipher.open(TURNED, &row, WHAT)?.as_slice()),
+                    None => Ok(Turned::default()),
+                };
+                let turned = Arc::new(turned.map_err(|_| SliceError::Corrupt(WHAT))?.purposes);
+                Some(Extent { series, first, next, turned })
             }
         };
         *self.lock() = extent;
@@ -161,10 +181,30 @@ fn entry(cipher: &Cipher, key: &[u8], sealed: &[u8]) -> Option<Row> {
     Row::decode(cipher.open(key, sealed, "its changes").ok()?.as_slice()).ok()
 }
 
+/// Removes the entries that concern no agreement of some handles: the others are given by nobody any more.
+pub(super) fn strip(store: &Store, cipher: &Cipher, kept: &[u32]) -> Result<(), SliceError> {
+    let table = store.change_table()?;
+    let mut batch = WriteBatch::default();
+    for row in store.change_rows(&key(0))? {
+        let (key, sealed) = row?;
+        let concerns =
+            |row: &Row| row.id == 0 || row.before.iter().chain(&row.after).any(|one| kept.contains(one));
+        if !entry(cipher, &key, &sealed).is_some_and(|row| concerns(&row)) {
+            batch.delete_cf(&table, key);
+        }
+        if batch.len() >= AT_ONCE {
+            store.write(std::mem::take(&mut batch), false)?;
+        }
+    }
+    store.write(batch, false)
+}
+
 /// Entries on their way into one write.
 pub(super) struct Notes<'a> {
     store: &'a Store,
     cipher: &'a Cipher,
+    /// Handles of the agreements that let somebody follow.
+    watched: Vec<u32>,
     extent: Extent,
     time: u64,
 }
@@ -175,24 +215,24 @@ impl<'a> Notes<'a> {
         store: &'a Store,
         cipher: &'a Cipher,
         batch: &mut WriteBatch,
-        watched: bool,
+        watched: Vec<u32>,
     ) -> Result<Option<Notes<'a>>, SliceError> {
-        let extent = match (store.changes().extent(), watched) {
-            (None, false) => return Ok(None),
-            (Some(_), false) => {
+        let extent = match (store.changes().extent(), watched.is_empty()) {
+            (None, true) => return Ok(None),
+            (Some(_), true) => {
                 batch.delete_range_cf(&store.change_table()?, HEAD, &key(u64::MAX)[..]);
                 return Ok(None);
             }
-            (Some(extent), true) => extent,
-            (None, true) => {
+            (Some(extent), false) => extent,
+            (None, false) => {
                 let mut series = [0; 8];
                 let refused = |_| SliceError::Database("the cryptography library refuses".into());
                 rand::fill(&mut series).map_err(refused)?;
-                Extent { series: u64::from_be_bytes(series), first: 1, next: 1 }
+                Extent { series: u64::from_be_bytes(series), first: 1, next: 1, turned: Arc::default() }
             }
         };
         let time = (store.changes().clock)().unix_timestamp().try_into().unwrap_or_default();
-        Ok(Some(Notes { store, cipher, extent, time }))
+        Ok(Some(Notes { store, cipher, watched, extent, time }))
     }
 
     /// A citizen changes, in a slice whose policy is settled up to a revision.
@@ -202,7 +242,7 @@ impl<'a> Notes<'a> {
         settled: Revision,
         id: PersonalId,
         (old, new): (Option<&Stored>, Option<&Stored>),
-        departure: DepartureReason,
+        departure: FieldSet,
     ) -> Result<(), SliceError> {
         let nobody = Stored::default();
         let (before, after) = (old.unwrap_or(&nobody), new.unwrap_or(&nobody));
@@ -211,19 +251,43 @@ impl<'a> Notes<'a> {
             time: self.time,
             id: id.as_u64(),
             fields: fields.bits(),
-            before: readable(&before.marks, settled),
-            after: readable(&after.marks, settled),
+            before: self.followed(&before.marks, settled),
+            after: self.followed(&after.marks, settled),
             corrected: corrected(&before.record, fields).bits(),
             died: died(&before.record, &after.record),
-            departure: departure.into(),
-            areas: false,
+            departure: departure.bits(),
+            ..Row::default()
         };
-        if fields.is_empty() && row.before == row.after { Ok(()) } else { self.put(batch, &row) }
+        // Nobody may be told of somebody whom no such agreement covers.
+        let of_nobody = row.before.is_empty() && row.after.is_empty();
+        if of_nobody || fields.is_empty() && row.before == row.after { Ok(()) } else { self.put(batch, &row) }
     }
 
-    /// The agreements change, or the administrative order: it concerns many.
-    pub(super) fn broad(&mut self, batch: &mut WriteBatch, areas: bool) -> Result<(), SliceError> {
-        self.put(batch, &Row { time: self.time, areas, ..Row::default() })
+    /// The agreements of an entry: readable ones under which somebody may follow.
+    fn followed(&self, marks: &[Mark], settled: Revision) -> Vec<u32> {
+        let readable = marks.iter().filter(|mark| mark.pending == Revision::NONE || mark.pending <= settled);
+        readable.map(|mark| mark.handle).filter(|handle| self.watched.contains(handle)).collect()
+    }
+
+    /// The agreements for some purposes change.
+    pub(super) fn agreements(
+        &mut self,
+        batch: &mut WriteBatch,
+        purposes: Vec<String>,
+    ) -> Result<(), SliceError> {
+        let turned = purposes.iter().map(|purpose| (purpose.clone(), self.extent.next));
+        let mut of_all = (*self.extent.turned).clone();
+        of_all.extend(turned);
+        let row = Turned { purposes: of_all.clone() };
+        let row = self.cipher.seal(TURNED, &row.encode_to_vec())?;
+        batch.put_cf(&self.store.change_table()?, TURNED, row);
+        self.extent.turned = Arc::new(of_all);
+        self.put(batch, &Row { time: self.time, purposes, ..Row::default() })
+    }
+
+    /// The administrative order changes.
+    pub(super) fn areas(&mut self, batch: &mut WriteBatch) -> Result<(), SliceError> {
+        self.put(batch, &Row { time: self.time, areas: true, ..Row::default() })
     }
 
     fn put(&mut self, batch: &mut WriteBatch, row: &Row) -> Result<(), SliceError> {
@@ -245,11 +309,11 @@ impl<'a> Notes<'a> {
             if !too_many && time.saturating_add(keep) >= self.time {
                 break;
             }
+            self.extent.first = number(&key).map_or(self.extent.first, |number| number + 1);
             batch.delete_cf(&table, key);
-            self.extent.first += 1;
         }
-        let head = [self.extent.series.to_be_bytes(), self.extent.next.to_be_bytes()].concat();
-        batch.put_cf(&table, HEAD, head);
+        let Extent { series, first, next, .. } = self.extent;
+        batch.put_cf(&table, HEAD, [series, first, next].map(u64::to_be_bytes).concat());
         Ok(self.extent)
     }
 }
@@ -259,7 +323,7 @@ impl Row {
         match PersonalId::from_u64(self.id) {
             Ok(id) => Changed::Citizen(CitizenChanged {
                 id,
-                departure: self.departure(),
+                departure: FieldSet::from_bits(self.departure),
                 fields: FieldSet::from_bits(self.fields),
                 before: self.before,
                 after: self.after,
@@ -267,14 +331,9 @@ impl Row {
                 died: self.died,
             }),
             Err(_) if self.areas => Changed::Areas,
-            Err(_) => Changed::Agreements,
+            Err(_) => Changed::Agreements(self.purposes),
         }
     }
-}
-
-fn readable(marks: &[Mark], settled: Revision) -> Vec<u32> {
-    let readable = marks.iter().filter(|mark| mark.pending == Revision::NONE || mark.pending <= settled);
-    readable.map(|mark| mark.handle).collect()
 }
 
 /// What a person has once and for life: where there was another value, it was wrong.
@@ -328,7 +387,7 @@ mod tests {
     }
 
     fn extent(slice: &Slice) -> Option<Extent> {
-        slice.read().unwrap().changes()
+        slice.read().unwrap().changes().cloned()
     }
 
     #[test]
@@ -361,7 +420,11 @@ mod tests {
             change(target);
             NOW.fetch_add(25, Ordering::Relaxed);
         }
-        assert_eq!(extent(&slice).unwrap(), Extent { next: begun.next + 3, ..begun }, "nothing is old yet");
+        assert_eq!(
+            extent(&slice).unwrap(),
+            Extent { next: begun.next + 3, ..begun.clone() },
+            "nothing is old yet"
+        );
         change(6);
         // A minute is over for the beginning and the first.
         let now = extent(&slice).unwrap();
@@ -374,7 +437,7 @@ mod tests {
         // They are there after a restart.
         drop(slice);
         let slice = open(dir.path());
-        assert_eq!(extent(&slice), Some(now));
+        assert_eq!(extent(&slice), Some(now.clone()));
         let grants = vec![grant(1, "a", &["lookup"], &[Field::Email])];
         slice.apply_policy(policy(7, grants)).unwrap();
         assert_eq!(extent(&slice), None);

@@ -69,6 +69,10 @@ impl Hot {
 
     /// Remembers somebody as they are at a moment.
     pub(super) fn remember(&self, person: Person, moment: u64, known: Arc<Known>) {
+        if self.all_changed.load(Ordering::Acquire) > moment {
+            // It was emptied since.
+            return;
+        }
         self.known.insert(person, Remembered { at: moment, known });
     }
 

@@ -183,7 +183,8 @@ impl Slice {
         if load.complete {
             state.readable.clone_from(&state.target);
             state.settled = state.policy_revision;
-            batch.tell_agreements();
+            // What was loaded is told to nobody one by one.
+            batch.tell_agreements(state.readable.iter().flat_map(|grant| grant.purposes.clone()));
         }
         self.store(batch, state, load.complete)
     }

@@ -105,8 +105,8 @@ struct Inner {
     room: Room,
     /// What readers see. Whoever changes it holds `applying`.
     view: ArcSwap<View>,
-    /// What readers saw when the gate was last closed, as long as one of them still reads.
-    closed: Mutex<Weak<Open>>,
+    /// What readers saw before, as long as one of them still reads it.
+    over: Mutex<Vec<Weak<Open>>>,
     /// Held by whoever applies; what has come of a load and is not stored yet.
     applying: Mutex<Staged>,
     /// Whom the latest proof found, while it goes on.
@@ -146,7 +146,7 @@ impl Slice {
             store,
             room,
             view,
-            closed: Mutex::default(),
+            over: Mutex::default(),
             applying: Mutex::default(),
             examined: Mutex::default(),
             published,

@@ -31,7 +31,7 @@ impl Default for SliceOptions {
     fn default() -> SliceOptions {
         SliceOptions {
             cache_mb: 16,
-            hot_mb: 16,
+            hot_mb: 8,
             write_buffer_mb: 8,
             reserve_mb: 64,
             keep_changes: MONTH,

@@ -110,8 +110,8 @@ impl<'a> SliceReader<'a> {
 
     /// Where that stands which is kept of changes; nothing where no agreement lets anybody follow.
     #[must_use]
-    pub fn changes(&self) -> Option<Extent> {
-        self.open.changes
+    pub fn changes(&self) -> Option<&Extent> {
+        self.open.changes.as_ref()
     }
 
     /// What has changed, from a number on, at the most so many.

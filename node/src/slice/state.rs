@@ -192,10 +192,23 @@ impl SliceState {
         }
     }
 
-    /// Whether an agreement lets somebody follow what changes.
-    pub(super) fn is_watched(&self) -> bool {
-        let mut grants = self.target.iter().chain(&self.readable);
-        grants.any(|grant| grant.operations.iter().any(|operation| operation == changes::WATCH))
+    /// Handles of the agreements that let somebody follow what changes.
+    pub(super) fn watched(&self) -> Vec<u32> {
+        let grants = self.target.iter().chain(&self.readable);
+        let watched = |grant: &&Arc<Grant>| grant.operations.iter().any(|name| name == changes::WATCH);
+        let mut handles: Vec<u32> = grants.filter(watched).map(|grant| grant.handle).collect();
+        handles.sort_unstable();
+        handles.dedup();
+        handles
+    }
+
+    /// The purposes whose readable agreements are others than in another state.
+    pub(super) fn purposes_unlike(&self, other: &SliceState) -> Vec<String> {
+        let alone = |a: &SliceState, b: &SliceState| {
+            let unlike = a.readable.iter().filter(|grant| !b.readable.contains(grant));
+            unlike.flat_map(|grant| grant.purposes.clone()).collect::<Vec<_>>()
+        };
+        [alone(self, other), alone(other, self)].concat()
     }
 
     /// The administrative orders; the one that ships with this version until the hub has told its own.

@@ -17,7 +17,7 @@ use rocksdb::{
 
 use super::{
     SliceError, SliceOptions, SliceState,
-    changes::{self, Changes},
+    changes::Changes,
     cipher::{Cipher, SliceKey},
     hot::Hot,
     keys::{self, Person},
@@ -102,7 +102,7 @@ impl Store {
             batch.put_cf(&slice, keys::SEALED_BY, row);
             self.write(batch, true)?;
         }
-        self.changes.find(self)?;
+        self.changes.find(self, &cipher)?;
         self.cipher.store(Some(Arc::new(cipher)));
         Ok(())
     }
@@ -202,9 +202,9 @@ impl Store {
         &self.changes
     }
 
-    /// Where that stands.
-    pub(super) fn change_head(&self) -> Result<Option<Vec<u8>>, SliceError> {
-        Ok(self.db.get_cf(&self.change_table()?, changes::HEAD)?)
+    /// A row of that.
+    pub(super) fn change_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, SliceError> {
+        Ok(self.db.get_cf(&self.change_table()?, key)?)
     }
 
     /// What is kept of changes, from a key on, sealed.

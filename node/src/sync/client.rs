@@ -14,6 +14,7 @@ use dancu_proto::{
 use time::OffsetDateTime;
 use tokio::{
     sync::mpsc,
+    task::spawn_blocking,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -101,8 +102,15 @@ pub async fn run(
                 tracing::error!(reason = refusal.message, "this node is revoked; its slice is erased");
                 contact.lost(clock(), Some(refusal));
                 lease.forget(Why::Withdrawn);
-                if let Err(error) = slice.erase() {
-                    tracing::error!(%error, "the slice could not be erased");
+                // It waits for the disk, and for those who read.
+                let erased = spawn_blocking({
+                    let slice = slice.clone();
+                    move || slice.erase()
+                });
+                match erased.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "the slice could not be erased"),
+                    Err(error) => tracing::error!(%error, "the slice could not be erased"),
                 }
                 cancel.cancelled().await;
                 return;

@@ -145,7 +145,7 @@ mod tests {
     fn change() -> impl Strategy<Value = Change> {
         let texts = (any::<Option<String>>(), any::<String>(), proptest::option::of(0u32..13));
         let marks = proptest::option::of(proptest::collection::vec((any::<u32>(), any::<u64>()), 0..3));
-        (any::<u64>(), any::<bool>(), texts, marks, any::<u64>(), 0..3).prop_map(
+        (any::<u64>(), any::<bool>(), texts, marks, any::<u64>(), 0u64..3).prop_map(
             |(personal_id, drop, (sex, email, month), marks, cleared, departure)| {
                 let citizen = Citizen {
                     sex: sex.unwrap_or_default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dancu_proto::{
     Field, Reason, Record,
-    hub::v1::{Change, Delta, DepartureReason, Policy},
+    hub::v1::{Change, Delta, Policy},
     node::v1::{
         BroadChange, ChangeReason, CitizenChange, CitizenChangeKind, WatchCitizensRequest,
         WatchCitizensResponse, watch_citizens_response::Event,
@@ -81,6 +81,11 @@ fn died() -> Citizen {
     Citizen { date_of_death: Some(Date { year: 2026, month: 11, day: 20 }), ..Citizen::default() }
 }
 
+/// Another permanent residence, as the hub tells it of somebody who leaves.
+fn moved() -> u64 {
+    1 << Field::PermanentResidence.number()
+}
+
 fn fields(change: &CitizenChange) -> Vec<Field> {
     change.changed.iter().map(|number| Field::try_from(*number).unwrap()).collect()
 }
@@ -124,7 +129,8 @@ async fn each_purpose_is_told_what_it_may_know_and_why() {
 async fn people_enter_and_leave_a_purpose() {
     let served = served().await;
     let (mut a, mut b) = (watch(&served, "a", "").await, watch(&served, "b", "").await);
-    (next(&mut a).await, next(&mut b).await);
+    next(&mut a).await;
+    next(&mut b).await;
     apply(&served, 2, vec![put(&binh(), &[1])]);
     let told = change(&mut a).await;
     assert_eq!((told.personal_id.as_str(), told.kind()), (BINH, CitizenChangeKind::Entered));
@@ -132,7 +138,7 @@ async fn people_enter_and_leave_a_purpose() {
     assert!(told.reasons.is_empty() && told.citizen.unwrap().date_of_birth.is_none());
 
     // Covered by another agreement now: one purpose loses them, the other learns of them.
-    let regranted = Change { departure: DepartureReason::Move.into(), set: vec![], ..put(&binh(), &[2]) };
+    let regranted = Change { departure: moved(), set: vec![], ..put(&binh(), &[2]) };
     apply(&served, 3, vec![regranted]);
     let told = change(&mut a).await;
     assert_eq!((told.personal_id.as_str(), told.kind()), (BINH, CitizenChangeKind::Left));
@@ -141,12 +147,8 @@ async fn people_enter_and_leave_a_purpose() {
     let told = change(&mut b).await;
     assert_eq!((told.kind(), told.reasons.len()), (CitizenChangeKind::Entered, 0));
 
-    let gone = Change {
-        personal_id: BINH.parse().unwrap(),
-        drop: true,
-        departure: DepartureReason::Move.into(),
-        ..Change::default()
-    };
+    let gone =
+        Change { personal_id: BINH.parse().unwrap(), drop: true, departure: moved(), ..Change::default() };
     apply(&served, 4, vec![gone]);
     let told = change(&mut b).await;
     assert_eq!(told.kind(), CitizenChangeKind::Left);
@@ -240,4 +242,50 @@ async fn a_seal_ends_it() {
     served.slice.seal();
     let ended = timeout(Duration::from_secs(10), stream.message()).await.unwrap().unwrap_err();
     assert_eq!(Reason::of(&ended), Some(Reason::SliceSealed));
+}
+
+#[tokio::test]
+async fn what_came_under_another_version_of_an_agreement_is_told_to_nobody() {
+    let served = served().await;
+    let mut stream = watch(&served, "a", "").await;
+    let cursor = next(&mut stream).await.cursor;
+    drop(stream);
+    apply(&served, 2, vec![put(&binh(), &[1])]);
+    // The agreement goes to another purpose, and gives more than it did.
+    let mut others = grants();
+    others[0] = grant(1, "c", WATCH, &[Field::FullName, Field::PermanentResidence, Field::DateOfBirth]);
+    others[2] = grant(3, "a", WATCH, &[Field::Sex]);
+    served.slice.apply_policy(Policy { readable: others.clone(), ..policy(3, others) }).unwrap();
+    served.slice.apply_load(load(3, vec![])).unwrap();
+    for purpose in ["a", "c"] {
+        let mut stream = watch(&served, purpose, &cursor).await;
+        let told = next(&mut stream).await.event;
+        assert_eq!(told, Some(Event::Broad(BroadChange::Agreements.into())), "{purpose}");
+    }
+    // Whose agreements are as they were goes on as before.
+    apply(&served, 4, vec![set(AN, &died())]);
+    let mut stream = watch(&served, "b", &cursor).await;
+    assert_eq!(change(&mut stream).await.personal_id, AN);
+}
+
+#[tokio::test]
+async fn a_purpose_with_two_agreements_is_told_what_one_of_them_takes_away() {
+    let both = vec![
+        grant(1, "a", WATCH, &[Field::FullName]),
+        grant(2, "a", WATCH, &[Field::Sex, Field::Email]),
+        grant(3, "b", &["lookup"], &[Field::Email]),
+    ];
+    let fill = |directory: &std::path::Path| slice(directory, both, vec![put(&alive(), &[1, 2, 3])]);
+    let served = Served::start(&["a"], None, fill).await;
+    let mut stream = watch(&served, "a", "").await;
+    next(&mut stream).await;
+    // The third agreement still has the address held.
+    let marks = put(&alive(), &[1, 3]).grants;
+    let cleared = 1 << Field::Sex.number();
+    let narrower = Change { personal_id: AN.parse().unwrap(), grants: marks, cleared, ..Change::default() };
+    apply(&served, 2, vec![narrower]);
+    let told = change(&mut stream).await;
+    assert_eq!((told.kind(), fields(&told)), (CitizenChangeKind::Changed, vec![Field::Sex, Field::Email]));
+    let citizen = told.citizen.unwrap();
+    assert!(citizen.sex.is_empty() && citizen.email.is_empty());
 }
