@@ -100,7 +100,7 @@ impl AccessLog {
         if desk.together.load(Ordering::Relaxed) {
             yield_now().await;
         }
-        given_up.is_not();
+        given_up.stays();
         match desk.sync {
             // Whoever comes next must not keep this call at work for ever.
             Sync::Interval(_) if desk.write(ROUNDS) => {}
@@ -137,7 +137,7 @@ impl AccessLog {
 struct GivenUp<'a>(Option<&'a AccessLog>);
 
 impl GivenUp<'_> {
-    fn is_not(mut self) {
+    fn stays(mut self) {
         self.0 = None;
     }
 }

@@ -183,8 +183,10 @@ impl Slice {
         if load.complete {
             state.readable.clone_from(&state.target);
             state.settled = state.policy_revision;
-            // What was loaded is told to nobody one by one.
-            batch.tell_agreements(state.readable.iter().flat_map(|grant| grant.purposes.clone()));
+            if state.purposes_unlike(&self.state()).is_empty() {
+                // Everyone came again under the same agreements: what that changed nobody was told.
+                batch.tell_agreements(state.readable.iter().flat_map(|grant| grant.purposes.clone()));
+            }
         }
         self.store(batch, state, load.complete)
     }
