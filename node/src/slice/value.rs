@@ -1,7 +1,7 @@
 //! A record as stored: the agreements that cover the citizen, and the projected record.
 
 use dancu_proto::{
-    Areas, Field, PersonalId, Record, Revision,
+    Areas, Delta, Field, PersonalId, Record, Revision,
     area::by_order_in_force,
     hub::v1::{Change, GrantList},
 };
@@ -70,12 +70,16 @@ impl Stored {
     /// As readers know them, under an administrative order.
     pub(super) fn known(self, areas: &Areas) -> Result<Known, SliceError> {
         let Stored { marks, record } = self;
-        if ADDRESSES.iter().all(|field| record.value(*field).is_none()) {
+        // The other fields are not taken to pieces for it.
+        let addresses = record.project(ADDRESSES.into_iter().collect()).into_record();
+        if addresses.as_bytes().is_empty() {
             return Ok(Known { record, marks });
         }
-        let mut citizen = record.decode().map_err(|_| SliceError::Corrupt("a record"))?;
+        let corrupt = |_| SliceError::Corrupt("a record");
+        let mut citizen = addresses.decode().map_err(corrupt)?;
         by_order_in_force(&mut citizen, areas);
-        Ok(Known { record: Record::encode(&citizen), marks })
+        let told = Delta { set: Record::encode(&citizen).into_bytes(), ..Delta::default() };
+        Ok(Known { record: record.apply(&told).map_err(corrupt)?, marks })
     }
 
     /// Whether both say the same of the citizen; since when a mark is readable does not count.

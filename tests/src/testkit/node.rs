@@ -65,6 +65,16 @@ impl Node {
         Node::join_in(dir, disk.path().join("node"), slice, name, line, token).await
     }
 
+    /// The same, with settings of the slice alone.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn join_with(slice: &str, name: &str, line: Line, token: &str) -> Result<Node, String> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("data");
+        Node::join_in(dir, data, slice, name, line, token).await
+    }
+
     async fn join_in(
         dir: TempDir,
         data: PathBuf,

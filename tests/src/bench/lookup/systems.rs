@@ -43,6 +43,8 @@ use crate::{
 /// The columns that a list is compared by.
 pub(super) const COMPARED: [Field; 4] = [Field::PersonalId, Field::FullName, Field::DateOfBirth, Field::Sex];
 const AGENCY: &str = "one-stop";
+/// Like the others, the node has memory for everyone.
+const MEMORY: &str = "cache_mb = 128\nhot_mb = 256";
 /// Numbers of a batch when all answers are fetched.
 const FETCHED: usize = 5_000;
 /// How long a node may take to notice a new caller, and servers to become quiet.
@@ -160,7 +162,8 @@ async fn enrolled(population: &Population) -> anyhow::Result<(Hub, Node)> {
     let document = agreement.document().replace("\"verify\"", "\"verify\", \"reconcile\"");
     hub.admin().await.apply_agreement(ApplyAgreementRequest { document }).await?;
     let token = hub.token(AGENCY, AGENCY).await;
-    let node = Node::join(AGENCY, hub.straight_line(), &token).await.map_err(anyhow::Error::msg)?;
+    let node = Node::join_with(MEMORY, AGENCY, hub.straight_line(), &token).await;
+    let node = node.map_err(anyhow::Error::msg)?;
     slice::serves(&node, hub.head().await).await?;
     Ok((hub, node))
 }
