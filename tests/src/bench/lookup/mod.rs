@@ -8,11 +8,12 @@
 //! ratios are of figures of the same round.
 //!
 //! - The **node** is a real one that serves over TLS to a caller with a certificate, enrolled at a real
-//!   hub, set up as by default: it checks caller, purpose and officer, projects, and writes the record of
-//!   each call before the answer leaves. In service the hub has a machine of its own. Here it would take
-//!   these cores away from node and callers, so it stands still while look-ups are counted, as behind a
-//!   line that is down, and gets the records afterwards. What that costs node and hub is told apart, and
-//!   nobody else is measured before it is done.
+//!   hub, set up as by default but for its memory, which is enough for everyone, as that of the others is:
+//!   it checks caller, purpose and officer, projects, and writes the record of each call before the answer
+//!   leaves. In service the hub has a machine of its own. Here it would take these cores away from node and
+//!   callers, so it stands still while look-ups are counted, as behind a line that is down, and gets the
+//!   records afterwards. What that costs node and hub is told apart, and nobody else is measured before it
+//!   is done.
 //! - The **echo** is tonic behind the same TLS, in a process of its own, with as many threads. It decodes
 //!   nothing and answers with the bytes of one answer of the slice, of middling length. Its callers are
 //!   those of the node to the letter: they make the same request and decode the answer. Callers share
