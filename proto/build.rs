@@ -16,13 +16,18 @@ const FILES: &[&str] = &[
     "dancu/v1/signed.proto",
     "dancu/v1/access_log.proto",
     "dancu/v1/notice.proto",
+    "dancu/v1/procedure.proto",
+    "dancu/v1/contribution.proto",
     "dancu/node/v1/citizen_service.proto",
     "dancu/node/v1/interest_service.proto",
     "dancu/node/v1/node_service.proto",
     "dancu/node/v1/notice_service.proto",
+    "dancu/node/v1/contribution_service.proto",
+    "dancu/node/v1/procedure_service.proto",
     "dancu/hub/v1/enrollment_service.proto",
     "dancu/hub/v1/sync_service.proto",
     "dancu/hub/v1/intake_service.proto",
+    "dancu/hub/v1/review_service.proto",
     "dancu/hub/v1/lookup_service.proto",
     "dancu/hub/v1/notice_service.proto",
     "dancu/hub/v1/audit_service.proto",
@@ -68,6 +73,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // By what order an address is written is between hub and node.
     config = config.field_attribute(".dancu.v1.Address.division", "#[serde(skip)]");
+    // The registry's own; nobody imports it.
+    config = config.field_attribute(".dancu.v1.Citizen.in_question", "#[serde(skip)]");
     for message in JSON_LISTS {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),

@@ -147,6 +147,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         roll: Arc::clone(&roll),
         clock: Arc::clone(&clock),
     };
+    let recipient = audit.recipient().into();
     let withheld = Withheld {
         log: Arc::clone(&audit),
         fleet: Arc::clone(&fleet),
@@ -183,6 +184,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         fleet,
         roll: Arc::clone(&roll),
         slice_keys,
+        recipient,
         clock,
         heartbeat: config.sync.heartbeat,
         steps: Arc::new(Semaphore::new(STEPS)),

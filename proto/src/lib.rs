@@ -4,6 +4,7 @@
 //! - [`PersonalId`], [`Field`], [`FieldSet`], [`Revision`]: the vocabulary, each with its rules.
 //! - [`record`]: the canonical encoding of a citizen, and projection and deltas on its bytes.
 //! - [`area`]: provinces and communes, how they changed, and addresses by the order in force.
+//! - [`validate`]: what a citizen's values must obey.
 //! - [`signed`]: statements that can be checked later and elsewhere.
 //! - [`Reason`]: every way a call can be refused, as callers see it.
 //! - [`channel`]: the TLS that hub and node speak.
@@ -22,6 +23,7 @@ pub mod reason;
 pub mod record;
 pub mod revision;
 pub mod signed;
+pub mod validate;
 
 pub use area::{Areas, CommuneCode, CommuneKey, ProvinceCode, ProvinceKey};
 pub use digest::Digest;
@@ -30,6 +32,7 @@ pub use personal_id::PersonalId;
 pub use reason::Reason;
 pub use record::{CitizenBytes, Delta, Projected, Record};
 pub use revision::Revision;
+pub use validate::{Violation, validate};
 
 /// `dancu.v1`: messages that hub, node and agencies share.
 #[allow(missing_docs, clippy::all, reason = "generated; documented in the .proto files")]

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use dancu_proto::{
     Reason,
     channel::{Peer, PeerIdentity},
-    hub::v1::{UploadAccessLogRequest, UploadAccessLogResponse, intake_service_server::IntakeService},
+    hub::v1::{
+        SubmitContributionsRequest, SubmitContributionsResponse, UploadAccessLogRequest,
+        UploadAccessLogResponse, intake_service_server::IntakeService,
+    },
     signed,
     v1::{LogHead, Signed},
 };
@@ -59,6 +62,15 @@ pub struct IntakeServer {
 
 #[tonic::async_trait]
 impl IntakeService for IntakeServer {
+    type SubmitContributionsStream = ReceiverStream<Result<SubmitContributionsResponse, Status>>;
+
+    async fn submit_contributions(
+        &self,
+        _: Request<Streaming<SubmitContributionsRequest>>,
+    ) -> Result<Response<Self::SubmitContributionsStream>, Status> {
+        Err(Status::unimplemented("this hub takes no contributions yet"))
+    }
+
     type UploadAccessLogStream = ReceiverStream<Result<UploadAccessLogResponse, Status>>;
 
     async fn upload_access_log(

@@ -1,10 +1,11 @@
 //! Corrections of single citizens, by an operator.
 
-use dancu_proto::{Areas, Field, FieldSet, PersonalId, Record, hub::v1::ChangeCitizenRequest};
+use dancu_proto::{
+    Areas, Field, FieldSet, PersonalId, Record, Violation, hub::v1::ChangeCitizenRequest, validate,
+};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{Violation, validate};
 use crate::registry::{CitizenUpdate, Commit, Content, Origin, Person};
 
 /// A correction that cannot be.

@@ -6,11 +6,9 @@ mod change;
 mod import;
 mod rows;
 mod update;
-mod validate;
 
 pub use self::{
     change::{ChangeError, correction},
     import::{Import, ImportError, ImportFormat, Progress, Reject, Summary},
     rows::{Columns, RowError, from_json},
-    validate::{Violation, validate},
 };

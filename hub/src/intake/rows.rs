@@ -1,10 +1,8 @@
 //! Rows of a file as citizens: JSON Lines, or CSV with dotted column names.
 
-use dancu_proto::{Areas, Field, field::Format, v1::Citizen};
+use dancu_proto::{Areas, Field, Violation, field::Format, v1::Citizen, validate};
 use serde_json::{Map, Value};
 use thiserror::Error;
-
-use super::{Violation, validate};
 
 /// A row that brings no citizen.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

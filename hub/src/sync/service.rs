@@ -52,6 +52,8 @@ pub struct SyncServer {
     pub roll: Arc<NodeRoll>,
     /// What their slices are sealed with.
     pub slice_keys: SliceKeys,
+    /// The hub's public key that nodes seal for.
+    pub recipient: Arc<[u8]>,
     /// The time.
     pub clock: Clock,
     /// Between two heartbeats.
@@ -112,7 +114,8 @@ impl SyncService for SyncServer {
         request: Request<RenewLeaseRequest>,
     ) -> Result<Response<RenewLeaseResponse>, Status> {
         let node = self.roll.authorise(&Peer::of(&request), (self.clock)())?;
-        Ok(Response::new(RenewLeaseResponse { slice_key: self.slice_keys.of(node.number) }))
+        let (slice_key, recipient) = (self.slice_keys.of(node.number), self.recipient.to_vec());
+        Ok(Response::new(RenewLeaseResponse { slice_key, recipient }))
     }
 
     async fn update_interests(

@@ -1,8 +1,8 @@
 //! Rows of an import, JSON or CSV: a row is a citizen whose values are in their normal form, or is refused
 //! without its values.
 
-use dancu_hub::intake::{Columns, RowError, from_json, validate};
-use dancu_proto::{Areas, PersonalId, Record, area::by_order_in_force, v1::Citizen};
+use dancu_hub::intake::{Columns, RowError, from_json};
+use dancu_proto::{Areas, PersonalId, Record, area::by_order_in_force, v1::Citizen, validate};
 
 use super::input::Input;
 

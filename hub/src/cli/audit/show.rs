@@ -202,6 +202,9 @@ fn operation(operation: AccessOperation, lang: Language) -> &'static str {
         AccessOperation::Remote => ("Tra cứu tại trung tâm", "remote"),
         AccessOperation::Report => ("Thông báo truy cập", "report"),
         AccessOperation::Interest => ("Danh sách quan tâm", "interest"),
+        AccessOperation::Contribute => ("Cung cấp dữ liệu", "contribute"),
+        AccessOperation::Procedure => ("Thủ tục liên thông", "procedure"),
+        AccessOperation::Prefill => ("Điền sẵn biểu mẫu", "prefill"),
     };
     match lang {
         Language::Vi => vi,

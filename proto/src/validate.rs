@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use dancu_proto::{
+use crate::{
     Areas, CommuneCode, Field, PersonalId, ProvinceCode, codes,
     name::nfc,
     v1::{Address, Citizen, Date, Name, Relative, StringList},
