@@ -67,7 +67,10 @@ pub fn correction(request: ChangeCitizenRequest, areas: &Areas) -> Result<Commit
         reason: request.reason,
         document_number: request.document_number,
         effective_date: Some(effective_date),
+        role: "operator".into(),
+        decided: true,
+        ..Origin::default()
     };
-    let update = CitizenUpdate { person: Person::Known(number), set, clear };
+    let update = CitizenUpdate::plain(Person::Known(number), set, clear);
     Ok(Commit { origin, content: Content::Citizens(vec![update]) })
 }

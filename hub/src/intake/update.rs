@@ -64,7 +64,7 @@ impl Batch {
             self.summary.unchanged += 1;
             return Ok(());
         }
-        let update = CitizenUpdate { person: Person::KnownOrNew(id), set, clear: FieldSet::EMPTY };
+        let update = CitizenUpdate::plain(Person::KnownOrNew(id), set, FieldSet::EMPTY);
         self.updates.push(update);
         self.people.insert(key);
         self.numbers.extend(former);

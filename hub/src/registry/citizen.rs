@@ -138,15 +138,31 @@ impl StoredCitizen {
         group.map(|group| group.revision).or(self.entered)
     }
 
+    /// Forgets from which revision values are: they are from when the person came in.
+    pub(super) fn no_source(&mut self, fields: FieldSet) {
+        for group in &mut self.sources {
+            group.fields = group.fields.difference(fields);
+        }
+        self.sources.retain(|group| !group.fields.is_empty());
+    }
+
+    /// Whether the person has left the registry: merged into another, or cancelled.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.record.as_bytes().is_empty()
+    }
+
     /// Notes that a revision brought new values.
     pub fn set_source(&mut self, fields: FieldSet, revision: Revision) {
         for group in &mut self.sources {
             group.fields = group.fields.difference(fields);
         }
         self.sources.retain(|group| !group.fields.is_empty());
-        let kept = fields.intersection(self.record.fields());
-        if !kept.is_empty() {
-            self.sources.push(SourceGroup { fields: kept, revision });
+        // Of a field without a value too: that it has none is as good a claim as any.
+        match self.sources.iter_mut().find(|group| group.revision == revision) {
+            Some(group) => group.fields = group.fields.union(fields),
+            None if !fields.is_empty() => self.sources.push(SourceGroup { fields, revision }),
+            None => {}
         }
     }
 

@@ -9,7 +9,7 @@ use dancu_proto::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{StoreError, Subject};
+use super::{CitizenKey, Standing, StoreError, Subject, store::Write};
 
 /// On whose word something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub struct Origin {
     pub document_number: String,
     /// The day from which it holds; the day it became known is the commit's own.
     pub effective_date: Option<Date>,
+    /// The role in which the source claims it; empty for an import.
+    pub role: String,
+    /// The event, as named in `dancu.v1.Event`; empty for none.
+    pub event: String,
+    /// A person decided that it counts.
+    pub decided: bool,
 }
 
 /// One commit: it gets one revision, or changes nothing and gets none.
@@ -40,6 +46,8 @@ pub struct Commit {
 pub enum Content {
     /// Citizens' records.
     Citizens(Vec<CitizenUpdate>),
+    /// What is decided on the registry as the commits before it leave it.
+    Decided(Decide),
     /// The sharing policy.
     Agreement(AgreementEvent),
     /// Who is on an interest list.
@@ -48,6 +56,36 @@ pub enum Content {
     Day(DayBegins),
     /// The administrative order.
     Areas(AreaUpdate),
+}
+
+/// Decides what a commit does, when it is its turn.
+#[derive(Clone)]
+pub struct Decide {
+    /// Nothing else is in its group: it reads rows by ranges, and sees all before it there.
+    pub alone: bool,
+    /// Decides. Nothing is written if it fails.
+    pub by: Arc<dyn Fn(&Standing<'_>) -> Result<Decision, CommitError> + Send + Sync>,
+}
+
+impl fmt::Debug for Decide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decide").field("alone", &self.alone).finish_non_exhaustive()
+    }
+}
+
+/// What a commit does.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// What changes of citizens, each at most once.
+    pub updates: Vec<CitizenUpdate>,
+    /// It takes a revision even if no value changes.
+    pub counts: bool,
+    /// The revision whose claims it takes back.
+    pub takes_back: Option<Revision>,
+    /// On whose word, where that is another than the commit says.
+    pub origin: Option<Origin>,
+    /// Rows of other owners, in the same write.
+    pub rows: Vec<Write>,
 }
 
 /// Areas change. No record does: addresses keep their codes and are followed.
@@ -125,6 +163,58 @@ pub struct CitizenUpdate {
     pub set: Record,
     /// The fields that lose their value.
     pub clear: FieldSet,
+    /// What the source claims, whether or not it comes into force; nothing for a plain change.
+    pub claims: Claims,
+    /// From which revisions the values now in force are, where that is not this commit: of claims that
+    /// were taken back, and of those that are not in force.
+    pub sources: Vec<(FieldSet, Option<Revision>)>,
+    /// The person is no longer in the registry: the number is the last, and leads to another one or nowhere.
+    pub leaves: Option<Leaving>,
+}
+
+impl CitizenUpdate {
+    /// New values, and nothing else.
+    #[must_use]
+    pub fn plain(person: Person, set: Record, clear: FieldSet) -> CitizenUpdate {
+        CitizenUpdate { person, set, clear, claims: Claims::default(), sources: Vec::new(), leaves: None }
+    }
+}
+
+/// How a person leaves the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// The number leads nowhere.
+    Cancelled,
+    /// The number leads to another person's record.
+    Into(CitizenKey),
+}
+
+/// What a source says of one person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Values.
+    pub set: Record,
+    /// Fields that have no value.
+    pub cleared: FieldSet,
+    /// Items that lists have more.
+    pub added: Record,
+    /// Items that lists have no longer.
+    pub removed: Record,
+}
+
+impl Claims {
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Claims::default()
+    }
+
+    /// The fields that it says something of.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        let lists = self.added.fields().union(self.removed.fields());
+        self.set.fields().union(self.cleared).union(lists)
+    }
 }
 
 /// Whom an update concerns.

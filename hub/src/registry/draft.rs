@@ -4,7 +4,8 @@
 use dancu_proto::{Delta, Field, FieldSet, PersonalId, Record, Revision};
 
 use super::{
-    CitizenKey, CitizenUpdate, CommitError, ListId, Partition, Person, Store, StoreError, StoredCitizen,
+    CitizenKey, CitizenUpdate, CommitError, Leaving, ListId, Partition, Person, Standing, StoreError,
+    StoredCitizen,
     citizen::{former_numbers, with_former_numbers},
     group::Group,
     journal::{CitizenChange, CitizenChanges},
@@ -26,22 +27,18 @@ struct Staged {
     claimed: Vec<PersonalId>,
     /// Numbers that no longer do.
     released: Vec<PersonalId>,
+    /// Numbers that lead to somebody else from now on, whose record this one goes into.
+    leads_to: Vec<(PersonalId, CitizenKey)>,
     /// Lists that awaited one of the numbers.
     joined: Vec<(PersonalId, ListId)>,
 }
 
 impl Draft {
     /// What updates come to, on top of a group.
-    pub(super) fn of(
-        store: &dyn Store,
-        group: &Group,
-        at: Revision,
-        updates: Vec<CitizenUpdate>,
-    ) -> Result<Draft, CommitError> {
-        let mut draft = Draft { at, changes: Vec::new(), staged: Vec::new() };
-        let before = Before { store, group };
+    pub(super) fn of(before: &Standing<'_>, updates: Vec<CitizenUpdate>) -> Result<Draft, CommitError> {
+        let mut draft = Draft { at: before.at(), changes: Vec::new(), staged: Vec::new() };
         for update in updates {
-            draft.update(&before, update)?;
+            draft.update(before, update)?;
         }
         Ok(draft)
     }
@@ -56,27 +53,38 @@ impl Draft {
         (added, self.changes.len() as u64 - added)
     }
 
+    /// How many citizens leave the registry.
+    pub(super) fn left(&self) -> u64 {
+        self.staged.iter().filter(|staged| staged.new.has_left()).count() as u64
+    }
+
     /// Enters the changes in the group.
     pub(super) fn enter(self, group: &mut Group) -> CitizenChanges {
-        for Staged { key, old, new, claimed, released, joined } in self.staged {
+        for Staged { key, old, new, claimed, released, leads_to, joined } in self.staged {
             for (number, list) in joined {
                 group.writes.push(Write::Unawait(number, list));
                 group.writes.push(Write::Join(Partition::List(list), key));
             }
-            group.citizen(key, old.as_ref(), new, self.at);
+            if old.as_ref().is_some_and(|old| old.record == new.record) {
+                group.claimed(key, new, self.at);
+            } else {
+                group.citizen(key, old.as_ref(), new, self.at);
+            }
+            leads_to.into_iter().for_each(|(number, other)| group.number(number, Some(other)));
             claimed.into_iter().for_each(|number| group.number(number, Some(key)));
             released.into_iter().for_each(|number| group.number(number, None));
         }
         CitizenChanges { changes: self.changes }
     }
 
-    fn update(&mut self, before: &Before<'_>, update: CitizenUpdate) -> Result<(), CommitError> {
+    fn update(&mut self, before: &Standing<'_>, update: CitizenUpdate) -> Result<(), CommitError> {
         let (number, may_enter) = match update.person {
             Person::Known(number) => (number, false),
             Person::KnownOrNew(number) => (number, true),
         };
-        let (key, old) = match before.find(number)? {
+        let (key, old) = match before.resolve(number)? {
             Some((key, citizen)) => (key, Some(citizen)),
+            None if may_enter && before.is_used(number)? => return Err(CommitError::NumberTaken),
             None if may_enter => (CitizenKey::from(number), None),
             None => return Err(CommitError::NoSuchCitizen),
         };
@@ -86,19 +94,18 @@ impl Draft {
         }
         let base = old.as_ref().map(|citizen| citizen.record.clone()).unwrap_or_default();
         let given = Delta { set: update.set.into_bytes(), cleared: update.clear };
-        let record = base.apply(&given).map_err(|_| StoreError::Corrupt("a commit's values"))?;
-        let number = record.personal_id().ok_or(CommitError::NoNumber)?;
-        let numbers: FieldSet = [Field::PersonalId, Field::FormerPersonalIds].into_iter().collect();
-        let record = if given.fields().intersection(numbers).is_empty() {
-            record
-        } else {
-            before.keep_numbers(key, &base, number, record)?
+        let record = match update.leaves {
+            Some(_) => Record::default(),
+            None => self.with_numbers(before, key, &base, given)?,
         };
         let delta = base.delta_to(&record);
-        if delta.is_empty() {
+        if delta.is_empty() && update.claims.is_empty() {
             return Ok(());
         }
-        let (claimed, released) = self.numbers(before, key, &base, &record)?;
+        let (claimed, released) = match update.leaves {
+            Some(_) => (Vec::new(), Vec::new()),
+            None => self.numbers(before, key, &base, &record)?,
+        };
         let touched = delta.fields();
         let replaced = base.project(touched).into_record();
         self.changes.push(CitizenChange {
@@ -108,6 +115,10 @@ impl Draft {
             set: delta.set,
             absent_before: touched.difference(replaced.fields()).bits(),
             before: replaced.into_bytes(),
+            claimed: update.claims.set.into_bytes(),
+            claimed_cleared: update.claims.cleared.bits(),
+            added: update.claims.added.into_bytes(),
+            removed: update.claims.removed.into_bytes(),
         });
         let mut new = StoredCitizen {
             record,
@@ -116,26 +127,55 @@ impl Draft {
             feed: old.as_ref().map(|citizen| citizen.feed.clone()).unwrap_or_default(),
             interests: old.as_ref().map(|citizen| citizen.interests.clone()).unwrap_or_default(),
         };
-        let joined = self.awaited(before, old.is_none().then_some(number), &claimed, &mut new)?;
+        let entered = old.is_none().then_some(number);
+        let joined = self.awaited(before, entered, &claimed, &mut new)?;
         if old.is_some() {
             new.set_source(touched, self.at);
         }
-        self.staged.push(Staged { key, old, new, claimed, released, joined });
+        for (fields, source) in update.sources {
+            match source {
+                Some(revision) => new.set_source(fields, revision),
+                None => new.no_source(fields),
+            }
+        }
+        let leads_to = match update.leaves {
+            Some(Leaving::Into(other)) => {
+                all_numbers(&base).into_iter().map(|number| (number, other)).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.staged.push(Staged { key, old, new, claimed, released, leads_to, joined });
         Ok(())
+    }
+
+    /// The record after a change, with every number that the person has had.
+    fn with_numbers(
+        &self,
+        before: &Standing<'_>,
+        key: CitizenKey,
+        base: &Record,
+        given: Delta,
+    ) -> Result<Record, CommitError> {
+        let record = base.apply(&given).map_err(|_| StoreError::Corrupt("a commit's values"))?;
+        let number = record.personal_id().ok_or(CommitError::NoNumber)?;
+        let numbers: FieldSet = [Field::PersonalId, Field::FormerPersonalIds].into_iter().collect();
+        if given.fields().intersection(numbers).is_empty() {
+            return Ok(record);
+        }
+        Ok(keep_numbers(before, key, base, number, record)?)
     }
 
     /// Lists that awaited someone with one of these numbers have found them.
     fn awaited(
         &self,
-        before: &Before<'_>,
+        before: &Standing<'_>,
         entered: Option<PersonalId>,
         claimed: &[PersonalId],
         new: &mut StoredCitizen,
     ) -> Result<Vec<(PersonalId, ListId)>, StoreError> {
-        let snapshot = before.store.snapshot();
         let mut joined = Vec::new();
         for number in entered.iter().chain(claimed) {
-            for list in snapshot.awaited(*number) {
+            for list in before.awaited(*number) {
                 let list = list?;
                 new.join(list, self.at);
                 joined.push((*number, list));
@@ -148,7 +188,7 @@ impl Draft {
     /// that belongs or belonged to another person cannot be claimed.
     fn numbers(
         &self,
-        before: &Before<'_>,
+        before: &Standing<'_>,
         key: CitizenKey,
         old: &Record,
         new: &Record,
@@ -160,11 +200,20 @@ impl Draft {
         let claimed: Vec<_> = has.iter().filter(|number| other_than(&had, number)).copied().collect();
         let released = had.iter().filter(|number| other_than(&has, number)).copied().collect();
         for number in &claimed {
+            let leads_here = |other: &Staged| other.leads_to.contains(&(*number, key));
+            if self.staged.iter().any(leads_here) {
+                // Of somebody whose record goes into this one.
+                continue;
+            }
             let staged = self
                 .staged
                 .iter()
                 .any(|other| other.key == CitizenKey::from(*number) || other.claimed.contains(number));
-            if staged || before.find(*number)?.is_some_and(|(owner, _)| owner != key) {
+            let owner = before.resolve(*number)?.map(|(owner, _)| owner);
+            if staged
+                || owner.is_some_and(|owner| owner != key)
+                || owner.is_none() && before.is_used(*number)?
+            {
                 return Err(CommitError::NumberTaken);
             }
         }
@@ -182,66 +231,27 @@ fn all_numbers(record: &Record) -> Vec<PersonalId> {
     numbers
 }
 
-/// The registry as the earlier commits of the group leave it.
-pub(super) struct Before<'a> {
-    pub(super) store: &'a dyn Store,
-    pub(super) group: &'a Group,
-}
-
-impl Before<'_> {
-    pub(super) fn find(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
-        let snapshot = self.store.snapshot();
-        let at = |key: CitizenKey| match self.group.changed.get(&key) {
-            Some(citizen) => Ok(Some((key, citizen.clone()))),
-            None => Ok(snapshot.citizen(key)?.map(|citizen| (key, citizen))),
-        };
-        if let Some(found) = at(number.into())? {
-            return Ok(Some(found));
-        }
-        let key = match self.group.numbers.get(&number) {
-            Some(key) => *key,
-            None => snapshot.alias(number)?,
-        };
-        key.map_or(Ok(None), at)
+/// The record with every number the person has had: the one that was in force becomes a former
+/// one, the one in force is none, and no number that was ever in force leaves the list. Numbers
+/// that were only listed can be taken off it again.
+fn keep_numbers(
+    before: &Standing<'_>,
+    key: CitizenKey,
+    old: &Record,
+    number: PersonalId,
+    record: Record,
+) -> Result<Record, StoreError> {
+    let mut former = former_numbers(&record);
+    let listed_before = former_numbers(old);
+    let mut lost = listed_before.into_iter().filter(|lost| !former.contains(lost)).collect::<Vec<_>>();
+    if !lost.is_empty() {
+        let in_force = before.once_in_force(key)?;
+        lost.retain(|lost| in_force.contains(lost));
     }
-
-    /// The record with every number the person has had: the one that was in force becomes a former
-    /// one, the one in force is none, and no number that was ever in force leaves the list. Numbers
-    /// that were only listed can be taken off it again.
-    fn keep_numbers(
-        &self,
-        key: CitizenKey,
-        old: &Record,
-        number: PersonalId,
-        record: Record,
-    ) -> Result<Record, StoreError> {
-        let mut former = former_numbers(&record);
-        let listed_before = former_numbers(old);
-        let mut lost = listed_before.into_iter().filter(|lost| !former.contains(lost)).collect::<Vec<_>>();
-        if !lost.is_empty() {
-            let in_force = self.once_in_force(key)?;
-            lost.retain(|lost| in_force.contains(lost));
-        }
-        former.extend(lost);
-        former.extend(old.personal_id());
-        former.retain(|former| *former != number);
-        former.sort_unstable();
-        former.dedup();
-        Ok(with_former_numbers(&record, &former))
-    }
-
-    /// The numbers that were in force for a person before.
-    fn once_in_force(&self, key: CitizenKey) -> Result<Vec<PersonalId>, StoreError> {
-        let snapshot = self.store.snapshot();
-        // What this group has claimed is not in the journal yet; it counts.
-        let claimed = self.group.numbers.iter().filter(|(_, owner)| **owner == Some(key));
-        let mut numbers: Vec<_> = claimed.map(|(number, _)| *number).collect();
-        numbers.extend(PersonalId::from_u64(key.0));
-        for at in snapshot.history(key, Revision::NONE)? {
-            let entry = snapshot.journal(at)?.ok_or(StoreError::Corrupt("the journal"))?;
-            let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
-            numbers.extend(Record::trusted(change.before.clone()).personal_id());
-        }
-        Ok(numbers)
-    }
+    former.extend(lost);
+    former.extend(old.personal_id());
+    former.retain(|former| *former != number);
+    former.sort_unstable();
+    former.dedup();
+    Ok(with_former_numbers(&record, &former))
 }

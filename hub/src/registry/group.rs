@@ -7,7 +7,7 @@ use dancu_proto::{PersonalId, Revision};
 use uuid::Uuid;
 
 use super::{
-    CitizenKey, ListId, Partition, StoredCitizen,
+    CitizenKey, JournalEntry, ListId, Partition, StoredCitizen,
     citizen::birth_of,
     partition::partitions_of,
     store::{Head, Write},
@@ -23,6 +23,12 @@ pub(super) struct Group {
     /// Whom a number leads to by this group; none where it no longer leads to anyone.
     pub(super) numbers: HashMap<PersonalId, Option<CitizenKey>>,
     pub(super) contributions: HashSet<Uuid>,
+    /// What the journal gets.
+    pub(super) entries: HashMap<Revision, JournalEntry>,
+    /// The revisions that each citizen's history gets.
+    pub(super) history: HashMap<CitizenKey, Vec<Revision>>,
+    /// Rows of other owners, by table and name; none where it is no more.
+    pub(super) rows: HashMap<(&'static str, Vec<u8>), Option<Vec<u8>>>,
 }
 
 impl Group {
@@ -35,6 +41,9 @@ impl Group {
             changed: HashMap::new(),
             numbers: HashMap::new(),
             contributions: HashSet::new(),
+            entries: HashMap::new(),
+            history: HashMap::new(),
+            rows: HashMap::new(),
         }
     }
 
@@ -43,8 +52,44 @@ impl Group {
         for (key, citizen) in self.changed {
             self.writes.push(Write::Citizen(key, citizen));
         }
+        for (at, entry) in self.entries {
+            self.writes.push(Write::Journal(at, entry));
+        }
+        for ((table, name), row) in self.rows {
+            self.writes.push(match row {
+                Some(row) => Write::Row(table, name, row),
+                None => Write::NoRow(table, name),
+            });
+        }
         self.writes.push(Write::Head(self.head));
         (self.writes, self.touched)
+    }
+
+    /// Whether there is anything to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.rows.is_empty()
+    }
+
+    /// Rows of other owners, over those of earlier commits of the group.
+    pub(super) fn rows(&mut self, rows: Vec<Write>) {
+        for row in rows {
+            match row {
+                Write::Row(table, name, row) => _ = self.rows.insert((table, name), Some(row)),
+                Write::NoRow(table, name) => _ = self.rows.insert((table, name), None),
+                other => self.writes.push(other),
+            }
+        }
+    }
+
+    /// Something was claimed of a citizen that changed nothing.
+    pub(super) fn claimed(&mut self, key: CitizenKey, citizen: StoredCitizen, at: Revision) {
+        self.history(key, at);
+        self.changed.insert(key, citizen);
+    }
+
+    fn history(&mut self, key: CitizenKey, at: Revision) {
+        self.writes.push(Write::History(key, at));
+        self.history.entry(key).or_default().push(at);
     }
 
     /// A number leads to a person, or no longer does.
@@ -84,7 +129,7 @@ impl Group {
         for partition in partitions {
             self.feed(partition, key, &mut new, at);
         }
-        self.writes.push(Write::History(key, at));
+        self.history(key, at);
         self.changed.insert(key, new);
     }
 

@@ -1,14 +1,14 @@
 //! The journal: every change for ever, with who, why, and the values before and after.
 
 use dancu_proto::{
-    Delta, FieldSet,
+    Delta, FieldSet, Record, Revision,
     v1::{AreaChange, Date},
 };
 use prost::{Message, Oneof};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Origin;
+use super::{Claims, Origin};
 
 /// The entry of one revision. Stored for ever: fields are only ever added.
 #[derive(Clone, PartialEq, Message)]
@@ -34,6 +34,18 @@ pub struct JournalEntry {
     /// What changed.
     #[prost(oneof = "Content", tags = "7, 8, 9, 10, 11, 12, 13")]
     pub content: Option<Content>,
+    /// See [`Origin::role`].
+    #[prost(string, tag = "14")]
+    pub role: String,
+    /// See [`Origin::event`].
+    #[prost(string, tag = "15")]
+    pub event: String,
+    /// See [`Origin::decided`].
+    #[prost(bool, tag = "16")]
+    pub decided: bool,
+    /// The revision whose claims it takes back; 0 for none.
+    #[prost(uint64, tag = "17")]
+    pub takes_back: u64,
 }
 
 /// What changed.
@@ -132,6 +144,18 @@ pub struct CitizenChange {
     /// The fields that had none before.
     #[prost(fixed64, tag = "6")]
     pub absent_before: u64,
+    /// See [`Claims::set`](super::Claims::set).
+    #[prost(bytes = "vec", tag = "7")]
+    pub claimed: Vec<u8>,
+    /// See [`Claims::cleared`](super::Claims::cleared).
+    #[prost(fixed64, tag = "8")]
+    pub claimed_cleared: u64,
+    /// See [`Claims::added`](super::Claims::added).
+    #[prost(bytes = "vec", tag = "9")]
+    pub added: Vec<u8>,
+    /// See [`Claims::removed`](super::Claims::removed).
+    #[prost(bytes = "vec", tag = "10")]
+    pub removed: Vec<u8>,
 }
 
 impl CitizenChange {
@@ -139,6 +163,17 @@ impl CitizenChange {
     #[must_use]
     pub fn delta(&self) -> Delta {
         Delta { set: self.set.clone(), cleared: FieldSet::from_bits(self.cleared) }
+    }
+
+    /// What the source claimed.
+    #[must_use]
+    pub fn claims(&self) -> Claims {
+        Claims {
+            set: Record::trusted(self.claimed.clone()),
+            cleared: FieldSet::from_bits(self.claimed_cleared),
+            added: Record::trusted(self.added.clone()),
+            removed: Record::trusted(self.removed.clone()),
+        }
     }
 
     /// What undoes the change.
@@ -149,7 +184,12 @@ impl CitizenChange {
 }
 
 impl JournalEntry {
-    pub(super) fn new(origin: &Origin, time: OffsetDateTime, content: Content) -> JournalEntry {
+    pub(super) fn new(
+        origin: &Origin,
+        time: OffsetDateTime,
+        content: Content,
+        takes_back: Option<Revision>,
+    ) -> JournalEntry {
         JournalEntry {
             time_nanos: u64::try_from(time.unix_timestamp_nanos()).unwrap_or_default(),
             source: origin.source.clone(),
@@ -158,6 +198,10 @@ impl JournalEntry {
             document_number: origin.document_number.clone(),
             effective_date: origin.effective_date.as_ref().map_or(0, Date::as_number),
             content: Some(content),
+            role: origin.role.clone(),
+            event: origin.event.clone(),
+            decided: origin.decided,
+            takes_back: takes_back.map_or(0, |revision| revision.0),
         }
     }
 
@@ -177,6 +221,9 @@ impl JournalEntry {
             reason: self.reason.clone(),
             document_number: self.document_number.clone(),
             effective_date: (self.effective_date != 0).then(|| Date::from_number(self.effective_date)),
+            role: self.role.clone(),
+            event: self.event.clone(),
+            decided: self.decided,
         }
     }
 

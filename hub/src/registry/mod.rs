@@ -15,6 +15,7 @@ mod group;
 mod interest;
 mod journal;
 mod partition;
+mod standing;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -35,11 +36,12 @@ pub use self::{
         CitizenAt, CitizenKey, Interest, SourceGroup, StoredCitizen, Subject, birth_of, former_numbers,
     },
     commit::{
-        AgreementEvent, AreaUpdate, CitizenUpdate, Commit, CommitError, Committed, Content, DayBegins,
-        InterestUpdate, Origin, Person,
+        AgreementEvent, AreaUpdate, CitizenUpdate, Claims, Commit, CommitError, Committed, Content,
+        DayBegins, Decide, Decision, InterestUpdate, Leaving, Origin, Person,
     },
     journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
     partition::{ListId, Partition, Residence, partitions_of, residence_areas},
+    standing::Standing,
     store::{Store, StoreError},
     view::{MERGED, View},
 };

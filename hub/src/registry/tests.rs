@@ -73,7 +73,7 @@ fn open(dir: &std::path::Path) -> Registry {
 }
 
 fn update(person: Person, set: &Citizen, clear: FieldSet) -> Commit {
-    let updates = vec![CitizenUpdate { person, set: Record::encode(set), clear }];
+    let updates = vec![CitizenUpdate::plain(person, Record::encode(set), clear)];
     Commit {
         origin: Origin { source: "test".into(), ..Origin::default() },
         content: Content::Citizens(updates),

@@ -55,11 +55,14 @@ impl<'a> View<'a> {
     /// See [`View::revision`].
     pub fn resolve(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
         let key = CitizenKey::from(number);
-        if let Some(citizen) = self.snapshot.citizen(key)? {
+        if let Some(citizen) = self.snapshot.citizen(key)?
+            && !citizen.has_left()
+        {
             return Ok(Some((key, citizen)));
         }
         let Some(key) = self.snapshot.alias(number)? else { return Ok(None) };
-        Ok(self.snapshot.citizen(key)?.map(|citizen| (key, citizen)))
+        let citizen = self.snapshot.citizen(key)?.filter(|citizen| !citizen.has_left());
+        Ok(citizen.map(|citizen| (key, citizen)))
     }
 
     /// The place of a number in the order of keys, whether or not anyone has it.
@@ -68,7 +71,11 @@ impl<'a> View<'a> {
     /// See [`View::revision`].
     pub fn key_of(&self, number: u64) -> Result<CitizenKey, StoreError> {
         match PersonalId::from_u64(number) {
-            Ok(id) => Ok(self.snapshot.alias(id)?.unwrap_or(CitizenKey(number))),
+            // Of somebody whose record went into another it is still the key.
+            Ok(id) => match self.snapshot.alias(id)? {
+                Some(key) if self.snapshot.citizen(id.into())?.is_none() => Ok(key),
+                _ => Ok(CitizenKey(number)),
+            },
             Err(_) => Ok(CitizenKey(number)),
         }
     }
@@ -155,6 +162,24 @@ impl<'a> View<'a> {
     /// See [`View::revision`].
     pub fn policy_revision(&self) -> Result<Revision, StoreError> {
         Ok(self.head()?.policy)
+    }
+
+    /// A row of another owner.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn row(&self, table: &'static str, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.snapshot.row(table, name)
+    }
+
+    /// Rows of another owner whose names begin with some bytes, after a name or from the first.
+    pub fn rows_after(
+        &self,
+        table: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+    ) -> Rows<'_, super::store::NamedRow> {
+        self.snapshot.rows_after(table, prefix, after)
     }
 
     /// The revision that carried out a contribution.

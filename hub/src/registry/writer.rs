@@ -10,8 +10,8 @@ use dancu_proto::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, DayBegins, Origin, Store,
-    StoreError, Subject,
+    AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, DayBegins, Origin, Standing,
+    Store, StoreError, Subject,
     draft::Draft,
     group::Group,
     interest,
@@ -146,7 +146,7 @@ impl Task {
         for (commit, reply) in waiting {
             outcomes.push((self.add(&mut group, *commit), reply));
         }
-        let written = if group.head.revision == self.head.revision { Ok(()) } else { self.write(group) };
+        let written = if group.is_empty() { Ok(()) } else { self.write(group) };
         for (outcome, reply) in outcomes {
             let outcome = match (&written, outcome) {
                 (Err(error), Ok(_)) => Err(CommitError::Store(again(error))),
@@ -168,8 +168,14 @@ impl Task {
     }
 
     fn add(&mut self, group: &mut Group, commit: Commit) -> Result<Committed, CommitError> {
+        // Time in the journal never goes back, whatever the machine's clock does.
+        self.last_time = self.last_time.max((self.clock)());
+        let now = self.last_time;
         let unchanged = |at| Committed { revision: at, added: 0, changed: 0, unchanged: true };
-        if let Some(id) = commit.origin.contribution {
+        let (mut origin, mut takes_back) = (commit.origin, None);
+        // What is decided looks for itself whether it was carried out.
+        let looks = matches!(commit.content, Content::Decided(_));
+        if let Some(id) = origin.contribution.filter(|_| !looks) {
             if group.contributions.contains(&id) {
                 return Ok(unchanged(group.head.revision));
             }
@@ -180,11 +186,28 @@ impl Task {
         let at = group.head.revision.next();
         let (journal, added, changed) = match commit.content {
             Content::Citizens(updates) => {
-                let draft = Draft::of(&*self.store, group, at, updates)?;
+                let draft = Draft::of(&Standing::new(&*self.store, group, now), updates)?;
                 if draft.is_empty() {
                     return Ok(unchanged(group.head.revision));
                 }
                 let (added, changed) = draft.counts();
+                (Journal::Citizens(draft.enter(group)), added, changed)
+            }
+            Content::Decided(decide) => {
+                let standing = Standing::new(&*self.store, group, now);
+                let decision = (decide.by)(&standing)?;
+                let draft = Draft::of(&standing, decision.updates)?;
+                drop(standing);
+                group.rows(decision.rows);
+                if draft.is_empty() && !decision.counts {
+                    return Ok(unchanged(group.head.revision));
+                }
+                takes_back = decision.takes_back;
+                if let Some(other) = decision.origin {
+                    origin = other;
+                }
+                let (added, changed) = draft.counts();
+                group.head.citizens -= draft.left().min(group.head.citizens);
                 (Journal::Citizens(draft.enter(group)), added, changed)
             }
             Content::Agreement(event) => {
@@ -215,11 +238,8 @@ impl Task {
                 (Journal::Areas(update.change), 0, 0)
             }
         };
-        // Time in the journal never goes back, whatever the machine's clock does.
-        self.last_time = self.last_time.max((self.clock)());
-        let entry = JournalEntry::new(&commit.origin, self.last_time, journal);
-        group.writes.push(Write::Journal(at, entry));
-        if let Some(id) = commit.origin.contribution {
+        group.entries.insert(at, JournalEntry::new(&origin, now, journal, takes_back));
+        if let Some(id) = origin.contribution {
             group.writes.push(Write::Contribution(id, at));
             group.contributions.insert(id);
         }
@@ -255,7 +275,7 @@ impl Task {
         }
         let at = self.head.revision.next();
         self.last_time = self.last_time.max((self.clock)());
-        let entry = JournalEntry::new(origin, self.last_time, Journal::Founding(load.citizens()));
+        let entry = JournalEntry::new(origin, self.last_time, Journal::Founding(load.citizens()), None);
         let head = Head { revision: at, citizens: load.citizens(), founded: Some(at), ..self.head };
         let mut writes = vec![Write::Journal(at, entry), Write::Head(head)];
         if let Some(id) = origin.contribution {
@@ -278,8 +298,8 @@ impl Task {
             let found = interest::find(&*self.store, &mut group, at, list, numbers)?;
             let Some(change) = found else { continue };
             let origin = Origin { source: "interest".into(), ..Origin::default() };
-            let entry = JournalEntry::new(&origin, self.last_time, Journal::Interest(change));
-            group.writes.push(Write::Journal(at, entry));
+            let entry = JournalEntry::new(&origin, self.last_time, Journal::Interest(change), None);
+            group.entries.insert(at, entry);
             group.head.revision = at;
             self.write(group)?;
         }
@@ -289,7 +309,11 @@ impl Task {
 
 /// Whether a commit needs all before it, and all after it need the commit, to be in the indexes.
 fn is_alone(commit: &Commit) -> bool {
-    matches!(commit.content, Content::Day(_) | Content::Interest(_))
+    match &commit.content {
+        Content::Day(_) | Content::Interest(_) => true,
+        Content::Decided(decide) => decide.alone,
+        _ => false,
+    }
 }
 
 /// A storage error for each caller of a group.

@@ -85,6 +85,8 @@ pub enum Write {
     Head(Head),
     /// A row of another owner: table and name within it.
     Row(&'static str, Vec<u8>, Vec<u8>),
+    /// A row of another owner is no more.
+    NoRow(&'static str, Vec<u8>),
 }
 
 /// Where the registry stands: one row, as every reader asks for it.
@@ -280,6 +282,15 @@ pub trait Snapshot {
 
     /// A partition's members after a key.
     fn members_after(&self, partition: Partition, after: Option<CitizenKey>) -> Rows<'_, CitizenKey>;
+
+    /// A row of another owner.
+    ///
+    /// # Errors
+    /// See above.
+    fn row(&self, table: &'static str, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Rows of another owner whose names begin with some bytes, after a name or from the first.
+    fn rows_after(&self, table: &'static str, prefix: &[u8], after: Option<&[u8]>) -> Rows<'_, NamedRow>;
 
     /// All citizens after a key.
     fn scan_after(&self, after: Option<CitizenKey>) -> Rows<'_, (CitizenKey, StoredCitizen)>;

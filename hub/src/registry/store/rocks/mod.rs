@@ -36,11 +36,17 @@ enum Table {
     Lists,
     Awaited,
     Nodes,
+    HandedIn,
+    Outboxes,
+    Reviews,
+    Waiting,
+    Mail,
+    Cases,
     Meta,
 }
 
 impl Table {
-    const ALL: [Table; 13] = [
+    const ALL: [Table; 19] = [
         Table::Citizens,
         Table::Numbers,
         Table::Members,
@@ -53,6 +59,12 @@ impl Table {
         Table::Lists,
         Table::Awaited,
         Table::Nodes,
+        Table::HandedIn,
+        Table::Outboxes,
+        Table::Reviews,
+        Table::Waiting,
+        Table::Mail,
+        Table::Cases,
         Table::Meta,
     ];
 
@@ -70,6 +82,12 @@ impl Table {
             Table::Lists => "lists",
             Table::Awaited => "awaited",
             Table::Nodes => "nodes",
+            Table::HandedIn => "handed_in",
+            Table::Outboxes => "outboxes",
+            Table::Reviews => "reviews",
+            Table::Waiting => "waiting",
+            Table::Mail => "mail",
+            Table::Cases => "cases",
             Table::Meta => "meta",
         }
     }
@@ -95,7 +113,7 @@ mod meta {
 }
 
 /// Version of the layout; a later one comes with a migration.
-const FORMAT: &[u8] = &[4];
+const FORMAT: &[u8] = &[5];
 
 /// A registry on RocksDB.
 pub struct RocksStore {
@@ -220,6 +238,7 @@ impl RocksStore {
             }
             Write::Head(head) => batch.put_cf(self.table(Table::Meta)?, meta::HEAD, keys::head(head)),
             Write::Row(table, name, row) => batch.put_cf(self.other(table)?, name, row),
+            Write::NoRow(table, name) => batch.delete_cf(self.other(table)?, name),
         }
         Ok(())
     }

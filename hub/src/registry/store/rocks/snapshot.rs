@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{CitizenKey, JournalEntry, ListId, Partition, StoredCitizen},
-        Head, Rows, Snapshot, StoreError,
+        Head, NamedRow, Rows, Snapshot, StoreError,
     },
     Db, Table, handle, keys, meta,
 };
@@ -133,6 +133,24 @@ impl Snapshot for RocksSnapshot<'_> {
         let until = keys::end_of(&keys::partition(partition));
         let rows = self.range(Table::Members, &keys::member(partition, from), until);
         Box::new(rows.map(|row| keys::read_member(&row?.0)))
+    }
+
+    fn row(&self, table: &'static str, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let cf = self.db.cf_handle(table).ok_or(StoreError::Corrupt("the list of tables"))?;
+        Ok(self.snapshot.get_cf(cf, name)?)
+    }
+
+    fn rows_after(&self, table: &'static str, prefix: &[u8], after: Option<&[u8]>) -> Rows<'_, NamedRow> {
+        let Some(cf) = self.db.cf_handle(table) else {
+            return Box::new(std::iter::once(Err(StoreError::Corrupt("the list of tables"))));
+        };
+        let from = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat());
+        let mut options = ReadOptions::default();
+        if !prefix.is_empty() {
+            options.set_iterate_upper_bound(keys::end_of(prefix));
+        }
+        let rows = self.snapshot.iterator_cf_opt(cf, options, IteratorMode::From(&from, Direction::Forward));
+        Box::new(rows.map(|row| row.map(|(k, v)| (k.into_vec(), v.into_vec())).map_err(StoreError::from)))
     }
 
     fn scan_after(&self, after: Option<CitizenKey>) -> Rows<'_, (CitizenKey, StoredCitizen)> {

@@ -1,0 +1,152 @@
+//! The registry as the commits before one leave it: what is on disk, and on top of it what the group that is
+//! being made will write.
+
+use dancu_proto::{PersonalId, Record, Revision};
+use time::OffsetDateTime;
+
+use super::{
+    CitizenKey, CommitError, JournalEntry, Store, StoreError, StoredCitizen,
+    group::Group,
+    store::{NamedRow, Rows, Snapshot},
+};
+
+/// The registry when it is a commit's turn.
+pub struct Standing<'a> {
+    snapshot: Box<dyn Snapshot + 'a>,
+    group: &'a Group,
+    now: OffsetDateTime,
+}
+
+impl<'a> Standing<'a> {
+    pub(super) fn new(store: &'a dyn Store, group: &'a Group, now: OffsetDateTime) -> Standing<'a> {
+        Standing { snapshot: store.snapshot(), group, now }
+    }
+
+    /// The revision that the commit will have.
+    #[must_use]
+    pub fn at(&self) -> Revision {
+        self.group.head.revision.next()
+    }
+
+    /// The time that the commit will have.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// The person with a number, in force or former.
+    ///
+    /// # Errors
+    /// If the disk refuses; so for all below.
+    pub fn resolve(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
+        let key = CitizenKey::from(number);
+        if let Some(citizen) = self.row_of(key)?
+            && !citizen.has_left()
+        {
+            return Ok(Some((key, citizen)));
+        }
+        let Some(key) = self.alias(number)? else { return Ok(None) };
+        Ok(self.citizen(key)?.map(|citizen| (key, citizen)))
+    }
+
+    /// The person with a key.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn citizen(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
+        Ok(self.row_of(key)?.filter(|citizen| !citizen.has_left()))
+    }
+
+    /// Whether anybody has or had a number.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn is_used(&self, number: PersonalId) -> Result<bool, StoreError> {
+        Ok(self.row_of(number.into())?.is_some() || self.alias(number)?.is_some())
+    }
+
+    /// The revisions that changed a citizen, or were claimed to, oldest first.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn history(&self, key: CitizenKey) -> Result<Vec<Revision>, StoreError> {
+        let mut revisions = self.snapshot.history(key, Revision::NONE)?;
+        revisions.reverse();
+        revisions.extend(self.group.history.get(&key).into_iter().flatten());
+        Ok(revisions)
+    }
+
+    /// A revision's journal entry.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn journal(&self, revision: Revision) -> Result<JournalEntry, StoreError> {
+        if let Some(entry) = self.group.entries.get(&revision) {
+            return Ok(entry.clone());
+        }
+        self.snapshot.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))
+    }
+
+    /// A row of another owner.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn row(&self, table: &'static str, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(row) = self.group.rows.get(&(table, name.to_vec())) {
+            return Ok(row.clone());
+        }
+        self.snapshot.row(table, name)
+    }
+
+    /// Rows of another owner by the beginning of their names: as on the disk, so only for a commit that is
+    /// alone.
+    pub fn rows(&self, table: &'static str, prefix: &[u8]) -> Rows<'_, NamedRow> {
+        self.snapshot.rows_after(table, prefix, None)
+    }
+
+    /// People born on a day: as on the disk.
+    pub fn born(&self, day: dancu_proto::v1::Date) -> Rows<'_, (dancu_proto::v1::Date, CitizenKey)> {
+        self.snapshot.births(day, day)
+    }
+
+    fn row_of(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
+        match self.group.changed.get(&key) {
+            Some(citizen) => Ok(Some(citizen.clone())),
+            None => self.snapshot.citizen(key),
+        }
+    }
+
+    fn alias(&self, number: PersonalId) -> Result<Option<CitizenKey>, StoreError> {
+        match self.group.numbers.get(&number) {
+            Some(key) => Ok(*key),
+            None => self.snapshot.alias(number),
+        }
+    }
+
+    /// The numbers that were in force for a person before.
+    pub(super) fn once_in_force(&self, key: CitizenKey) -> Result<Vec<PersonalId>, StoreError> {
+        // What this group has claimed is not in the journal yet; it counts.
+        let claimed = self.group.numbers.iter().filter(|(_, owner)| **owner == Some(key));
+        let mut numbers: Vec<_> = claimed.map(|(number, _)| *number).collect();
+        numbers.extend(PersonalId::from_u64(key.0));
+        for at in self.history(key)? {
+            let entry = self.journal(at)?;
+            let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
+            numbers.extend(Record::trusted(change.before.clone()).personal_id());
+        }
+        Ok(numbers)
+    }
+
+    /// The lists that await someone with a number.
+    pub(super) fn awaited(&self, number: PersonalId) -> Rows<'_, super::ListId> {
+        self.snapshot.awaited(number)
+    }
+
+    /// The revision that carried out a contribution, if one did.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn contribution(&self, id: uuid::Uuid) -> Result<Option<Revision>, CommitError> {
+        Ok(self.snapshot.contribution(id)?)
+    }
+}
