@@ -62,6 +62,8 @@ pub struct Agreement {
     pub purposes: Vec<Purpose>,
     /// What may be done.
     pub operations: BTreeSet<Operation>,
+    /// As what the agency hands in: roles of `deploy/authority.toml`. Empty where it may not.
+    pub contributes_as: BTreeSet<String>,
     /// What is given; the personal number always is.
     pub fields: FieldSet,
     /// Of whom.

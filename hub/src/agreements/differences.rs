@@ -31,6 +31,8 @@ pub fn differences(old: Option<(&Agreement, &Division)>, new: &Agreement, order:
     let operations = |a: &Agreement| a.operations.iter().map(ToString::to_string).collect::<Vec<_>>();
     lines.extend(names("purpose", &codes(old), &codes(new)));
     lines.extend(names("operation", &operations(old), &operations(new)));
+    let roles = |a: &Agreement| a.contributes_as.iter().cloned().collect::<Vec<_>>();
+    lines.extend(names("role", &roles(old), &roles(new)));
     lines.extend(names("node", &old.nodes, &new.nodes));
     if old.offline_limit != new.offline_limit {
         let (old, new) = (old.offline_limit, new.offline_limit);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope, Withhold,
+    AgencyId, Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope, Withhold,
 };
 
 /// One thing that is wrong with a document.
@@ -50,6 +50,7 @@ struct Document {
     valid_from: Spanned<toml::value::Datetime>,
     valid_until: Option<Spanned<toml::value::Datetime>>,
     operations: Spanned<Vec<Spanned<String>>>,
+    contributes_as: Option<Spanned<Vec<Spanned<String>>>>,
     fields: Spanned<Vec<Spanned<String>>>,
     offline_limit: Spanned<String>,
     #[serde(default)]
@@ -165,6 +166,7 @@ impl Check<'_> {
         }
         let purposes = self.purposes(&document.purposes);
         let operations = self.operations(&document.operations);
+        let contributes_as = self.roles(&document.operations, &operations, document.contributes_as.as_ref());
         let fields = self.fields(&document.fields);
         if operations.contains(&Operation::Verify) && fields.len() < 2 {
             self.problem(document.fields.span(), "`verify` needs a field to compare besides the number");
@@ -184,6 +186,7 @@ impl Check<'_> {
             valid_until,
             purposes,
             operations,
+            contributes_as,
             fields,
             scope,
             offline_limit: offline_limit?,
@@ -250,6 +253,31 @@ impl Check<'_> {
             }
         }
         operations
+    }
+
+    /// The roles that events are handed in as.
+    fn roles(
+        &mut self,
+        at: &Spanned<Vec<Spanned<String>>>,
+        operations: &BTreeSet<Operation>,
+        names: Option<&Spanned<Vec<Spanned<String>>>>,
+    ) -> BTreeSet<String> {
+        let contributes = operations.contains(&Operation::Contribute);
+        let named = names.is_some_and(|names| !names.get_ref().is_empty());
+        if contributes && !named {
+            let message = "`contribute` needs `contributes_as`: roles of the authority table, like \"residence\"";
+            self.problem(at.span(), message);
+        }
+        let Some(names) = names else { return BTreeSet::new() };
+        if !contributes {
+            self.problem(names.span(), "`contributes_as` needs the operation `contribute`");
+        }
+        for name in names.get_ref() {
+            if let Err(error) = name.get_ref().parse::<AgencyId>() {
+                self.problem(name.span(), error);
+            }
+        }
+        names.get_ref().iter().map(|name| name.get_ref().clone()).collect()
     }
 
     fn fields(&mut self, names: &Spanned<Vec<Spanned<String>>>) -> FieldSet {

@@ -198,8 +198,6 @@ pub struct Claims {
     pub cleared: FieldSet,
     /// Items that lists have more.
     pub added: Record,
-    /// Items that lists have no longer.
-    pub removed: Record,
 }
 
 impl Claims {
@@ -212,8 +210,7 @@ impl Claims {
     /// The fields that it says something of.
     #[must_use]
     pub fn fields(&self) -> FieldSet {
-        let lists = self.added.fields().union(self.removed.fields());
-        self.set.fields().union(self.cleared).union(lists)
+        self.set.fields().union(self.cleared).union(self.added.fields())
     }
 }
 

@@ -118,7 +118,6 @@ impl Draft {
             claimed: update.claims.set.into_bytes(),
             claimed_cleared: update.claims.cleared.bits(),
             added: update.claims.added.into_bytes(),
-            removed: update.claims.removed.into_bytes(),
         });
         let mut new = StoredCitizen {
             record,

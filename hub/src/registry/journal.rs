@@ -153,9 +153,6 @@ pub struct CitizenChange {
     /// See [`Claims::added`](super::Claims::added).
     #[prost(bytes = "vec", tag = "9")]
     pub added: Vec<u8>,
-    /// See [`Claims::removed`](super::Claims::removed).
-    #[prost(bytes = "vec", tag = "10")]
-    pub removed: Vec<u8>,
 }
 
 impl CitizenChange {
@@ -172,7 +169,6 @@ impl CitizenChange {
             set: Record::trusted(self.claimed.clone()),
             cleared: FieldSet::from_bits(self.claimed_cleared),
             added: Record::trusted(self.added.clone()),
-            removed: Record::trusted(self.removed.clone()),
         }
     }
 
