@@ -73,8 +73,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // By what order an address is written is between hub and node.
     config = config.field_attribute(".dancu.v1.Address.division", "#[serde(skip)]");
-    // The registry's own; nobody imports it.
-    config = config.field_attribute(".dancu.v1.Citizen.in_question", "#[serde(skip)]");
+    // The registry's own: shown by names, and refused from anybody who writes it.
+    config = config.field_attribute(
+        ".dancu.v1.Citizen.in_question",
+        "#[serde(skip_deserializing, serialize_with = \"crate::json::field_names\")]",
+    );
     for message in JSON_LISTS {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),

@@ -8,11 +8,19 @@ use serde::{
     ser::SerializeStruct,
 };
 
-use crate::v1::{Date, Name};
+use crate::{
+    Field,
+    v1::{Date, Name},
+};
 
 /// Absent and default are the same in protobuf, so defaults are left out of JSON too.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Fields by their names.
+pub(crate) fn field_names<S: Serializer>(numbers: &[i32], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(numbers.iter().filter_map(|number| Field::try_from(*number).ok()).map(Field::name))
 }
 
 impl Serialize for Date {
@@ -88,6 +96,15 @@ mod tests {
         assert_eq!(citizen.full_name.as_ref().unwrap().middle, "Thị");
         assert_eq!(citizen.father.as_ref().unwrap().name.as_ref().unwrap().family, "Tôn Thất");
         assert_eq!(serde_json::to_string(&citizen).unwrap(), ROW);
+    }
+
+    #[test]
+    fn what_is_in_question_is_told_by_name_and_taken_from_nobody() {
+        let citizen = Citizen { sex: "1".into(), in_question: vec![6, 31], ..Citizen::default() };
+        let text = serde_json::to_string(&citizen).unwrap();
+        assert_eq!(text, r#"{"sex":"1","in_question":["sex","date_of_death"]}"#);
+        let error = serde_json::from_str::<Citizen>(&text).unwrap_err();
+        assert!(error.to_string().contains("unknown field `in_question`"), "{error}");
     }
 
     #[test]

@@ -3,8 +3,12 @@
 //! A record is an encoded `dancu.v1.Citizen` with its fields in the order of their numbers, each at
 //! most once, defaults absent. So one record has one encoding; a projection is a copy of some byte
 //! ranges; and the difference of two records is found by walking both once.
+//!
+//! Its last part is no value: it names the fields that are in question. Whoever is given a field is told
+//! whether it is, and of no other; so a projection has of that part what concerns its fields.
 
 mod bytes;
+mod questions;
 
 pub use bytes::CitizenBytes;
 
@@ -15,6 +19,9 @@ use prost::{
 use thiserror::Error;
 
 use crate::{Field, FieldSet, PersonalId, v1::Citizen};
+
+/// Number of `Citizen.in_question`: the last part of a record, and no field of the catalogue.
+pub(crate) const IN_QUESTION: u32 = 35;
 
 /// A citizen's record, canonically encoded.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -37,9 +44,12 @@ impl Record {
     pub fn encode(citizen: &Citizen) -> Record {
         let bytes = citizen.encode_to_vec();
         // Prost writes an empty sub-message as a field of length 0; here that means "no value".
-        if parts(&bytes).any(|part| part.value.is_empty()) {
-            let kept = parts(&bytes).filter(|part| !part.value.is_empty());
-            return Record(kept.flat_map(|part| part.bytes).copied().collect());
+        if parts(&bytes).any(|part| part.value.is_empty() || part.number == IN_QUESTION) {
+            let kept = parts(&bytes).filter(|part| !part.value.is_empty() && part.number != IN_QUESTION);
+            let mut kept: Vec<u8> = kept.flat_map(|part| part.bytes).copied().collect();
+            let in_question = citizen.in_question.iter().filter_map(|number| Field::try_from(*number).ok());
+            questions::write(in_question.collect(), &mut kept);
+            return Record(kept);
         }
         Record(bytes)
     }
@@ -49,15 +59,7 @@ impl Record {
     /// # Errors
     /// If they are not canonical.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Record, RecordError> {
-        let mut rest = bytes.as_slice();
-        let mut last = 0;
-        while !rest.is_empty() {
-            let (number, value) = next_part(&mut rest).ok_or(RecordError::Encoding)?;
-            if number <= last || value.is_empty() || Field::from_number(number).is_none() {
-                return Err(RecordError::Field(number));
-            }
-            last = number;
-        }
+        canonical(&bytes, |in_question| questions::read(in_question).is_some())?;
         Ok(Record(bytes))
     }
 
@@ -105,14 +107,34 @@ impl Record {
         value_in(&self.0, field)
     }
 
-    /// Only the fields of a set.
+    /// Only the fields of a set, and which of them are in question.
     #[must_use]
     pub fn project(&self, fields: FieldSet) -> Projected {
         let mut bytes = Vec::with_capacity(self.0.len());
-        for part in parts(&self.0).filter(|part| fields.contains_number(part.number)) {
-            bytes.extend_from_slice(part.bytes);
+        for part in parts(&self.0) {
+            if fields.contains_number(part.number) {
+                bytes.extend_from_slice(part.bytes);
+            } else if part.number == IN_QUESTION {
+                questions::filter(part.value, fields, &mut bytes);
+            }
         }
         Projected(Record(bytes))
+    }
+
+    /// Only the values of a set of fields, whether in question or not.
+    #[must_use]
+    pub fn values(&self, fields: FieldSet) -> Record {
+        let kept = parts(&self.0).filter(|part| fields.contains_number(part.number));
+        Record(kept.flat_map(|part| part.bytes).copied().collect())
+    }
+
+    /// The fields that have another value in another record, and those of which one says that they are in
+    /// question and the other does not.
+    #[must_use]
+    pub fn differences(&self, other: &Record) -> (FieldSet, FieldSet) {
+        let (one, other_one) = (self.in_question(), other.in_question());
+        let questioned = one.union(other_one).difference(one.intersection(other_one));
+        (self.delta_to(other).fields(), questioned)
     }
 
     /// What leads from this record to another.
@@ -138,22 +160,41 @@ impl Record {
     /// # Errors
     /// If the delta's bytes are not canonical.
     pub fn apply(&self, delta: &Delta) -> Result<Record, RecordError> {
-        let set = Record::from_bytes(delta.set.clone())?;
+        canonical(&delta.set, |value| value == questions::NONE || questions::read(value).is_some())?;
         let mut bytes = Vec::with_capacity(self.0.len() + delta.set.len());
-        let mut new = parts(&set.0).peekable();
+        let is_kept = |part: &Part<'_>| part.number != IN_QUESTION || part.value != questions::NONE;
+        let mut new = parts(&delta.set).peekable();
         for part in parts(&self.0) {
             while let Some(added) = new.next_if(|n| n.number < part.number) {
                 bytes.extend_from_slice(added.bytes);
             }
             if let Some(replaced) = new.next_if(|n| n.number == part.number) {
-                bytes.extend_from_slice(replaced.bytes);
+                if is_kept(&replaced) {
+                    bytes.extend_from_slice(replaced.bytes);
+                }
             } else if !delta.cleared.contains_number(part.number) {
                 bytes.extend_from_slice(part.bytes);
             }
         }
-        new.for_each(|added| bytes.extend_from_slice(added.bytes));
+        new.filter(is_kept).for_each(|added| bytes.extend_from_slice(added.bytes));
         Ok(Record(bytes))
     }
+}
+
+/// Whether fields are in order, none twice, none empty and all known; whether what they say is in question
+/// is as it should be, `in_question` tells.
+fn canonical(bytes: &[u8], in_question: impl Fn(&[u8]) -> bool) -> Result<(), RecordError> {
+    let mut rest = bytes;
+    let mut last = 0;
+    while !rest.is_empty() {
+        let (number, value) = next_part(&mut rest).ok_or(RecordError::Encoding)?;
+        let known = || Field::from_number(number).is_some() || number == IN_QUESTION && in_question(value);
+        if number <= last || value.is_empty() || !known() {
+            return Err(RecordError::Field(number));
+        }
+        last = number;
+    }
+    Ok(())
 }
 
 /// A record is personal data, so debug output shows only its size.
@@ -184,7 +225,8 @@ impl Projected {
 /// What leads from one record to another.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Delta {
-    /// The fields with a new value, canonically encoded.
+    /// The fields with a new value, canonically encoded; and, if others are in question than before, which
+    /// ones now. A zero there says that none is.
     pub set: Vec<u8>,
     /// The fields that no longer have a value.
     pub cleared: FieldSet,
@@ -197,16 +239,33 @@ impl Delta {
         self.set.is_empty() && self.cleared.is_empty()
     }
 
-    /// The fields it touches.
+    /// The fields whose values it touches.
     #[must_use]
     pub fn fields(&self) -> FieldSet {
         let set: FieldSet = parts(&self.set).filter_map(|part| Field::from_number(part.number)).collect();
         set.union(self.cleared)
     }
 
+    /// The fields that are in question after it, if these are others than before.
+    #[must_use]
+    pub fn in_question(&self) -> Option<FieldSet> {
+        contents(&self.set, IN_QUESTION).map(|value| questions::read(value).unwrap_or_default())
+    }
+
+    /// Makes it say which fields are in question, whatever was said before.
+    pub fn tell_in_question(&mut self, fields: FieldSet) {
+        self.set = Record::trusted(std::mem::take(&mut self.set)).with_in_question(fields).into_bytes();
+        if fields.is_empty() {
+            questions::write_none(&mut self.set);
+        }
+    }
+
     fn clear(&mut self, number: u32) {
-        if let Some(field) = Field::from_number(number) {
-            self.cleared.insert(field);
+        match Field::from_number(number) {
+            Some(field) => self.cleared.insert(field),
+            // The last part: nothing that is set comes after it.
+            None if number == IN_QUESTION => questions::write_none(&mut self.set),
+            None => {}
         }
     }
 }
@@ -292,69 +351,4 @@ fn short_varint(rest: &mut &[u8]) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::v1::{Address, Date, Name, StringList};
-
-    fn citizen(bits: u64, salt: u8) -> Citizen {
-        let has = |n: u32| bits & (1 << n) != 0;
-        let text = |n: u32| if has(n) { format!("v{n}-{}", (bits >> n) as u8 ^ salt) } else { String::new() };
-        Citizen {
-            personal_id: "001185001234".into(),
-            full_name: has(3).then(|| Name::from_full(&text(3))),
-            other_name: text(4),
-            date_of_birth: has(5).then(|| Date::from_number(19_850_101 + u32::from(salt % 20))),
-            sex: text(6),
-            nationality: has(12).then(|| StringList { values: vec![text(12)] }),
-            permanent_residence: has(22).then(|| Address { commune: text(22), ..Address::default() }),
-            email: text(34),
-            ..Citizen::default()
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_delta_leads_from_one_record_to_the_other(a: u64, b: u64, s: u8, t: u8) {
-            let (old, new) = (Record::encode(&citizen(a, s)), Record::encode(&citizen(b, t)));
-            let delta = old.delta_to(&new);
-            prop_assert_eq!(&old.apply(&delta).unwrap(), &new);
-            prop_assert_eq!(delta.is_empty(), old == new);
-        }
-
-        #[test]
-        fn a_projection_holds_only_its_fields(a: u64, mask: u64, s: u8) {
-            let record = Record::encode(&citizen(a, s));
-            let fields = FieldSet::from_bits(mask);
-            let projected = record.project(fields);
-            prop_assert_eq!(projected.record().fields(), record.fields().intersection(fields));
-            for field in projected.record().fields().iter() {
-                prop_assert_eq!(projected.record().value(field), record.value(field));
-            }
-            prop_assert_eq!(Record::encode(&projected.record().decode().unwrap()), projected.into_record());
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
-            if let Ok(record) = Record::from_bytes(bytes.clone()) {
-                let _ = record.decode();
-            }
-            let _ = parts(&bytes).count();
-        }
-    }
-
-    #[test]
-    fn empty_parts_are_no_value() {
-        let with_empty = Citizen { full_name: Some(Name::default()), ..citizen(0, 0) };
-        assert_eq!(Record::encode(&with_empty), Record::encode(&citizen(0, 0)));
-    }
-
-    #[test]
-    fn what_is_not_canonical_is_refused() {
-        let bytes = Record::encode(&citizen(u64::MAX, 1)).into_bytes();
-        assert!(Record::from_bytes(bytes[..bytes.len() - 1].to_vec()).is_err());
-        let twice = [bytes.clone(), bytes].concat();
-        assert_eq!(Record::from_bytes(twice), Err(RecordError::Field(1)));
-    }
-}
+mod tests;

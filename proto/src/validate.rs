@@ -142,6 +142,9 @@ impl Check<'_> {
             }
         }
         self.contact(c);
+        if !c.in_question.is_empty() {
+            self.say("in_question", "is for the registry to say; leave it out");
+        }
     }
 
     fn contact(&mut self, c: &Citizen) {
@@ -331,7 +334,7 @@ mod tests {
     #[test]
     fn every_fault_is_named() {
         type Spoil = fn(&mut Citizen);
-        let faults: [(&str, Spoil); 12] = [
+        let faults: [(&str, Spoil); 13] = [
             ("personal_id", |c| c.personal_id = "00118500123".into()),
             ("personal_id", |c| c.personal_id.clear()),
             ("full_name", |c| c.full_name = None),
@@ -346,6 +349,7 @@ mod tests {
             ("email", |c| c.email = "nobody".into()),
             ("mobile_number", |c| c.mobile_number = "12".into()),
             ("nationality", |c| c.nationality = Some(StringList { values: vec!["Vietnam".into()] })),
+            ("in_question", |c| c.in_question = vec![6]),
         ];
         for (field, spoil) in faults {
             let mut citizen = good();

@@ -12,11 +12,13 @@ use dancu_proto::{
     node::v1::{BatchGetCitizensResponse, CitizenChangeKind},
 };
 use dancu_tests::{
-    oracle::{AFTER, Merger, Oracle, Values, values},
+    oracle::{AFTER, IN_QUESTION, Merger, Oracle, Values, both, told, values},
     testkit::{Agreement, Everyone, Hub, Mirror, Node, eventually, people},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
+
+use crate::questions::{question, some_fields};
 
 const CITIZENS: u32 = 3_000;
 /// Those among them to whom things happen.
@@ -99,6 +101,9 @@ async fn exact(seed: u64) {
         if step == merger {
             run.merge().await;
         }
+        if step % 30 == 20 {
+            run.question().await;
+        }
         run.step().await;
         if step % 6 == 0 {
             run.glance().await;
@@ -140,20 +145,37 @@ impl Run {
                 }
                 self.nodes[node].1.line.restore();
             }
-            _ => {
+            96..98 => {
                 self.hub.kill();
                 self.hub.restart().await;
             }
+            _ => self.question().await,
         }
+    }
+
+    /// Those to whom things happen: few people, so that much happens to the same ones.
+    fn busy(&self) -> Vec<String> {
+        let mut ids = self.oracle.ids();
+        ids.retain(|id| self.oracle.latest(id).is_some());
+        ids.iter().step_by(ids.len() / BUSY).cloned().collect()
+    }
+
+    /// Fields of some people come into question, and others are no longer.
+    async fn question(&mut self) {
+        let busy = self.busy();
+        let some: Vec<_> = busy.choose_multiple(&mut self.rng, 15).cloned().collect();
+        let of: Vec<_> = some.into_iter().map(|id| (id, some_fields(&mut self.rng))).collect();
+        let head = self.hub.head().await;
+        let revision = question(&mut self.hub, &of).await;
+        if revision == head {
+            return;
+        }
+        of.iter().for_each(|(id, fields)| self.oracle.question(revision, id, *fields));
     }
 
     /// New values for someone, through the hub's command line.
     async fn change(&mut self) {
-        let mut ids = self.oracle.ids();
-        ids.retain(|id| self.oracle.latest(id).is_some());
-        // Few people, so that much happens to the same ones.
-        let busy: Vec<_> = ids.iter().step_by(ids.len() / BUSY).collect();
-        let id = (*busy.choose(&mut self.rng).unwrap()).clone();
+        let id = self.busy().choose(&mut self.rng).unwrap().clone();
         let mut new = self.oracle.latest(&id).unwrap().clone();
         let mut args: Vec<String> = vec!["change".into(), id.clone()];
         match self.rng.random_range(0..9) {
@@ -307,6 +329,8 @@ impl Run {
                     let allowed = (revision..=head).any(|policy| {
                         let seen = self.oracle.sees(agency, purpose, &answer.personal_id, revision, policy);
                         seen.is_some_and(|(may, values)| {
+                            // Fewer, if they were narrowed since.
+                            let values = told(&values, &fields);
                             fields.is_subset(&may)
                                 && got.iter().all(|(name, value)| values.get(name) == Some(value))
                         })
@@ -387,6 +411,7 @@ impl Run {
         for _ in 0..60 {
             self.change().await;
         }
+        self.question().await;
         self.settle().await;
         self.mirrored().await;
         let after = told(self);
@@ -407,7 +432,7 @@ impl Run {
             let mut expected: Option<Values> = None;
             for purpose in ["p", "q"] {
                 if let Some((_, seen)) = self.oracle.sees(agency, purpose, id, at, at) {
-                    expected.get_or_insert_default().extend(seen);
+                    expected = Some(both(expected.unwrap_or_default(), &seen));
                 }
             }
             let node = format!("node-{number}");
@@ -437,7 +462,8 @@ impl Run {
             let latest = self.oracle.shown(self.oracle.latest(id).unwrap(), self.hub.head().await);
             assert_eq!(shown["citizen"], Value::Object(latest.clone()));
             let sources = shown["sources"].as_array().unwrap();
-            assert_eq!(sources.len(), latest.len(), "a source for every value");
+            let values = latest.keys().filter(|name| *name != IN_QUESTION).count();
+            assert_eq!(sources.len(), values, "a source for every value");
             for source in sources {
                 let at = source["revision"].as_u64().unwrap();
                 let then = self.hub.json(&["citizen", "show", id, "--at", &at.to_string()]).await;

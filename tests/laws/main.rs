@@ -9,6 +9,7 @@ mod merger;
 mod midway;
 mod offline;
 mod purpose;
+mod questions;
 mod sealed;
 mod source;
 mod time;

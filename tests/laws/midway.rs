@@ -4,8 +4,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use dancu_proto::{Field, FieldSet};
 use dancu_tests::{
-    oracle::{Oracle, Values, values},
+    oracle::{IN_QUESTION, Oracle, Values, both, told, values},
     testkit::{Agreement, Held, Holding, Hub, Observation, Simulated, eventually, people},
 };
 use rand::{
@@ -15,6 +16,8 @@ use rand::{
     seq::IndexedRandom,
 };
 use serde_json::{Value, json};
+
+use crate::questions::{question, some_fields};
 
 const AGENCY: &str = "agency";
 const PROVINCES: [(&str, &str); 3] = [("01", "00004"), ("08", "00691"), ("79", "25747")];
@@ -83,13 +86,19 @@ async fn a_field_that_moves_from_one_agreement_to_another_is_not_kept_as_it_was(
     let mut run = Run::start(33, 500).await;
     run.apply_for("p", &["sex", "religion"], &[]).await;
     run.apply_for("q", &["full_name"], &[]).await;
+    let people = people(33, 500);
+    let questioned = |fields: &[Field]| {
+        let fields: FieldSet = fields.iter().copied().collect();
+        people.iter().take(100).map(|citizen| (citizen.personal_id.clone(), fields)).collect()
+    };
+    run.question(questioned(&[Field::Religion, Field::FullName, Field::Email])).await;
     run.node.wait_until_at(run.hub.head().await).await;
     run.node.line.cut();
-    // Away, the node misses that one agreement loses the field, that the other gains it, and that
-    // someone loses the value.
+    // Away, the node misses that one agreement loses the field, that the other gains it, that someone
+    // loses the value, and that it is in question no longer.
     run.apply_for("p", &["sex"], &[]).await;
     run.apply_for("q", &["full_name", "religion"], &[]).await;
-    let people = people(33, 500);
+    run.question(questioned(&[Field::FullName, Field::Email])).await;
     for citizen in people.iter().filter(|citizen| !citizen.religion.is_empty()).take(20) {
         let id = &citizen.personal_id;
         let args = ["--json", "change", id, "--clear", "religion", "--reason", "a test"];
@@ -126,8 +135,15 @@ impl Run {
 
     /// Something happens, and the node gets on with it for one to a few frames.
     async fn step(&mut self) {
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..11) {
             0..6 => self.apply().await,
+            10 => {
+                let mut some: Vec<_> =
+                    self.oracle.ids().choose_multiple(&mut self.rng, 300).cloned().collect();
+                some.sort_unstable();
+                let of = some.into_iter().map(|id| (id, some_fields(&mut self.rng))).collect();
+                self.question(of).await;
+            }
             6..8 => {
                 self.change().await;
                 self.change().await;
@@ -184,6 +200,15 @@ impl Run {
         self.oracle.put(revision, values);
     }
 
+    /// Fields of some people, and no others, are in question.
+    async fn question(&mut self, of: Vec<(String, FieldSet)>) {
+        let head = self.hub.head().await;
+        let revision = question(&mut self.hub, &of).await;
+        if revision > head {
+            of.iter().for_each(|(id, fields)| self.oracle.question(revision, id, *fields));
+        }
+    }
+
     fn check(&mut self) {
         let mut last: Option<Holding> = None;
         for Observation { after, holding } in self.node.observations() {
@@ -212,9 +237,18 @@ impl Run {
             let purpose = grant.agreement.strip_prefix("agency-").unwrap();
             let seen = self.oracle.sees(AGENCY, purpose, id, at.0, at.1);
             let (_, seen) = seen.unwrap_or_else(|| panic!("after a {after}: {id} is held at {at:?}"));
-            allowed.extend(seen);
+            allowed = both(allowed, &seen);
         }
+        let questions = allowed.get(IN_QUESTION).and_then(Value::as_array).cloned().unwrap_or_default();
         for (name, value) in values(&held.record.decode().unwrap()) {
+            if name == IN_QUESTION {
+                let told = value.as_array().unwrap();
+                assert!(
+                    told.iter().all(|field| questions.contains(field)),
+                    "after a {after}: of {id} at {at:?}"
+                );
+                continue;
+            }
             assert_eq!(allowed.get(&name), Some(&value), "after a {after}: {name} of {id} at {at:?}");
         }
     }
@@ -228,13 +262,14 @@ impl Run {
         }
         for purpose in ["p", "q"] {
             for id in self.oracle.ids().into_iter().step_by(5) {
-                let Some((_, seen)) = self.oracle.sees(AGENCY, purpose, &id, holding.cursor, holding.policy)
+                let Some((may, seen)) =
+                    self.oracle.sees(AGENCY, purpose, &id, holding.cursor, holding.policy)
                 else {
                     continue;
                 };
                 let held = id.parse().ok().and_then(|id: u64| holding.citizens.get(&id));
                 let held = held.unwrap_or_else(|| panic!("after a {after}: {id} is missing"));
-                let held = values(&held.record.decode().unwrap());
+                let held = told(&values(&held.record.decode().unwrap()), &may);
                 assert!(seen.iter().all(|(name, value)| held.get(name) == Some(value)), "{id} lacks");
             }
         }
@@ -248,7 +283,7 @@ impl Run {
             let mut expected = Values::new();
             for purpose in ["p", "q"] {
                 let seen = self.oracle.sees(AGENCY, purpose, &id, holding.cursor, holding.cursor);
-                expected.extend(seen.map(|(_, values)| values).unwrap_or_default());
+                expected = both(expected, &seen.map(|(_, values)| values).unwrap_or_default());
             }
             assert_eq!(Value::Object(values(&held.record.decode().unwrap())), Value::Object(expected));
         }

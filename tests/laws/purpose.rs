@@ -5,6 +5,7 @@ mod agreed;
 mod calls;
 mod following;
 mod marked;
+mod questioned;
 mod timing;
 
 use std::fs;
@@ -38,6 +39,8 @@ struct Law {
     caller: Caller,
     agreed: Vec<Agreed>,
     marked: Marked,
+    /// What is in question of each person.
+    questions: Vec<FieldSet>,
 }
 
 fn seed() -> u64 {
@@ -55,6 +58,7 @@ async fn a_purpose_gives_its_own_fields_and_nothing_else() {
     law.those_who_are_not_there().await;
     law.hostile_words().await;
     law.following().await;
+    law.questions().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,6 +71,7 @@ async fn a_purpose_gives_its_own_fields_for_many_seeds() {
         law.other_purposes().await;
         law.those_who_are_not_there().await;
         law.following().await;
+        law.questions().await;
     }
 }
 
@@ -97,7 +102,8 @@ impl Law {
         node.reaches(hub.head().await).await;
         node.cli(&["officer", "add", "of-others", "--purposes", "b,c"]).await.unwrap();
         let caller = Caller::add(&node, "one-stop", OWN, &[]).await;
-        Law { rng, hub, node, caller, agreed, marked }
+        let questions = vec![FieldSet::EMPTY; CITIZENS];
+        Law { rng, hub, node, caller, agreed, marked, questions }
     }
 
     /// What the caller's purpose gives of somebody by an operation; none where it does not cover them.
@@ -155,6 +161,9 @@ impl Law {
                 for field in told.iter() {
                     assert!(self.may_tell(&call, (person, field)), "{call:?} tells {field} of {person}");
                 }
+                // What is given is told with what is in question of it, and nothing else is in question.
+                let questions = self.questions[person].intersection(authorised);
+                assert_eq!(dancu_proto::Record::encode(citizen).in_question(), questions, "{call:?}");
             }
             self.verdicts(&call, said);
         }
@@ -173,10 +182,13 @@ impl Law {
         };
         match (call, said) {
             (Call::Verify(request), Said::Verify(said)) => {
-                let given = self.gives(known(&request.personal_id).unwrap(), "verify").unwrap();
+                let person = known(&request.personal_id).unwrap();
+                let given = self.gives(person, "verify").unwrap();
                 for one in &said.verdicts {
-                    let open = given.contains(Field::try_from(one.field).unwrap());
+                    let field = Field::try_from(one.field).unwrap();
+                    let open = given.contains(field);
                     assert_eq!(open, one.verdict() != Verdict::NotAuthorised, "{one:?}");
+                    assert_eq!(one.in_question, open && self.questions[person].contains(field), "{one:?}");
                 }
             }
             (Call::Reconcile(request), Said::Reconcile(said)) => {
@@ -186,10 +198,23 @@ impl Law {
                         assert_eq!(one.outcome(), ReconcileOutcome::NotFound);
                         continue;
                     };
+                    let questions = self.questions[person].intersection(given);
                     for one in &one.verdicts {
-                        let open = given.contains(Field::try_from(one.field).unwrap());
+                        let field = Field::try_from(one.field).unwrap();
+                        let open = given.contains(field);
                         assert_eq!(open, one.verdict() != Verdict::NotAuthorised, "{one:?}");
+                        assert_eq!(one.in_question, questions.contains(field), "{one:?}");
                     }
+                    // Also of what is the same.
+                    let claimed = dancu_proto::Record::encode(claim).fields();
+                    let mut named = questions.intersection(claimed);
+                    if one.former_number {
+                        named.remove(Field::PersonalId);
+                    }
+                    let told = one.verdicts.iter().filter(|one| one.in_question);
+                    let told = told.map(|one| Field::try_from(one.field).unwrap());
+                    assert_eq!(told.collect::<FieldSet>(), named);
+                    assert_eq!(one.death_in_question, questions.contains(Field::DateOfDeath));
                     assert!(
                         one.outcome() != ReconcileOutcome::Deceased || given.contains(Field::DateOfDeath),
                         "that somebody has died is a field like others"

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Instant,
 };
 
@@ -190,4 +191,71 @@ async fn a_key_in_memory_alone_is_gone_with_the_process() {
     node.reaches(hub.head().await).await;
     assert_eq!(answered(&node, &people).await.unwrap(), 50);
     assert!(node.line.bytes() - before < 12_000);
+}
+
+/// A key of the operator's, sealed for this host and opened again, as systemd does for a service; none where
+/// there is no systemd-creds, or it may not do that.
+fn credential(name: &str, key: [u8; 32], directory: &Path) -> Option<()> {
+    let plain = directory.join("plain");
+    let sealed = directory.join("sealed");
+    let opened = directory.join("credentials");
+    fs::create_dir_all(&opened).unwrap();
+    fs::write(&plain, key).unwrap();
+    let creds = |deed: &str, from: &Path, to: &Path| {
+        let named = format!("--name={name}");
+        let mut command = Command::new("systemd-creds");
+        if deed == "encrypt" {
+            command.arg("--with-key=host");
+        }
+        let done = command.arg(named).arg(deed).arg(from).arg(to).output();
+        let told = match &done {
+            Ok(done) if done.status.success() => return Some(()),
+            Ok(done) => String::from_utf8_lossy(&done.stderr).into_owned(),
+            Err(error) => error.to_string(),
+        };
+        println!("skipped: systemd-creds {deed}: {told}");
+        None
+    };
+    creds("encrypt", &plain, &sealed)?;
+    fs::remove_file(&plain).unwrap();
+    assert!(!fs::read(&sealed).unwrap().windows(32).any(|part| part == key));
+    let _ = fs::remove_file(opened.join(name));
+    creds("decrypt", &sealed, &opened.join(name))?;
+    assert_eq!(fs::read(opened.join(name)).unwrap(), key);
+    Some(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_credential_of_the_system_a_node_opens_its_slice_offline_and_with_no_other() {
+    let place = tempfile::tempdir().unwrap();
+    if credential("slice-key", [1; 32], place.path()).is_none() {
+        return;
+    }
+    let (hub, mut node, people) = start(75).await;
+    node.keep_the_key_with("slice-key", &place.path().join("credentials"));
+    node.stop();
+    node.start().await;
+    node.reaches(hub.head().await).await;
+    node.line.cut();
+    node.stop();
+    node.start().await;
+    assert_eq!(answered(&node, &people).await, Ok(50), "the hub is out of reach");
+
+    // Another key by the same name, as on another machine.
+    let elsewhere = tempfile::tempdir().unwrap();
+    credential("slice-key", [2; 32], elsewhere.path()).unwrap();
+    node.keep_the_key_with("slice-key", &elsewhere.path().join("credentials"));
+    node.stop();
+    node.start().await;
+    assert_eq!(answered(&node, &people).await, Err(Some(Reason::SliceSealed)));
+    assert!(node.log().contains("wrapped otherwise"), "{}", node.log());
+    // And none at all: it says what is missing.
+    node.stop();
+    let refused = node.cli(&["serve"]).await.unwrap_err();
+    assert!(refused.contains("LoadCredentialEncrypted="), "{refused}");
+    // The hub has the key still.
+    node.line.restore();
+    node.start().await;
+    node.reaches(hub.head().await).await;
+    assert_eq!(answered(&node, &people).await, Ok(50));
 }

@@ -1,7 +1,7 @@
 //! Operators and single citizens.
 
 use dancu_proto::{
-    Field, FieldSet, PersonalId, Reason, Record, Revision,
+    Delta, Field, FieldSet, PersonalId, Reason, Record, Revision,
     area::by_order_in_force,
     hub::v1::{
         ChangeCitizenRequest, ChangeCitizenResponse, FieldSource, GetCitizenRecordRequest,
@@ -79,16 +79,19 @@ impl Admin {
         // Each by the administrative order of its own revision.
         let entry = |revision: Revision| {
             let areas = self.ledger.areas(revision);
-            let shown = |values: &[u8]| {
-                let mut values = decode(&Record::trusted(values.to_vec()))?;
+            let shown = |side: &Delta, in_question: FieldSet| {
+                let values = Record::trusted(side.set.clone()).with_in_question(in_question);
+                let mut values = decode(&values)?;
                 by_order_in_force(&mut values, &areas);
                 Ok::<_, StoreError>(values)
             };
             let entry = view.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
             let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
             let origin = entry.origin();
-            let cleared = FieldSet::from_bits(change.cleared);
-            let fields = Record::trusted(change.set.clone()).fields().union(cleared);
+            let (after, before) = (change.delta(), change.undo());
+            let [was, is] = [&before, &after].map(|side| side.in_question().unwrap_or_default());
+            let questioned = was.union(is).difference(was.intersection(is));
+            let fields = after.fields().union(questioned);
             Ok(HistoryEntry {
                 revision: revision.0,
                 time: Some(timestamp(entry.time())),
@@ -98,8 +101,8 @@ impl Admin {
                 document_number: origin.document_number,
                 effective_date: origin.effective_date,
                 fields: fields.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect(),
-                before: Some(shown(&change.before)?),
-                after: Some(shown(&change.set)?),
+                before: Some(shown(&before, was)?),
+                after: Some(shown(&after, is)?),
             })
         };
         revisions.map(entry).collect()

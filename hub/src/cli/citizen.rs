@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use dancu_proto::{
-    Field,
+    Field, Record,
     field::Format,
     hub::v1::{ChangeCitizenRequest, GetCitizenRecordRequest, GetCitizenRecordResponse, HistoryEntry},
     v1::{Citizen, Date},
@@ -13,6 +13,9 @@ use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
 use uuid::Uuid;
 
 use super::{Global, connect, output};
+
+/// Beside a value that sources disagree on.
+const IN_QUESTION: &str = "đang xem xét / in question";
 
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
@@ -164,17 +167,29 @@ fn as_json(answer: &GetCitizenRecordResponse) -> anyhow::Result<Value> {
 }
 
 fn print(answer: &GetCitizenRecordResponse) -> anyhow::Result<()> {
-    let citizen = serde_json::to_value(answer.citizen.clone().unwrap_or_default())?;
+    let citizen = answer.citizen.clone().unwrap_or_default();
+    let mut in_question = Record::encode(&citizen).in_question();
+    let citizen = serde_json::to_value(citizen)?;
     let mut table = output::table(["field", "label", "value", "since", "source"]);
     for source in &answer.sources {
         let Ok(field) = Field::try_from(source.field) else { continue };
+        let mut value = plain(&citizen[field.name()]);
+        if in_question.contains(field) {
+            value.push_str(&format!("\n({IN_QUESTION})"));
+        }
         table.add_row([
             field.name().to_owned(),
             field.spec().label_vi.to_owned(),
-            plain(&citizen[field.name()]),
+            value,
             format!("r{}", source.revision),
             source.source.clone(),
         ]);
+        in_question.remove(field);
+    }
+    // Whether there is a value at all.
+    for field in in_question.iter() {
+        let (name, label) = (field.name().to_owned(), field.spec().label_vi.to_owned());
+        table.add_row([name, label, format!("–\n({IN_QUESTION})"), String::new(), String::new()]);
     }
     println!("{table}");
     for entry in &answer.history {
@@ -196,9 +211,18 @@ fn print_entry(entry: &HistoryEntry) -> anyhow::Result<()> {
     );
     let before = serde_json::to_value(entry.before.clone().unwrap_or_default())?;
     let after = serde_json::to_value(entry.after.clone().unwrap_or_default())?;
-    for number in &entry.fields {
-        let name = Field::try_from(*number).map_or("?", Field::name);
-        println!("  {name}: {} → {}", plain(&before[name]), plain(&after[name]));
+    let questioned = Record::encode(&entry.after.clone().unwrap_or_default()).in_question();
+    let settled = Record::encode(&entry.before.clone().unwrap_or_default()).in_question();
+    for field in entry.fields.iter().filter_map(|number| Field::try_from(*number).ok()) {
+        let name = field.name();
+        if !before[name].is_null() || !after[name].is_null() {
+            println!("  {name}: {} → {}", plain(&before[name]), plain(&after[name]));
+        }
+        match (settled.contains(field), questioned.contains(field)) {
+            (false, true) => println!("  {name}: {IN_QUESTION}"),
+            (true, false) => println!("  {name}: hết xem xét / no longer in question"),
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Batch {
             }
         }
         if let Some((_, stored)) = &found
-            && stored.record.project(set.fields()).record() == &set
+            && stored.record.values(set.fields()) == set
         {
             self.summary.unchanged += 1;
             return Ok(());

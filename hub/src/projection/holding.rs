@@ -1,7 +1,7 @@
 //! What a node holds of one citizen, and the difference between two holdings.
 
 use dancu_proto::{
-    Digest, Field, FieldSet, PersonalId, Record, Revision,
+    Delta, Digest, Field, FieldSet, PersonalId, Record, Revision,
     hub::v1::{Change, GrantList, GrantMark},
 };
 
@@ -125,16 +125,20 @@ pub fn difference_in_load(
 ) -> Vec<Change> {
     let mut changes = difference(old, new, loading);
     if let (Some(old), Some(new)) = (old, new) {
-        let stale = kept.intersection(new.fields).difference(old.fields).difference(new.record.fields());
-        if !stale.is_empty() {
-            match changes.as_mut_slice() {
-                [change] => change.cleared |= stale.bits(),
-                _ => changes.push(Change {
-                    personal_id: new.id.as_u64(),
-                    cleared: stale.bits(),
-                    ..Change::default()
-                }),
-            }
+        let regained = kept.intersection(new.fields).difference(old.fields);
+        if regained.is_empty() {
+            return changes;
+        }
+        let stale = regained.difference(new.record.fields());
+        if changes.is_empty() {
+            changes.push(Change { personal_id: new.id.as_u64(), ..Change::default() });
+        }
+        if let [change] = changes.as_mut_slice() {
+            change.cleared |= stale.bits();
+            // Of what it kept it may say that it is in question.
+            let mut told = Delta { set: std::mem::take(&mut change.set), ..Delta::default() };
+            told.tell_in_question(new.record.in_question());
+            change.set = told.set;
         }
     }
     changes

@@ -7,7 +7,8 @@ use dancu_proto::{Delta, Field, FieldSet, Record, Revision, v1::Date};
 
 use super::{CitizenKey, StoreError, StoredCitizen, View};
 
-/// A citizen's record as it held on a day, by what was known at a revision.
+/// A citizen's record as it held on a day, by what was known at a revision. What is in question is what
+/// was so at the revision.
 ///
 /// For each field the change with the latest effective date up to the day counts, among those
 /// known at the revision; of two with the same date, the one known later. A change without an
@@ -49,10 +50,10 @@ pub fn known_on(
     Ok(Some(record))
 }
 
-/// The part of a delta that concerns one field.
+/// The part of a delta that concerns the value of one field.
 fn only(delta: &Delta, field: Field) -> Delta {
     let one: FieldSet = [field].into_iter().collect();
-    let set = Record::trusted(delta.set.clone()).project(one).into_record().into_bytes();
+    let set = Record::trusted(delta.set.clone()).values(one).into_bytes();
     let cleared = if set.is_empty() { one } else { FieldSet::EMPTY };
     Delta { set, cleared }
 }

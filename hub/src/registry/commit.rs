@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use dancu_proto::{
-    FieldSet, PersonalId, Record, Revision,
+    Delta, FieldSet, PersonalId, Record, Revision,
     v1::{AreaChange, Date},
 };
 use thiserror::Error;
@@ -159,7 +159,8 @@ pub enum AgreementEvent {
 pub struct CitizenUpdate {
     /// Who.
     pub person: Person,
-    /// The fields with new values; a new number may be among them.
+    /// The fields with new values; a new number may be among them. What is in question stays as it is,
+    /// unless it is told here as [`Delta::set`] does.
     pub set: Record,
     /// The fields that lose their value.
     pub clear: FieldSet,
@@ -177,6 +178,14 @@ impl CitizenUpdate {
     #[must_use]
     pub fn plain(person: Person, set: Record, clear: FieldSet) -> CitizenUpdate {
         CitizenUpdate { person, set, clear, claims: Claims::default(), sources: Vec::new(), leaves: None }
+    }
+
+    /// The same, after which these fields are in question, and no others.
+    #[must_use]
+    pub fn with_in_question(self, fields: FieldSet) -> CitizenUpdate {
+        let mut told = Delta { set: self.set.into_bytes(), ..Delta::default() };
+        told.tell_in_question(fields);
+        CitizenUpdate { set: Record::trusted(told.set), ..self }
     }
 }
 

@@ -106,15 +106,14 @@ impl Draft {
             Some(_) => (Vec::new(), Vec::new()),
             None => self.numbers(before, key, &base, &record)?,
         };
-        let touched = delta.fields();
-        let replaced = base.project(touched).into_record();
+        let (touched, undo) = (delta.fields(), record.delta_to(&base));
         self.changes.push(CitizenChange {
             key: key.0,
             entered: old.is_none(),
             cleared: delta.cleared.bits(),
             set: delta.set,
-            absent_before: touched.difference(replaced.fields()).bits(),
-            before: replaced.into_bytes(),
+            absent_before: undo.cleared.bits(),
+            before: undo.set,
             claimed: update.claims.set.into_bytes(),
             claimed_cleared: update.claims.cleared.bits(),
             added: update.claims.added.into_bytes(),

@@ -132,13 +132,13 @@ pub struct CitizenChange {
     /// The person entered the registry with this change.
     #[prost(bool, tag = "2")]
     pub entered: bool,
-    /// New values, canonically encoded.
+    /// New values, canonically encoded, and what is in question now: see [`Delta::set`].
     #[prost(bytes = "vec", tag = "3")]
     pub set: Vec<u8>,
     /// Fields that lost their value.
     #[prost(fixed64, tag = "4")]
     pub cleared: u64,
-    /// The values before, of the fields that had one.
+    /// The values before, of the fields that had one, and what was in question.
     #[prost(bytes = "vec", tag = "5")]
     pub before: Vec<u8>,
     /// The fields that had none before.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dancu_proto::{
-    Field, FieldSet,
+    Delta, Field, FieldSet,
     area::files,
     v1::{Address, Citizen, Date, Name, StringList},
 };
@@ -52,6 +52,8 @@ enum Step {
     Renumber(u8, u8),
     /// Former numbers listed, in place of those listed before.
     List(u8, Vec<u8>),
+    /// Fields in question, in place of those that were.
+    Question(u8, u64),
     Reopen,
 }
 
@@ -61,6 +63,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..6).prop_map(Step::Clear),
         1 => (0u8..6, 100u8..120).prop_map(|(p, n)| Step::Renumber(p, n)),
         1 => (0u8..6, prop::collection::vec(100u8..120, 0..3)).prop_map(|(p, n)| Step::List(p, n)),
+        2 => (0u8..6, prop_oneof![Just(0), any::<u64>()]).prop_map(|(p, bits)| Step::Question(p, bits)),
         1 => Just(Step::Reopen),
     ]
 }
@@ -73,10 +76,13 @@ fn open(dir: &std::path::Path) -> Registry {
 }
 
 fn update(person: Person, set: &Citizen, clear: FieldSet) -> Commit {
-    let updates = vec![CitizenUpdate::plain(person, Record::encode(set), clear)];
+    commit(CitizenUpdate::plain(person, Record::encode(set), clear))
+}
+
+fn commit(update: CitizenUpdate) -> Commit {
     Commit {
         origin: Origin { source: "test".into(), ..Origin::default() },
-        content: Content::Citizens(updates),
+        content: Content::Citizens(vec![update]),
     }
 }
 
@@ -133,6 +139,12 @@ fn run(founding: u8, steps: Vec<Step>) {
                 let clear = [Field::OtherName].into_iter().collect();
                 (key, update(Person::Known(id), &Citizen::default(), clear))
             }
+            Step::Question(person, bits) => {
+                let Some(key) = numbers.get(&number(person)).copied() else { continue };
+                let id = PersonalId::from_u64(number(person)).unwrap();
+                let nothing = CitizenUpdate::plain(Person::Known(id), Record::default(), FieldSet::EMPTY);
+                (key, commit(nothing.with_in_question(FieldSet::from_bits(bits))))
+            }
             Step::Renumber(person, to) => {
                 let Some(key) = numbers.get(&number(person)).copied() else { continue };
                 let taken = numbers.get(&number(to)).is_some_and(|owner| *owner != key);
@@ -167,7 +179,7 @@ fn run(founding: u8, steps: Vec<Step>) {
             }
         };
         let Content::Citizens(updates) = &commit.content else { unreachable!() };
-        let given = dancu_proto::Delta { set: updates[0].set.as_bytes().to_vec(), cleared: updates[0].clear };
+        let given = Delta { set: updates[0].set.as_bytes().to_vec(), cleared: updates[0].clear };
         let old = model.get(&key).and_then(|v| v.values().last().cloned()).unwrap_or_default();
         let mut new = old.apply(&given).unwrap();
         if given.fields().contains(Field::PersonalId) || given.fields().contains(Field::FormerPersonalIds) {

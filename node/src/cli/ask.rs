@@ -188,9 +188,12 @@ impl Verify {
                 let differences: Vec<_> = verdict.differences().map(|one| one.as_str_name()).collect();
                 (!differences.is_empty()).then(|| (field.to_owned(), json!(differences)))
             };
+            let in_question = response.verdicts.iter().filter(|verdict| verdict.in_question);
+            let in_question: Vec<_> = in_question.map(|verdict| verdict.field).collect();
             return print::json(&json!({
                 "verdicts": response.verdicts.iter().map(verdict).collect::<Map<_, _>>(),
                 "written_otherwise": response.verdicts.iter().filter_map(written).collect::<Map<_, _>>(),
+                "in_question": print::names(&in_question),
                 "former_number": response.former_number,
                 "freshness": print::freshness_json(response.freshness.as_ref()),
             }));

@@ -70,12 +70,25 @@ pub(super) fn names(fields: &[i32]) -> Vec<&'static str> {
     fields.iter().filter_map(|number| Field::try_from(*number).ok()).map(Field::name).collect()
 }
 
+/// Beside what sources disagree on.
+pub(super) const IN_QUESTION: &str = "đang xem xét / in question";
+
+/// A field's value in words, and whether it is in question; none where it has none and that is certain.
+pub(super) fn value(field: Field, citizen: &Citizen, order: &Division) -> Option<String> {
+    let value = describe(field, citizen, order);
+    let number = i32::from(dancu_proto::v1::Field::from(field));
+    if citizen.in_question.contains(&number) {
+        return Some(format!("{} ({IN_QUESTION})", value.as_deref().unwrap_or("–")));
+    }
+    value
+}
+
 pub(super) fn citizen(citizen: &Citizen, authorised: &[i32], order: &Division) -> Result<(), Failure> {
     let fields = authorised.iter().filter_map(|number| Field::try_from(*number).ok());
     let (mut rows, mut without) = (Vec::new(), Vec::new());
     for field in fields {
         let label = field.spec().label_vi;
-        match describe(field, citizen, order) {
+        match value(field, citizen, order) {
             Some(value) => rows.push(vec![label.to_owned(), field.name().to_owned(), value]),
             None => without.push(label),
         }
@@ -141,9 +154,11 @@ pub(super) fn verdicts(verdicts: &[AttributeVerdict]) -> Result<(), Failure> {
         let field = Field::try_from(one.field).ok()?;
         let written = one.differences().map(difference).collect::<Vec<_>>().join(", ");
         let (label, name) = (Cell::new(field.spec().label_vi), Cell::new(field.name()));
-        Some(vec![label, name, cell(one.verdict()), Cell::new(written)])
+        let questioned = Cell::new(if one.in_question { IN_QUESTION } else { "" }).fg(Color::Yellow);
+        Some(vec![label, name, cell(one.verdict()), Cell::new(written), questioned])
     });
-    table(&["Thông tin", "Field", "Kết quả / Verdict", "Khác ở / Written otherwise"], rows.collect())
+    let header = ["Thông tin", "Field", "Kết quả / Verdict", "Khác ở / Written otherwise", ""];
+    table(&header, rows.collect())
 }
 
 pub(super) fn freshness(freshness: Option<&Freshness>) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tonic::{Code, transport::Channel};
 
-use super::{ask, connect::Target, context::Context, describe::describe, failure::Failure, print};
+use super::{ask, connect::Target, context::Context, failure::Failure, print};
 use crate::config::Config;
 
 /// How long it waits before it calls a node again that went down.
@@ -138,7 +138,7 @@ fn citizen(change: &CitizenChange, areas: &Areas) -> Result<(), Failure> {
     print::line(line)?;
     let citizen = change.citizen.clone().unwrap_or_default();
     for field in change.changed.iter().filter_map(|number| Field::try_from(*number).ok()) {
-        let value = describe(field, &citizen, areas.in_force()).unwrap_or_else(|| "–".into());
+        let value = print::value(field, &citizen, areas.in_force()).unwrap_or_else(|| "–".into());
         print::line(format_args!("    {}: {value}", style(field.spec().label_vi).dim()))?;
     }
     Ok(())
@@ -149,6 +149,7 @@ fn reason(reason: ChangeReason) -> &'static str {
         ChangeReason::Death => "khai tử / death",
         ChangeReason::Move => "chuyển nơi ở / move",
         ChangeReason::Correction => "cải chính / correction",
+        ChangeReason::Question => "xem xét / question",
         ChangeReason::Unspecified => "–",
     }
 }

@@ -301,12 +301,13 @@ impl Permits {
         let mut needed = compared;
         needed.insert(Field::PersonalId);
         let registered = held.record.project(needed).record().decode()?;
-        let mut verdicts = verify::verdicts(claim, claimed, &registered, held.record.fields(), authorised);
+        let mut verdicts = verify::verdicts(claim, claimed, &registered, &held.record, authorised);
         verdicts.retain(|verdict| {
-            verdict.verdict() != Verdict::Match
+            (verdict.verdict() != Verdict::Match || verdict.in_question)
                 && !(held.former_number && verdict.field() == dancu_proto::v1::Field::PersonalId)
         });
-        let differs = |verdict: Verdict| !matches!(verdict, Verdict::NotAuthorised | Verdict::NoValue);
+        let alike = [Verdict::Match, Verdict::NotAuthorised, Verdict::NoValue];
+        let differs = |verdict: Verdict| !alike.contains(&verdict);
         let differing: FieldSet = verdicts
             .iter()
             .filter(|verdict| differs(verdict.verdict()))
@@ -337,14 +338,16 @@ impl Permits {
             verdicts,
             registered,
             former_number: held.former_number,
+            death_in_question: authorised.contains(Field::DateOfDeath)
+                && held.record.in_question().contains(Field::DateOfDeath),
             ..Reconciliation::default()
         };
         Ok((reconciliation, Some((id, compared, SubjectOutcome::Answered))))
     }
 }
 
-/// What there is to say of a record whose fields are the registered ones to the last byte, as most are;
-/// nothing of any other.
+/// What there is to say of a record whose fields are the registered ones to the last byte and beyond
+/// question, as most are; nothing of any other.
 fn same(sent: &CitizenBytes, id: PersonalId, held: &Held, authorised: FieldSet) -> Option<Compared> {
     let mut compared = FieldSet::EMPTY;
     for claim in sent.claims() {
@@ -353,6 +356,10 @@ fn same(sent: &CitizenBytes, id: PersonalId, held: &Held, authorised: FieldSet) 
             return None;
         }
         compared.insert(field);
+    }
+    // Of what is not given nothing shows, not by the time that it takes either.
+    if !held.record.in_question().intersection(authorised).is_empty() {
+        return None;
     }
     let outcome =
         if died(held, authorised) { ReconcileOutcome::Deceased } else { ReconcileOutcome::Confirmed };

@@ -289,7 +289,7 @@ impl Lookup {
             let held = reader.see(id, |held| permit.fields_for(held))?;
             let (held, authorised) = held.ok_or_else(|| permit.nobody())?;
             let registered = held.record.decode()?;
-            let verdicts = verify::verdicts(&claim, claimed, &registered, held.record.fields(), authorised);
+            let verdicts = verify::verdicts(&claim, claimed, &registered, &held.record, authorised);
             let freshness = freshness(state.cursor, line.last_heard, line.offline);
             Ok((verdicts, authorised.intersection(claimed), held.former_number, freshness))
         });

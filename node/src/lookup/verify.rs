@@ -34,14 +34,16 @@ pub(super) fn claimed(claim: &Citizen) -> Result<FieldSet, Refusal> {
     Ok(fields)
 }
 
-/// One verdict for each field claimed.
+/// One verdict for each field claimed. `registered` is the record, or as much of it as is compared, of
+/// `record`.
 pub(super) fn verdicts(
     claim: &Citizen,
     claimed: FieldSet,
     registered: &Citizen,
-    has_value: FieldSet,
+    record: &Record,
     authorised: FieldSet,
 ) -> Vec<AttributeVerdict> {
+    let (has_value, in_question) = (record.fields(), record.in_question());
     let verdict = |field: Field| {
         // Whether there is a value is itself something only an agreement gives.
         let (verdict, differences) = if !authorised.contains(field) {
@@ -52,8 +54,9 @@ pub(super) fn verdicts(
             judge(field, claim, registered)
         };
         let differences = differences.into_iter().map(i32::from).collect();
+        let in_question = authorised.contains(field) && in_question.contains(field);
         let field = dancu_proto::v1::Field::from(field).into();
-        AttributeVerdict { field, verdict: verdict.into(), differences }
+        AttributeVerdict { field, verdict: verdict.into(), differences, in_question }
     };
     claimed.iter().map(verdict).collect()
 }
@@ -238,8 +241,7 @@ mod tests {
     fn judge(claim: &str, held: &str, authorised: FieldSet) -> Vec<Verdict> {
         let (claim, held) = (citizen(claim), citizen(held));
         let claimed = claimed(&claim).unwrap();
-        let has_value = Record::encode(&held).fields();
-        let verdicts = verdicts(&claim, claimed, &held, has_value, authorised);
+        let verdicts = verdicts(&claim, claimed, &held, &Record::encode(&held), authorised);
         verdicts.into_iter().map(|verdict| verdict.verdict()).collect()
     }
 
@@ -255,6 +257,23 @@ mod tests {
             r#"{"full_name":" NGUYỄN THỊ  HOÀ","date_of_birth":"1985-03-03","sex":"1","email":"a@b.vn"}"#;
         let expected = [Verdict::Match, Verdict::Mismatch, Verdict::NotAuthorised, Verdict::NoValue];
         assert_eq!(judge(claim, HELD, authorised), expected);
+    }
+
+    #[test]
+    fn what_is_in_question_is_told_of_fields_that_are_given() {
+        let held = citizen(HELD);
+        let in_question = [Field::FullName, Field::Sex, Field::Email].into_iter().collect();
+        let record = Record::encode(&held).with_in_question(in_question);
+        let claim =
+            citizen(r#"{"full_name":"Nguyễn Thị Hoà","sex":"1","email":"a@b.vn","date_of_birth":"1985"}"#);
+        let authorised = [Field::FullName, Field::Email, Field::DateOfBirth].into_iter().collect();
+        let verdicts = verdicts(&claim, claimed(&claim).unwrap(), &held, &record, authorised);
+        let told =
+            |field: Field| verdicts.iter().find(|one| Field::try_from(one.field) == Ok(field)).unwrap();
+        assert!(told(Field::FullName).in_question, "it matches");
+        assert!(told(Field::Email).in_question, "it has no value");
+        assert!(!told(Field::Sex).in_question, "it is not given");
+        assert!(!told(Field::DateOfBirth).in_question);
     }
 
     #[test]
@@ -301,9 +320,10 @@ mod tests {
     #[test]
     fn every_field_can_be_compared_with_itself() {
         let all = citizen(include_str!("../../tests/data/full_citizen.json"));
-        let fields = Record::encode(&all).fields();
+        let record = Record::encode(&all);
+        let fields = record.fields();
         assert_eq!(fields, FieldSet::all());
-        let verdicts = verdicts(&all, fields, &all, fields, FieldSet::all());
+        let verdicts = verdicts(&all, fields, &all, &record, FieldSet::all());
         for verdict in verdicts {
             assert_eq!(verdict.verdict(), Verdict::Match, "{:?}", verdict.field());
         }

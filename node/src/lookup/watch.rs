@@ -276,7 +276,8 @@ fn citizen(
         (None, Some(_)) => (CitizenChangeKind::Entered, FieldSet::all()),
         // With another agreement come other fields.
         (Some(before), Some(after)) => {
-            (CitizenChangeKind::Changed, change.fields.union(after.difference(before)))
+            let changed = change.fields.union(change.questioned);
+            (CitizenChangeKind::Changed, changed.union(after.difference(before)))
         }
     };
     // Who is gone by now is told of in turn.
@@ -286,7 +287,9 @@ fn citizen(
     let lost = before.unwrap_or_default().difference(after.unwrap_or_default()).difference(now);
     let changed = may.intersection(now).union(lost).intersection(wanted);
     let changed = match kind {
-        CitizenChangeKind::Entered => changed.intersection(held.record.fields()),
+        CitizenChangeKind::Entered => {
+            changed.intersection(held.record.fields().union(held.record.in_question()))
+        }
         _ if changed.is_empty() => return Ok(None),
         _ => changed,
     };
@@ -318,6 +321,9 @@ fn reasons(change: &CitizenChanged, fields: FieldSet) -> Vec<ChangeReason> {
     }
     if stays && !change.corrected.intersection(fields).is_empty() {
         reasons.push(ChangeReason::Correction);
+    }
+    if stays && !change.questioned.intersection(fields).is_empty() {
+        reasons.push(ChangeReason::Question);
     }
     reasons
 }

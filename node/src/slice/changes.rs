@@ -74,6 +74,8 @@ pub struct CitizenChanged {
     pub id: PersonalId,
     /// The fields that have another value.
     pub fields: FieldSet,
+    /// The fields that came into question, or are no longer.
+    pub questioned: FieldSet,
     /// Agreements that covered the citizen before, by handle.
     pub before: Vec<u32>,
     /// Agreements that cover the citizen from then on.
@@ -113,6 +115,8 @@ struct Row {
     /// The purposes whose agreements are others.
     #[prost(string, repeated, tag = "10")]
     purposes: Vec<String>,
+    #[prost(uint64, tag = "11")]
+    questioned: u64,
 }
 
 /// The row of purposes, sealed.
@@ -246,11 +250,12 @@ impl<'a> Notes<'a> {
     ) -> Result<(), SliceError> {
         let nobody = Stored::default();
         let (before, after) = (old.unwrap_or(&nobody), new.unwrap_or(&nobody));
-        let fields = before.record.delta_to(&after.record).fields();
+        let (fields, questioned) = before.record.differences(&after.record);
         let row = Row {
             time: self.time,
             id: id.as_u64(),
             fields: fields.bits(),
+            questioned: questioned.bits(),
             before: self.followed(&before.marks, settled),
             after: self.followed(&after.marks, settled),
             corrected: corrected(&before.record, fields).bits(),
@@ -260,7 +265,8 @@ impl<'a> Notes<'a> {
         };
         // Nobody may be told of somebody whom no such agreement covers.
         let of_nobody = row.before.is_empty() && row.after.is_empty();
-        if of_nobody || fields.is_empty() && row.before == row.after { Ok(()) } else { self.put(batch, &row) }
+        let alike = fields.is_empty() && questioned.is_empty() && row.before == row.after;
+        if of_nobody || alike { Ok(()) } else { self.put(batch, &row) }
     }
 
     /// The agreements of an entry: readable ones under which somebody may follow.
@@ -325,6 +331,7 @@ impl Row {
                 id,
                 departure: FieldSet::from_bits(self.departure),
                 fields: FieldSet::from_bits(self.fields),
+                questioned: FieldSet::from_bits(self.questioned),
                 before: self.before,
                 after: self.after,
                 corrected: FieldSet::from_bits(self.corrected),

@@ -49,6 +49,7 @@ fn record(person: u8, draw: u16) -> Record {
         email: format!("a{}@b.vn", pick(8, 5)),
         ..Citizen::default()
     })
+    .with_in_question(fields([0, 0, 0b10001, 0b01110][pick(3, 4)]))
 }
 
 const FIELDS: [Field; 5] =

@@ -71,7 +71,7 @@ impl Stored {
     pub(super) fn known(self, areas: &Areas) -> Result<Known, SliceError> {
         let Stored { marks, record } = self;
         // The other fields are not taken to pieces for it.
-        let addresses = record.project(ADDRESSES.into_iter().collect()).into_record();
+        let addresses = record.values(ADDRESSES.into_iter().collect());
         if addresses.as_bytes().is_empty() {
             return Ok(Known { record, marks });
         }

@@ -8,7 +8,7 @@ use prost::{
     encoding::{self, DecodeContext, WireType},
 };
 
-use super::{Part, Projected, Record, parts};
+use super::{IN_QUESTION, Part, Projected, Record, parts};
 use crate::{Field, v1::Citizen};
 
 /// A citizen within a message of [`crate::node::served`]: on the line the same as a [`Citizen`], and neither
@@ -104,9 +104,16 @@ impl Message for CitizenBytes {
             self.0.extend_from_slice(&value);
             return Ok(());
         }
+        // What is in question may come number by number.
+        if tag == IN_QUESTION && wire_type == WireType::Varint {
+            let number = encoding::decode_varint(buf)?;
+            encoding::encode_key(tag, wire_type, &mut self.0);
+            encoding::encode_varint(number, &mut self.0);
+            return Ok(());
+        }
         // No field of a citizen is of another type: a number of the catalogue with one is no citizen, and
         // any other is of a later version.
-        if Field::from_number(tag).is_some() {
+        if Field::from_number(tag).is_some() || tag == IN_QUESTION {
             encoding::encode_key(tag, wire_type, &mut self.0);
         }
         encoding::skip_field(wire_type, tag, buf, ctx)
@@ -172,12 +179,21 @@ mod tests {
         assert_eq!(claims(&[0x9a, 0x06, 1, b'1']), (None, true));
         assert_eq!(claims(&[0x30, 1]), (None, false));
         assert_eq!(claims(&[0x98, 0x06, 1]), (Some(vec![]), true));
+        // What is in question is nothing that is claimed, and a citizen all the same.
+        assert_eq!(claims(&[0x9a, 0x02, 1, 6]), (None, true));
+        assert_eq!(claims(&[0x98, 0x02, 6]), (None, true));
+        assert_eq!(claims(&[0x99, 0x02, 0, 0, 0, 0, 0, 0, 0, 6]).1, false);
         assert!(CitizenBytes::decode(&[0x0a, 9, b'1'][..]).is_err(), "cut short");
     }
 
     proptest! {
         #[test]
-        fn what_is_a_citizen_is_read_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn what_is_a_citizen_is_read_the_same(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            questions in proptest::collection::vec((0x98u8..0xa0, 0u8..40), 0..3),
+        ) {
+            let questions = questions.into_iter().flat_map(|(key, number)| [key, 2, number]);
+            let bytes: Vec<u8> = questions.chain(bytes).collect();
             let whole = Citizen::decode(&bytes[..]).ok();
             let taken = CitizenBytes::decode(&bytes[..]).ok().and_then(|taken| taken.decode_whole().ok());
             prop_assert_eq!(taken, whole);

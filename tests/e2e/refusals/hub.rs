@@ -8,14 +8,15 @@ use dancu_proto::{
         HUB_SERVER_NAME, PinnedAuthority, SigningRequest, Timeouts, Token, connect, pinned_client_config,
     },
     hub::v1::{
-        AddNodeRequest, ApplyAgreementRequest, CompareDigestsRequest, EnrollRequest, GetCitizenRecordRequest,
-        GetHubStatusRequest, GetNodeRequest, Holding, LookUpCitizenRequest, RenewCertificateRequest,
-        RenewLeaseRequest, SyncSliceRequest, UpdateInterestsRequest, UploadAccessLogRequest,
-        admin_service_client::AdminServiceClient, enrollment_service_client::EnrollmentServiceClient,
-        intake_service_client::IntakeServiceClient, lookup_service_client::LookupServiceClient,
-        sync_service_client::SyncServiceClient, sync_slice_request::Body,
+        AddNodeRequest, ApplyAgreementRequest, ChangeCitizenRequest, CompareDigestsRequest, EnrollRequest,
+        GetCitizenRecordRequest, GetHubStatusRequest, GetNodeRequest, Holding, LookUpCitizenRequest,
+        RenewCertificateRequest, RenewLeaseRequest, SyncSliceRequest, UpdateInterestsRequest,
+        UploadAccessLogRequest, admin_service_client::AdminServiceClient,
+        enrollment_service_client::EnrollmentServiceClient, intake_service_client::IntakeServiceClient,
+        lookup_service_client::LookupServiceClient, sync_service_client::SyncServiceClient,
+        sync_slice_request::Body,
     },
-    v1::Citizen,
+    v1::{Citizen, Date},
 };
 use dancu_tests::testkit::{Hub, Simulated};
 use tokio_stream::StreamExt;
@@ -174,4 +175,26 @@ pub(super) async fn to_whom_it_knows_no_more(hub: &mut Hub, met: &mut Met) {
     let stream = follow(last.channel().await, 1).await.unwrap();
     hub.stop();
     met.refused(ended(stream).await, Reason::ShuttingDown, "connect again");
+}
+
+/// A hub that is to leave more room on its disk than there is: it reads, and writes nothing.
+pub(super) async fn without_room(hub: &mut Hub, people: &[Citizen], met: &mut Met) {
+    // A million TiB.
+    hub.restart_with(&[("DANCU_HUB__STORAGE__RESERVE_MB", "1000000000000")]).await;
+    let mut admin = hub.admin().await;
+    let change = ChangeCitizenRequest {
+        personal_id: people[0].personal_id.clone(),
+        set: Some(Citizen { email: "full@example.vn".into(), ..Citizen::default() }),
+        reason: "a test".into(),
+        document_number: "T/1".into(),
+        effective_date: Some(Date { year: 2026, month: 1, day: 1 }),
+        ..Default::default()
+    };
+    met.refused(admin.change_citizen(change).await, Reason::Storage, "the disk is full");
+    let document = agreement("later", "court", "p", &["sex"]).document();
+    let refused = admin.apply_agreement(ApplyAgreementRequest { document }).await;
+    met.refused(refused, Reason::Storage, "the disk is full");
+    let known = GetCitizenRecordRequest { personal_id: people[0].personal_id.clone(), ..Default::default() };
+    let known = admin.get_citizen_record(known).await.unwrap().into_inner();
+    assert_eq!(known.citizen.unwrap().email, people[0].email);
 }

@@ -37,7 +37,7 @@ const NOT_OF_NODES: [(Reason, &str); 12] = [
 ];
 
 /// The reasons that no node or operator can meet at a hub, and why.
-const NOT_OF_HUBS: [(Reason, &str); 11] = [
+const NOT_OF_HUBS: [(Reason, &str); 10] = [
     (Reason::OfficerNotAllowed, "officers are the node's"),
     (Reason::QuotaExceeded, "quotas are the node's"),
     (Reason::FieldNotAgreed, "nobody is looked for at the hub by anything but a number"),
@@ -48,8 +48,6 @@ const NOT_OF_HUBS: [(Reason, &str); 11] = [
     (Reason::HubUnreachable, "it is the hub"),
     (Reason::OfflineLimitPassed, "it is the hub"),
     (Reason::AccessNotRecorded, "calls are recorded at the node"),
-    // A disk that is full at once; tests/faults/disk_full.rs has one.
-    (Reason::Storage, "tests/faults/disk_full.rs"),
 ];
 
 /// Faults of the software, if there are any: node/src/status.rs.
@@ -189,5 +187,6 @@ async fn every_refusal_of_a_hub_is_met_and_says_what_it_is() {
     hub::to_new_nodes(&hub, &mut met).await;
     hub::to_nodes(&hub, &people, &mut met).await;
     hub::to_whom_it_knows_no_more(&mut hub, &mut met).await;
+    hub::without_room(&mut hub, &people, &mut met).await;
     met.are_all_but(&NOT_OF_HUBS);
 }

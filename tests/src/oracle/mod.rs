@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dancu_proto::v1::Citizen;
+use dancu_proto::{Field, FieldSet, v1::Citizen};
 use serde_json::{Map, Value};
 
 use crate::testkit::Agreement;
@@ -32,6 +32,9 @@ pub struct Merger {
     pub commune: [&'static str; 2],
 }
 
+/// In an oracle's values, and in a citizen as JSON: the names of fields that are in question.
+pub const IN_QUESTION: &str = "in_question";
+
 /// In an oracle's values: set where an address is written by the order after the merger.
 pub const AFTER: &str = "written_after_the_merger";
 
@@ -49,6 +52,17 @@ impl Oracle {
     pub fn put(&mut self, revision: u64, values: Values) {
         let id = values["personal_id"].as_str().unwrap_or_default().to_owned();
         self.citizens.entry(id).or_default().insert(revision, Some(values));
+    }
+
+    /// Fields of somebody, and no others, are in question from a revision on.
+    pub fn question(&mut self, revision: u64, id: &str, fields: FieldSet) {
+        let mut values = self.latest(id).cloned().unwrap_or_default();
+        let names: Vec<Value> = fields.iter().map(|field| field.name().into()).collect();
+        values.remove(IN_QUESTION);
+        if !names.is_empty() {
+            values.insert(IN_QUESTION.into(), names.into());
+        }
+        self.put(revision, values);
     }
 
     /// A number is in force up to a revision.
@@ -122,9 +136,37 @@ impl Oracle {
         if fields.is_empty() {
             return None;
         }
-        let seen = values.iter().filter(|(name, _)| fields.contains(*name));
-        Some((fields.clone(), seen.map(|(name, value)| (name.clone(), value.clone())).collect()))
+        Some((fields.clone(), told(values, &fields)))
     }
+}
+
+/// What is told of values to whom so many fields are given.
+#[must_use]
+pub fn told(values: &Values, fields: &BTreeSet<String>) -> Values {
+    let seen = values.iter().filter(|(name, _)| fields.contains(*name));
+    let mut seen: Values = seen.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let questions = values.get(IN_QUESTION).and_then(Value::as_array).into_iter().flatten();
+    let questions = questions.filter(|name| name.as_str().is_some_and(|name| fields.contains(name)));
+    let questions: Vec<Value> = questions.cloned().collect();
+    if !questions.is_empty() {
+        seen.insert(IN_QUESTION.into(), questions.into());
+    }
+    seen
+}
+
+/// What is known to whom both is told of one person.
+#[must_use]
+pub fn both(one: Values, other: &Values) -> Values {
+    let questions = [&one, other].map(|told| told.get(IN_QUESTION).and_then(Value::as_array).cloned());
+    let mut questions: Vec<Value> = questions.into_iter().flatten().flatten().collect();
+    questions.sort_by_key(|name| name.as_str().and_then(|name| name.parse::<Field>().ok()));
+    questions.dedup();
+    let mut known = one;
+    known.extend(other.clone());
+    if !questions.is_empty() {
+        known.insert(IN_QUESTION.into(), questions.into());
+    }
+    known
 }
 
 const ADDRESSES: [&str; 5] = [

@@ -155,6 +155,12 @@ impl Hub {
         self.ready().await;
     }
 
+    /// Starts it again, with other settings.
+    pub async fn restart_with(&mut self, settings: Settings) {
+        self.place.settings = settings;
+        self.restart().await;
+    }
+
     /// A command of the hub's operator; what it prints, or what it says went wrong.
     ///
     /// # Errors

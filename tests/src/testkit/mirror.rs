@@ -1,7 +1,7 @@
 //! A back-end that keeps a copy of what a purpose gives, by following what changes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,7 +19,7 @@ use dancu_proto::{
 use tokio::task::JoinHandle;
 use tonic::{Status, transport::Channel};
 
-use crate::oracle::{Values, values};
+use crate::oracle::{self, Values, values};
 
 /// How long it waits before it calls again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -158,13 +158,12 @@ impl Copy {
             CitizenChangeKind::Entered => drop(self.citizens.insert(id, told)),
             CitizenChangeKind::Left => drop(self.citizens.remove(&id)),
             _ => {
+                let changed: BTreeSet<_> =
+                    change.changed.iter().filter_map(|number| Field::try_from(*number).ok()).collect();
+                let others = Field::ALL.iter().filter(|field| !changed.contains(field));
+                let others = others.map(|field| field.name().to_owned()).collect();
                 let known = self.citizens.entry(id).or_default();
-                for field in change.changed.iter().filter_map(|number| Field::try_from(*number).ok()) {
-                    match told.get(field.name()) {
-                        Some(value) => drop(known.insert(field.name().into(), value.clone())),
-                        None => drop(known.remove(field.name())),
-                    }
-                }
+                *known = oracle::both(oracle::told(known, &others), &told);
             }
         }
     }

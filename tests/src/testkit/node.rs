@@ -1,6 +1,11 @@
 //! A real node.
 
-use std::{collections::HashMap, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
+use std::{
+    collections::HashMap,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use dancu_proto::{
     channel::{Timeouts, connect_unix},
@@ -31,6 +36,8 @@ pub struct Node {
     process: Process,
     dir: TempDir,
     data: PathBuf,
+    /// Where the system's credentials are, as systemd tells a service.
+    credentials: Option<PathBuf>,
     /// The line to the hub.
     pub line: Line,
     /// The address its TLS listener has.
@@ -100,8 +107,8 @@ impl Node {
         if !joined {
             return Err(error);
         }
-        let process = serve(&dir);
-        let node = Node { process, dir, data, line, address, monitoring };
+        let process = serve(&dir, None);
+        let node = Node { process, dir, data, credentials: None, line, address, monitoring };
         eventually(name, || async { node.cli(&["status"]).await.is_ok() }).await;
         Ok(node)
     }
@@ -119,7 +126,7 @@ impl Node {
     /// Starts it again.
     pub async fn start(&mut self) {
         self.process.kill();
-        self.process = serve(&self.dir);
+        self.process = serve(&self.dir, self.credentials.as_deref());
         eventually("the node", || async { self.cli(&["status"]).await.is_ok() }).await;
     }
 
@@ -262,11 +269,24 @@ impl Node {
 
     /// Makes it keep the key of its slice in memory alone, from the next start on.
     pub fn keep_the_key_in_memory(&self) {
+        self.keep_the_key("");
+    }
+
+    /// Makes it wrap the key of its slice with a credential, which it finds in a directory, from the next
+    /// start on.
+    pub fn keep_the_key_with(&mut self, credential: &str, directory: &Path) {
+        self.keep_the_key(&format!("keep = \"wrapped\"\nwrapping_key = \"credential:{credential}\""));
+        self.credentials = Some(directory.to_owned());
+    }
+
+    fn keep_the_key(&self, settings: &str) {
         let path = self.dir.path().join("node.toml");
         let config = std::fs::read_to_string(&path).expect("its configuration");
-        let lines =
+        let others =
             config.lines().filter(|line| !line.starts_with("keep =") && !line.starts_with("wrapping_key"));
-        std::fs::write(path, lines.collect::<Vec<_>>().join("\n")).expect("a file");
+        let others = others.collect::<Vec<_>>().join("\n");
+        let config = others.replace("[lease]", &format!("[lease]\n{settings}"));
+        std::fs::write(path, config).expect("a file");
     }
 
     /// Where it keeps its data.
@@ -300,6 +320,8 @@ fn command(dir: &TempDir, args: &[&str]) -> Command {
     command
 }
 
-fn serve(dir: &TempDir) -> Process {
-    Process::start(command(dir, &["serve"]), &dir.path().join("node.log"))
+fn serve(dir: &TempDir, credentials: Option<&Path>) -> Process {
+    let mut command = command(dir, &["serve"]);
+    command.envs(credentials.map(|directory| ("CREDENTIALS_DIRECTORY", directory)));
+    Process::start(command, &dir.path().join("node.log"))
 }

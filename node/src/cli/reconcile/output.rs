@@ -110,7 +110,8 @@ impl Output {
         cells.push(outcome(said.outcome()).to_owned());
         let verdict = |one: &dancu_proto::node::v1::AttributeVerdict| {
             let field = Field::try_from(one.field).map(Field::name).unwrap_or_default();
-            format!("{field}: {}", print::verdict(one.verdict()))
+            let in_question = if one.in_question { " (in question)" } else { "" };
+            format!("{field}: {}{in_question}", print::verdict(one.verdict()))
         };
         cells.push(said.verdicts.iter().map(verdict).collect::<Vec<_>>().join("; "));
         cells.push(plain(note(said)));
@@ -168,10 +169,10 @@ fn note(said: &Reconciliation) -> String {
         said.invalid.clone()
     } else if said.candidates > 0 {
         format!("{} candidates", said.candidates)
-    } else if said.former_number {
-        "the number is a former one".into()
     } else {
-        String::new()
+        let former = said.former_number.then_some("the number is a former one");
+        let death = said.death_in_question.then_some("the death is in question");
+        former.into_iter().chain(death).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -22,6 +22,9 @@ struct OfField {
     differs: u64,
     no_value: u64,
     not_authorised: u64,
+    /// Whatever the verdict.
+    #[serde(default)]
+    in_question: u64,
 }
 
 /// Counts of a file.
@@ -56,6 +59,7 @@ impl Tally {
             let number = i32::from(dancu_proto::v1::Field::from(*field));
             let verdict = said.verdicts.iter().find(|verdict| verdict.field == number);
             let of = self.fields.entry(field.name().to_owned()).or_default();
+            of.in_question += u64::from(verdict.is_some_and(|verdict| verdict.in_question));
             match verdict.map(|verdict| verdict.verdict()) {
                 None | Some(Verdict::Match | Verdict::Unspecified) => of.same += 1,
                 Some(Verdict::MatchIgnoringMarks) => of.same_ignoring_marks += 1,
@@ -108,6 +112,7 @@ impl Tally {
                 marked(of.differs, Color::Red),
                 marked(of.no_value, Color::DarkGrey),
                 marked(of.not_authorised, Color::DarkGrey),
+                marked(of.in_question, Color::Yellow),
             ]
         });
         print::line(style("").dim())?;
@@ -119,6 +124,7 @@ impl Tally {
             "Sai / differs",
             "CSDL trống / no value",
             "Không được phép / not authorised",
+            "Đang xem xét / in question",
         ];
         print::table(&header, rows.collect())
     }

@@ -289,3 +289,66 @@ async fn a_purpose_with_two_agreements_is_told_what_one_of_them_takes_away() {
     let citizen = told.citizen.unwrap();
     assert!(citizen.sex.is_empty() && citizen.email.is_empty());
 }
+
+#[tokio::test]
+async fn who_may_know_a_field_is_told_that_it_came_into_question() {
+    let served = served().await;
+    let (mut a, mut b) = (watch(&served, "a", "").await, watch(&served, "b", "").await);
+    next(&mut a).await;
+    next(&mut b).await;
+    let mut revision = 1;
+    let mut question = |fields: &[Field]| {
+        revision += 1;
+        let mut told = dancu_proto::Delta::default();
+        told.tell_in_question(fields.iter().copied().collect());
+        let personal_id = AN.parse().unwrap();
+        apply(&served, revision, vec![Change { personal_id, set: told.set, ..Change::default() }]);
+    };
+    let listed = |fields: &[Field]| -> Vec<i32> {
+        fields.iter().map(|field| dancu_proto::v1::Field::from(*field).into()).collect()
+    };
+    // Neither a move nor a correction.
+    question(&[Field::PermanentResidence]);
+    let told = change(&mut a).await;
+    assert_eq!(fields(&told), [Field::PermanentResidence]);
+    assert_eq!(told.reasons().collect::<Vec<_>>(), [ChangeReason::Question]);
+    let citizen = told.citizen.unwrap();
+    assert_eq!(citizen.in_question, listed(&[Field::PermanentResidence]));
+    assert_eq!(citizen.permanent_residence, an().permanent_residence);
+
+    // One of each; the day of death has no value.
+    question(&[Field::PermanentResidence, Field::FullName, Field::DateOfBirth, Field::DateOfDeath]);
+    let told = change(&mut a).await;
+    assert_eq!(
+        (fields(&told), told.citizen.unwrap().in_question),
+        (vec![Field::FullName], listed(&[Field::FullName]))
+    );
+    let told = change(&mut b).await;
+    assert_eq!(fields(&told), [Field::DateOfBirth, Field::DateOfDeath]);
+    assert_eq!(told.reasons().collect::<Vec<_>>(), [ChangeReason::Question]);
+    assert_eq!(told.citizen.unwrap().in_question, listed(&[Field::DateOfBirth, Field::DateOfDeath]));
+
+    question(&[Field::FullName, Field::DateOfBirth, Field::DateOfDeath]);
+    let told = change(&mut a).await;
+    assert_eq!(fields(&told), [Field::PermanentResidence]);
+    assert!(told.citizen.unwrap().in_question.is_empty(), "it is settled");
+    question(&[]);
+    assert!(change(&mut a).await.citizen.unwrap().in_question.is_empty());
+    assert_eq!(fields(&change(&mut b).await), [Field::DateOfBirth, Field::DateOfDeath]);
+}
+
+#[tokio::test]
+async fn who_enters_is_told_with_what_is_in_question() {
+    let served = served().await;
+    let mut b = watch(&served, "b", "").await;
+    next(&mut b).await;
+    let in_question = [Field::DateOfDeath, Field::FullName].into_iter().collect();
+    let set = Record::encode(&binh()).with_in_question(in_question).into_bytes();
+    apply(&served, 2, vec![Change { set, ..put(&binh(), &[2]) }]);
+    let told = change(&mut b).await;
+    assert_eq!(told.kind(), CitizenChangeKind::Entered);
+    let known = [Field::PersonalId, Field::DateOfBirth, Field::Sex, Field::DateOfDeath];
+    assert_eq!(fields(&told), known, "also what may have a value");
+    let death = dancu_proto::v1::Field::DateOfDeath.into();
+    assert_eq!(told.citizen.unwrap().in_question, [death]);
+}

@@ -6,6 +6,7 @@ use dancu_proto::{
     Record,
     node::v1::{
         BatchGetCitizensResponse, FindCitizenResponse, GetCitizenResponse, ReconcileCitizensResponse,
+        WatchCitizensResponse, watch_citizens_response::Event,
     },
     v1::Citizen,
 };
@@ -17,11 +18,11 @@ use tower::ServiceExt;
 use super::{
     MARK,
     node::{AGREED, Held},
-    request::Asked,
+    request::{Asked, WATCH},
 };
 
 /// An answer, whole.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Answer {
     status: StatusCode,
     /// Headers, and trailers.
@@ -32,7 +33,7 @@ pub(super) struct Answer {
 impl Answer {
     /// What a node answers; nothing to what is no request of HTTP.
     pub(super) async fn of(node: &Held, asked: &Asked) -> Answer {
-        let Some(request) = asked.request() else {
+        let Some(request) = asked.request(node) else {
             return Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
         };
         let answer = node.routes.clone().oneshot(request).await.unwrap();
@@ -40,7 +41,13 @@ impl Answer {
         let (mut headers, mut body) = (parts.headers, BytesMut::new());
         while let Some(frame) = stream.frame().await {
             match frame.unwrap().into_data() {
-                Ok(data) => body.extend_from_slice(&data),
+                Ok(data) => {
+                    body.extend_from_slice(&data);
+                    // What comes after it comes when something changes.
+                    if asked.path == WATCH {
+                        break;
+                    }
+                }
                 // Nobody asks for more after trailers, and tonic would go on for ever.
                 Err(frame) => {
                     headers.extend(frame.into_trailers().unwrap_or_default());
@@ -49,6 +56,35 @@ impl Answer {
             }
         }
         Answer { status: parts.status, headers, body: body.freeze() }
+    }
+
+    /// The cursor of the last response to one who follows.
+    pub(super) fn cursor(&self) -> String {
+        let last = self.messages().last().expect("a response");
+        WatchCitizensResponse::decode(last).unwrap().cursor
+    }
+
+    /// What is to be the same of two nodes. A cursor is another each time that it is sealed.
+    pub(super) fn comparable(&self, path: &str) -> (StatusCode, &HeaderMap, Vec<Vec<u8>>) {
+        let plain = |message: &[u8]| match path {
+            WATCH => {
+                let told = WatchCitizensResponse::decode(message).unwrap();
+                WatchCitizensResponse { cursor: String::new(), ..told }.encode_to_vec()
+            }
+            _ => message.to_vec(),
+        };
+        (self.status, &self.headers, self.messages().map(plain).collect())
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.body[..];
+        std::iter::from_fn(move || {
+            let (head, more) = rest.split_first_chunk::<5>()?;
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let (message, more) = more.split_at(length);
+            rest = more;
+            Some(message)
+        })
     }
 
     pub(super) fn bytes_of_headers(&self) -> usize {
@@ -65,14 +101,12 @@ impl Answer {
                 has_no_mark(&STANDARD_NO_PAD.decode(value.as_bytes()).unwrap());
             }
         }
-        let mut rest = &self.body[..];
-        while let Some((head, more)) = rest.split_first_chunk::<5>() {
-            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let (message, more) = more.split_at(length);
+        let mut bytes = 0;
+        for message in self.messages() {
             citizens(path, message).iter().for_each(has_agreed_fields);
-            rest = more;
+            bytes += 5 + message.len();
         }
-        assert!(rest.is_empty(), "an answer is cut off");
+        assert_eq!(bytes, self.body.len(), "an answer is cut off");
     }
 }
 
@@ -82,7 +116,8 @@ fn has_no_mark(bytes: &[u8]) {
 }
 
 fn has_agreed_fields(citizen: &Citizen) {
-    let told = Record::encode(citizen).fields();
+    let record = Record::encode(citizen);
+    let told = record.fields().union(record.in_question());
     assert!(told.difference(AGREED.iter().copied().collect()).is_empty(), "{told:?}");
 }
 
@@ -102,6 +137,10 @@ fn citizens(path: &str, message: &[u8]) -> Vec<Citizen> {
             let compared = ReconcileCitizensResponse::decode(message).unwrap().records;
             compared.into_iter().filter_map(|record| record.registered).map(|citizen| *citizen).collect()
         }
+        "WatchCitizens" => match WatchCitizensResponse::decode(message).unwrap().event {
+            Some(Event::Citizen(change)) => change.citizen.into_iter().collect(),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }

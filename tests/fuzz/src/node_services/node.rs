@@ -17,8 +17,8 @@ use dancu_node::{
     sync::{Contact, Prover},
 };
 use dancu_proto::{
-    Field, FieldSet, Record, frame,
-    hub::v1::{Change, ChangeList, Grant, GrantList, GrantMark, Load, Policy, Zone},
+    Delta, Field, FieldSet, Record, frame,
+    hub::v1::{self as wire, Change, ChangeList, Grant, GrantList, GrantMark, Load, Policy, Zone},
     v1::{Citizen, Signed},
 };
 use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
@@ -30,7 +30,7 @@ use tokio_util::{
 };
 use tonic::service::Routes;
 
-use super::MARK;
+use super::{MARK, answer::Answer, request::Asked};
 
 /// The user who calls.
 pub(super) const CALLER: u32 = 4711;
@@ -54,21 +54,67 @@ const NOW: OffsetDateTime = datetime!(2026-11-23 08:00 UTC);
 /// A node that can be called.
 pub(super) struct Held {
     pub(super) routes: Routes,
+    /// After it some things have changed.
+    pub(super) cursor: String,
     _stop: DropGuard,
     _directory: TempDir,
 }
 
 impl Held {
     /// With what another purpose gives too, and people whom it alone gives.
-    pub(super) fn whole() -> Held {
+    pub(super) async fn whole() -> Held {
         let both = |citizen: Citizen| change(&citizen, FieldSet::all(), &[1, 2]);
-        let hidden = change(&hidden(), FieldSet::all(), &[2]);
-        start(vec![both(an()), change(&binh(), agreed(), &[1]), hidden])
+        let people =
+            vec![both(an()), change(&binh(), agreed(), &[1]), change(&hidden(), FieldSet::all(), &[2])];
+        let (held, slice) = start(people);
+        held.followed_from_here(&slice, FieldSet::all(), &[1, 2]).await
     }
 
     /// With what the caller's purpose gives.
-    pub(super) fn bare() -> Held {
-        start(vec![change(&an(), agreed(), &[1]), change(&binh(), agreed(), &[1])])
+    pub(super) async fn bare() -> Held {
+        let (held, slice) = start(vec![change(&an(), agreed(), &[1]), change(&binh(), agreed(), &[1])]);
+        held.followed_from_here(&slice, agreed(), &[1]).await
+    }
+
+    /// Keeps the cursor of now. What happens from here on happens in other purposes' fields too where they
+    /// are held, and there to somebody whom the caller's does not give.
+    async fn followed_from_here(self, slice: &Slice, fields: FieldSet, handles: &[u32]) -> Held {
+        let cursor = Answer::of(&self, &Asked::to_follow()).await.cursor();
+        let mut before = Record::encode(&an());
+        let mut happened = Vec::new();
+        let home = r#"{"permanent_residence":{"province":"01","commune":"00004","detail":"13 Hàng Bài"}}"#;
+        let elsewhere = r#"{"email":"another@MARK.vn","religion":"MARK MARK"}"#;
+        for (set, in_question) in [
+            (home, &[Field::Sex, Field::Religion][..]),
+            (elsewhere, &[Field::Sex, Field::Religion]),
+            ("{}", &[Field::PermanentResidence, Field::Email]),
+            ("{}", &[Field::PermanentResidence, Field::DateOfDeath]),
+            ("{}", &[]),
+        ] {
+            let set = Delta { set: Record::encode(&citizen(set)).into_bytes(), ..Delta::default() };
+            let after = before.apply(&set).unwrap().with_in_question(in_question.iter().copied().collect());
+            let delta = before.project(fields).record().delta_to(after.project(fields).record());
+            before = after;
+            let personal_id = an().personal_id.parse().unwrap();
+            let (set, cleared) = (delta.set.clone(), delta.cleared.bits());
+            let told = Change { personal_id, set, cleared, ..Change::default() };
+            happened.push(if delta.is_empty() { Vec::new() } else { vec![told] });
+        }
+        // Somebody comes and goes; and so does somebody whom the caller's purpose does not give.
+        let gone = |citizen: &Citizen| {
+            let personal_id = citizen.personal_id.parse().unwrap();
+            Change { personal_id, drop: true, ..Change::default() }
+        };
+        happened.extend([vec![change(&chi(), fields, handles)], vec![gone(&chi())]]);
+        let of_others = if handles.contains(&2) { vec![gone(&hidden())] } else { Vec::new() };
+        let back = of_others.iter().map(|_| change(&hidden(), FieldSet::all(), &[2])).collect();
+        happened.extend([of_others, back]);
+        for (target, changes) in (2..).zip(happened) {
+            let changes = Some(frame::pack(&ChangeList { changes }));
+            let delta = wire::Delta { target, position: target, last: true, changes, ..Default::default() };
+            slice.apply_delta(&delta).unwrap();
+        }
+        Held { cursor, ..self }
     }
 }
 
@@ -80,9 +126,9 @@ fn citizen(json: &str) -> Citizen {
     serde_json::from_str(&json.replace("MARK", MARK)).unwrap()
 }
 
-/// Of whom the purpose gives some fields.
+/// Of whom the purpose gives some fields, which are in question as others are.
 fn an() -> Citizen {
-    citizen(
+    let an = citizen(
         r#"{"personal_id":"001185001234","former_personal_ids":["001185009999"],"full_name":"Nguyễn Thị Hoà",
         "other_name":"MARK","date_of_birth":"1985-03-02","sex":"2","place_of_birth":{"commune":"00004",
         "detail":"MARK"},"ethnicity":"01","religion":"MARK","nationality":["VN"],"blood_type":"01",
@@ -91,7 +137,10 @@ fn an() -> Citizen {
         "detail":"12 Hàng Bài"},"current_dwelling":{"detail":"MARK"},"temporary_absence":{"reason":"MARK"},
         "residence_file_number":"MARK","marital_status":"2","household_members":[{"name":"Lê Thị MARK"}],
         "date_of_death":"2026-01-02","mobile_number":"+84912345678","email":"mark@MARK.vn"}"#,
-    )
+    );
+    let in_question = [Field::Sex, Field::OldIdNumber, Field::Religion, Field::DateOfDeath, Field::Children];
+    let in_question = in_question.map(|field| dancu_proto::v1::Field::from(field).into()).to_vec();
+    Citizen { in_question, ..an }
 }
 
 /// Whom the purpose gives whole.
@@ -99,6 +148,14 @@ fn binh() -> Citizen {
     citizen(
         r#"{"personal_id":"001085000001","full_name":"Nguyễn Thị Hóa","date_of_birth":"1985","sex":"1",
         "old_id_number":"112345678"}"#,
+    )
+}
+
+/// Who is there for a while.
+fn chi() -> Citizen {
+    citizen(
+        r#"{"personal_id":"001190000003","full_name":"Lê Thị Chi","date_of_birth":"1990-05-06","sex":"2",
+        "email":"chi@MARK.vn"}"#,
     )
 }
 
@@ -166,8 +223,8 @@ fn slice(directory: &Path, mut people: Vec<Change>) -> Slice {
     slice
 }
 
-/// A node without a hub.
-fn start(people: Vec<Change>) -> Held {
+/// A node without a hub, and its slice.
+fn start(people: Vec<Change>) -> (Held, Slice) {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let slice = slice(dir, people);
@@ -199,11 +256,12 @@ fn start(people: Vec<Change>) -> Held {
         quotas: Arc::new(Quotas::open(dir.join("quotas.json")).unwrap()),
         log,
         remote: Remote::new(|| Box::pin(async { Err("no hub".into()) })),
-        interests: Interests::open(&dir.join("interests"), slice).unwrap(),
+        interests: Interests::open(&dir.join("interests"), slice.clone()).unwrap(),
         owner: 0,
         tasks,
         cancel: cancel.clone(),
     };
     let (routes, _) = serve::services(served).unwrap();
-    Held { routes, _stop: cancel.drop_guard(), _directory: directory }
+    let cursor = String::new();
+    (Held { routes, cursor, _stop: cancel.drop_guard(), _directory: directory }, slice)
 }

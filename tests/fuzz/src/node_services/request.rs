@@ -10,10 +10,13 @@ use http_body_util::Full;
 
 use super::{
     super::input::Input,
-    node::{CALLER, PURPOSE},
+    node::{CALLER, Held, PURPOSE},
 };
 
-/// Paths of calls that end, and one of none.
+/// The call that has no end: its first part is looked at.
+pub(super) const WATCH: &str = "/dancu.node.v1.CitizenService/WatchCitizens";
+
+/// Paths of calls, and one of none.
 const PATHS: &[&str] = &[
     "/dancu.node.v1.CitizenService/GetCitizen",
     "/dancu.node.v1.CitizenService/BatchGetCitizens",
@@ -31,6 +34,7 @@ const PATHS: &[&str] = &[
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/dancu.node.v1.CitizenService/Nothing",
+    WATCH,
 ];
 
 /// Headers that mean something to the stack.
@@ -42,7 +46,15 @@ pub(super) struct Asked {
     pub(super) path: String,
     peer: Option<u32>,
     header: Option<(&'static str, Vec<u8>)>,
-    body: Bytes,
+    body: Body,
+}
+
+/// What is sent.
+enum Body {
+    /// To both nodes alike.
+    Alike(Bytes),
+    /// A message after the context and the cursor that each node gave.
+    AfterCursor(Vec<u8>),
 }
 
 impl Asked {
@@ -59,7 +71,7 @@ impl Asked {
             0 => None,
             choice => Some((HEADERS[choice % HEADERS.len()], input.until(b'\n').to_vec())),
         };
-        let body = body(input).into();
+        let body = body(&path, input);
         Asked { path, peer, header, body }
     }
 
@@ -67,8 +79,14 @@ impl Asked {
         self.header.as_ref().map_or(0, |(_, value)| value.len())
     }
 
-    /// The call.
-    pub(super) fn request(&self) -> Option<Request<Full<Bytes>>> {
+    /// Asks a node to tell what changes from now on.
+    pub(super) fn to_follow() -> Asked {
+        let body = Body::Alike(framed(0, &context()).into());
+        Asked { path: WATCH.into(), peer: Some(CALLER), header: None, body }
+    }
+
+    /// The call to a node.
+    pub(super) fn request(&self, node: &Held) -> Option<Request<Full<Bytes>>> {
         let mut request = Request::post(&self.path);
         if self.header.as_ref().is_none_or(|(name, _)| *name != "content-type") {
             request = request.header("content-type", "application/grpc");
@@ -78,12 +96,20 @@ impl Asked {
         }
         let unix = self.peer.map(|uid| UnixPeer { uid, gid: uid, pid: None });
         let peer = Peer { unix, ..Peer::default() };
-        request.extension(peer).body(Full::new(self.body.clone())).ok()
+        let body = match &self.body {
+            Body::Alike(bytes) => bytes.clone(),
+            Body::AfterCursor(rest) => {
+                let mut cursor = Vec::new();
+                prost::encoding::string::encode(2, &node.cursor, &mut cursor);
+                framed(0, &[&context(), &cursor, &rest[..]].concat()).into()
+            }
+        };
+        request.extension(peer).body(Full::new(body)).ok()
     }
 }
 
-fn body(mut input: Input<'_>) -> Vec<u8> {
-    match input.byte() % 8 {
+fn body(path: &str, mut input: Input<'_>) -> Body {
+    let bytes = match input.byte() % 8 {
         0 => input.rest().to_vec(),
         1 => framed(0, input.rest()),
         // Messages of one another's type merge when they stand one after the other.
@@ -101,8 +127,10 @@ fn body(mut input: Input<'_>) -> Vec<u8> {
             let messages = input.rest().split(|byte| *byte == 0xFF).map(|message| framed(0, message));
             std::iter::once(framed(0, &context())).chain(messages).flatten().collect()
         }
+        6 if path == WATCH => return Body::AfterCursor(input.rest().to_vec()),
         _ => framed(0, &[&context(), input.rest()].concat()),
-    }
+    };
+    Body::Alike(bytes.into())
 }
 
 /// A message on the wire of gRPC.
