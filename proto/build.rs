@@ -35,8 +35,8 @@ const FILES: &[&str] = &[
     "dancu/hub/v1/admin_service.proto",
 ];
 
-/// Messages a person reads and writes as JSON: the citizen and its parts. `Name` and `Date` have a
-/// text form of their own (`src/json.rs`).
+/// Messages a person reads and writes as JSON: the citizen, the contribution, and their parts. `Name` and
+/// `Date` have a text form of their own (`src/json.rs`).
 const JSON: &[&str] = &[
     "Citizen",
     "Address",
@@ -45,10 +45,37 @@ const JSON: &[&str] = &[
     "IdentityCard",
     "TemporaryResidence",
     "TemporaryAbsence",
+    "AccessContext",
+    "Contribution",
+    "Document",
+    "CaseRequest",
+    "TaskAnswer",
+    "Birth",
+    "Death",
+    "Couple",
+    "Adoption",
+    "ParentRecognised",
+    "CivilStatusCorrected",
+    "Persons",
+    "HouseholdMember",
+    "PermanentResidence",
+    "TemporaryStay",
+    "Absence",
+    "HouseholdHeadChanged",
+    "IdentityCardIssued",
+    "OldNumberLinked",
+    "BloodType",
+    "Contact",
+    "NumberReestablished",
+    "RecordsMerged",
+    "Correction",
 ];
 
-/// Lists that stand in JSON as plain arrays.
-const JSON_LISTS: &[&str] = &["StringList", "RelativeList", "IdentityCardList"];
+/// What stands in JSON as what is in it: lists as plain arrays, and one of several as the one.
+const JSON_PLAIN: &[&str] = &["StringList", "RelativeList", "IdentityCardList", "Event", "PersonRef"];
+
+/// One of several, which JSON tells by name.
+const JSON_ONE_OF: &[&str] = &["Event.event", "PersonRef.by"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=dancu");
@@ -78,7 +105,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         ".dancu.v1.Citizen.in_question",
         "#[serde(skip_deserializing, serialize_with = \"crate::json::field_names\")]",
     );
-    for message in JSON_LISTS {
+    config = config
+        .field_attribute(".dancu.v1.CivilStatusCorrected.clear", "#[serde(with = \"crate::json::fields\")]")
+        .field_attribute(".dancu.v1.TaskAnswer.end", "#[serde(with = \"crate::json::task_end\")]");
+    // In one order, so that the same contribution has the same bytes.
+    config = config.btree_map(".dancu.v1");
+    for one_of in JSON_ONE_OF {
+        config = config.enum_attribute(
+            format!(".dancu.v1.{one_of}"),
+            "#[derive(serde::Serialize, serde::Deserialize)] #[serde(rename_all = \"snake_case\")]",
+        );
+    }
+    for message in JSON_PLAIN {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),
             "#[derive(serde::Serialize, serde::Deserialize)] #[serde(transparent)]",

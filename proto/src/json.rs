@@ -84,6 +84,46 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// Fields of the catalogue, by name.
+pub(crate) mod fields {
+    use serde::{Deserialize, Deserializer, de::Error as _};
+
+    pub(crate) use super::field_names as serialize;
+    use crate::Field;
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<i32>, D::Error> {
+        let number = |name: String| {
+            let field: Field = name.parse().map_err(D::Error::custom)?;
+            Ok(crate::v1::Field::from(field).into())
+        };
+        Vec::<String>::deserialize(from)?.into_iter().map(number).collect()
+    }
+}
+
+/// How a task ends, by name.
+pub(crate) mod task_end {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _, ser::Error as _};
+
+    use crate::v1::TaskEnd;
+
+    const ENDS: [(TaskEnd, &str); 3] =
+        [(TaskEnd::Done, "done"), (TaskEnd::Refused, "refused"), (TaskEnd::Returned, "returned")];
+
+    pub(crate) fn serialize<S: Serializer>(end: &i32, to: S) -> Result<S::Ok, S::Error> {
+        let name = ENDS.iter().find(|(known, _)| i32::from(*known) == *end);
+        to.serialize_str(name.ok_or_else(|| S::Error::custom("a task does not end so"))?.1)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+        let name = Cow::<str>::deserialize(from)?;
+        let end = ENDS.iter().find(|(_, known)| *known == name);
+        end.map(|(end, _)| (*end).into())
+            .ok_or_else(|| D::Error::unknown_variant(&name, &["done", "refused", "returned"]))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::v1::Citizen;

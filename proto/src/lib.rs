@@ -4,6 +4,7 @@
 //! - [`PersonalId`], [`Field`], [`FieldSet`], [`Revision`]: the vocabulary, each with its rules.
 //! - [`record`]: the canonical encoding of a citizen, and projection and deltas on its bytes.
 //! - [`area`]: provinces and communes, how they changed, and addresses by the order in force.
+//! - [`contribution`]: what is handed in: its kinds, its JSON, what it must obey, and how it is sealed.
 //! - [`validate`]: what a citizen's values must obey.
 //! - [`signed`]: statements that can be checked later and elsewhere.
 //! - [`Reason`]: every way a call can be refused, as callers see it.
@@ -12,6 +13,7 @@
 pub mod area;
 pub mod channel;
 pub mod codes;
+pub mod contribution;
 pub mod date;
 pub mod digest;
 pub mod field;

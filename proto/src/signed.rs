@@ -3,13 +3,14 @@
 //!
 //! The kind is signed with the content, so that no statement can be taken for one of another kind.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Message;
+use quick_cache::sync::Cache;
 use rustls::{
     RootCertStore, SignatureScheme,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -25,9 +26,9 @@ use x509_parser::{
 use crate::{
     channel::{
         HUB_SERVER_NAME, PeerCertificate, PeerIdentity, SwappableIdentity, config::provider,
-        peer::CertificateError,
+        peer::CertificateError, pin::sha256,
     },
-    v1::{LogHead, Signed, SliceReport, TreeHead},
+    v1::{ContributionReceipt, LogHead, QueuedContribution, Signed, SliceReport, TreeHead},
 };
 
 /// What can be signed.
@@ -39,28 +40,24 @@ pub trait Statement: prost::Message + Default {
     fn time(&self) -> Option<OffsetDateTime>;
 }
 
-impl Statement for SliceReport {
-    const KIND: &'static str = "dancu.v1.SliceReport";
+macro_rules! statements {
+    ($($message:ident = $kind:literal;)*) => {$(
+        impl Statement for $message {
+            const KIND: &'static str = $kind;
 
-    fn time(&self) -> Option<OffsetDateTime> {
-        OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()
-    }
+            fn time(&self) -> Option<OffsetDateTime> {
+                OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()
+            }
+        }
+    )*};
 }
 
-impl Statement for LogHead {
-    const KIND: &'static str = "dancu.v1.LogHead";
-
-    fn time(&self) -> Option<OffsetDateTime> {
-        OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()
-    }
-}
-
-impl Statement for TreeHead {
-    const KIND: &'static str = "dancu.v1.TreeHead";
-
-    fn time(&self) -> Option<OffsetDateTime> {
-        OffsetDateTime::from_unix_timestamp(self.time.as_ref()?.seconds).ok()
-    }
+statements! {
+    SliceReport = "dancu.v1.SliceReport";
+    LogHead = "dancu.v1.LogHead";
+    TreeHead = "dancu.v1.TreeHead";
+    QueuedContribution = "dancu.v1.QueuedContribution";
+    ContributionReceipt = "dancu.v1.ContributionReceipt";
 }
 
 /// A statement cannot be signed.
@@ -114,30 +111,104 @@ pub fn verify<S: Statement>(
     signed: &Signed,
     authority: &CertificateDer<'static>,
 ) -> Result<(S, PeerIdentity), VerifyError> {
+    let (statement, time) = content::<S>(signed)?;
+    let certificate = CertificateDer::from(signed.certificate.clone());
+    let signer = Signer::trusted(&certificate, authority, time)?;
+    signer.check::<S>(signed)?;
+    Ok((statement, signer.identity))
+}
+
+/// Checks many statements of the same signers: the certificate of each is looked into once.
+pub struct Verifier {
+    authority: CertificateDer<'static>,
+    /// By the hash of the certificate.
+    signers: Cache<[u8; 32], Arc<Signer>>,
+}
+
+/// Signers that a [`Verifier`] remembers.
+const SIGNERS: usize = 1024;
+
+impl Verifier {
+    /// Checks statements of the signers of an authority.
+    #[must_use]
+    pub fn new(authority: CertificateDer<'static>) -> Verifier {
+        Verifier { authority, signers: Cache::new(SIGNERS) }
+    }
+
+    /// A statement and who signed it, if it is to be believed: as [`verify`] has it.
+    ///
+    /// # Errors
+    /// It is not what is asked for, was altered, or the signer had no certificate of the authority then.
+    pub fn verify<S: Statement>(&self, signed: &Signed) -> Result<(S, PeerIdentity), VerifyError> {
+        let (statement, time) = content::<S>(signed)?;
+        let signer = self.signer(&signed.certificate, time)?;
+        signer.check::<S>(signed)?;
+        Ok((statement, signer.identity.clone()))
+    }
+
+    fn signer(&self, certificate: &[u8], at: OffsetDateTime) -> Result<Arc<Signer>, VerifyError> {
+        let hash = sha256(certificate);
+        // One that was not valid then is looked into again, which says what is wrong with it.
+        if let Some(known) = self.signers.get(&hash).filter(|known| known.validity.contains(&at)) {
+            return Ok(known);
+        }
+        let certificate = CertificateDer::from(certificate.to_vec());
+        let signer = Arc::new(Signer::trusted(&certificate, &self.authority, at)?);
+        self.signers.insert(hash, Arc::clone(&signer));
+        Ok(signer)
+    }
+}
+
+/// What was signed, and when.
+fn content<S: Statement>(signed: &Signed) -> Result<(S, OffsetDateTime), VerifyError> {
     if signed.kind != S::KIND {
         return Err(VerifyError::Kind { found: signed.kind.clone(), wanted: S::KIND });
     }
     let statement = S::decode(signed.content.as_slice()).map_err(|_| VerifyError::Content)?;
     let time = statement.time().ok_or(VerifyError::Content)?;
-    let certificate = CertificateDer::from(signed.certificate.clone());
-    trusted(&certificate, authority, time).map_err(VerifyError::Untrusted)?;
-    let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|_| CertificateError::Malformed)?;
-    let key = parsed.public_key();
-    let curve = || key.algorithm.parameters.as_ref().and_then(|of| of.as_oid().ok());
-    let algorithm: &'static dyn VerificationAlgorithm = if key.algorithm.algorithm == OID_SIG_ED25519 {
-        &ED25519
-    } else if curve() == Some(OID_EC_P256) {
-        &ECDSA_P256_SHA256_ASN1
-    } else if curve() == Some(OID_NIST_EC_P384) {
-        &ECDSA_P384_SHA384_ASN1
-    } else {
-        return Err(VerifyError::Algorithm);
-    };
-    UnparsedPublicKey::new(algorithm, &key.subject_public_key.data)
-        .verify(&message(S::KIND, &signed.content), &signed.signature)
-        .map_err(|_| VerifyError::Signature)?;
-    let identity = PeerCertificate::read(vec![certificate])?.identity.ok_or(CertificateError::Malformed)?;
-    Ok((statement, identity))
+    Ok((statement, time))
+}
+
+/// Who has a certificate of the authority.
+struct Signer {
+    key: Vec<u8>,
+    algorithm: &'static dyn VerificationAlgorithm,
+    identity: PeerIdentity,
+    validity: RangeInclusive<OffsetDateTime>,
+}
+
+impl Signer {
+    /// Whose certificate this is, if it was valid then.
+    fn trusted(
+        certificate: &CertificateDer<'static>,
+        authority: &CertificateDer<'static>,
+        at: OffsetDateTime,
+    ) -> Result<Signer, VerifyError> {
+        trusted(certificate, authority, at).map_err(VerifyError::Untrusted)?;
+        let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::Malformed)?;
+        let key = parsed.public_key();
+        let curve = || key.algorithm.parameters.as_ref().and_then(|of| of.as_oid().ok());
+        let algorithm: &'static dyn VerificationAlgorithm = if key.algorithm.algorithm == OID_SIG_ED25519 {
+            &ED25519
+        } else if curve() == Some(OID_EC_P256) {
+            &ECDSA_P256_SHA256_ASN1
+        } else if curve() == Some(OID_NIST_EC_P384) {
+            &ECDSA_P384_SHA384_ASN1
+        } else {
+            return Err(VerifyError::Algorithm);
+        };
+        let key = key.subject_public_key.data.to_vec();
+        let read = PeerCertificate::read(vec![certificate.clone()])?;
+        let identity = read.identity.ok_or(CertificateError::Malformed)?;
+        Ok(Signer { key, algorithm, identity, validity: read.not_before..=read.not_after })
+    }
+
+    /// Whether this signer signed it.
+    fn check<S: Statement>(&self, signed: &Signed) -> Result<(), VerifyError> {
+        UnparsedPublicKey::new(self.algorithm, &self.key)
+            .verify(&message(S::KIND, &signed.content), &signed.signature)
+            .map_err(|_| VerifyError::Signature)
+    }
 }
 
 /// The armour of a statement in a file.
@@ -234,6 +305,35 @@ mod tests {
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let identity = SwappableIdentity::new(vec![certificate.der().clone()], key).unwrap();
         std::sync::Arc::into_inner(identity).unwrap()
+    }
+
+    #[test]
+    fn a_verifier_believes_what_one_look_would() {
+        let (ours, theirs) = (authority(), authority());
+        let verifier = Verifier::new(ours.0.clone());
+        let check = |signed: &Signed| verifier.verify::<SliceReport>(signed);
+        let (first, second) =
+            (node(&ours, &rcgen::PKCS_ECDSA_P256_SHA256), node(&ours, &rcgen::PKCS_ED25519));
+        for identity in [&first, &second, &first] {
+            for cursor in 0..3 {
+                let said = SliceReport { cursor, ..report(THEN) };
+                let (read, signer) = check(&sign(&said, identity).unwrap()).unwrap();
+                assert_eq!((read, signer), (said, PeerIdentity::Node("ha-noi".into())));
+            }
+        }
+        assert_eq!(verifier.signers.len(), 2);
+        // The certificate is known by now, and still nothing else is believed.
+        let mut altered = sign(&report(THEN), &first).unwrap();
+        altered.content = SliceReport { citizens: 4, ..report(THEN) }.encode_to_vec();
+        assert!(matches!(check(&altered), Err(VerifyError::Signature)));
+        let mut swapped = sign(&report(THEN), &first).unwrap();
+        swapped.certificate = sign(&report(THEN), &second).unwrap().certificate;
+        assert!(matches!(check(&swapped), Err(VerifyError::Signature)));
+        let expired = sign(&report(THEN + 365 * 86_400), &first).unwrap();
+        assert!(matches!(check(&expired), Err(VerifyError::Untrusted(_))));
+        let other = sign(&report(THEN), &node(&theirs, &rcgen::PKCS_ED25519)).unwrap();
+        assert!(matches!(check(&other), Err(VerifyError::Untrusted(_))));
+        assert!(check(&sign(&report(THEN), &first).unwrap()).is_ok());
     }
 
     fn report(seconds: i64) -> SliceReport {

@@ -27,18 +27,38 @@ const LONGEST_TEXT: usize = 300;
 /// # Errors
 /// Everything that is wrong.
 pub fn validate(citizen: &mut Citizen, whole: bool, areas: &Areas) -> Result<(), Vec<Violation>> {
-    let mut check = Check { areas, violations: Vec::new() };
+    let mut check = Check::new(Some(areas));
     check.citizen(citizen, whole);
-    if check.violations.is_empty() { Ok(()) } else { Err(check.violations) }
+    check.end()
 }
 
-struct Check<'a> {
-    areas: &'a Areas,
+/// What is found wrong, value by value. Without the administrative order, an area is only asked to have
+/// the form of one.
+pub(crate) struct Check<'a> {
+    areas: Option<&'a Areas>,
     violations: Vec<Violation>,
 }
 
-impl Check<'_> {
-    fn say(&mut self, field: &str, reason: impl Into<String>) {
+impl<'a> Check<'a> {
+    pub(crate) fn new(areas: Option<&'a Areas>) -> Check<'a> {
+        Check { areas, violations: Vec::new() }
+    }
+
+    /// All that was found.
+    pub(crate) fn end(self) -> Result<(), Vec<Violation>> {
+        if self.violations.is_empty() { Ok(()) } else { Err(self.violations) }
+    }
+
+    /// Checks the values of a citizen who stands below a field.
+    pub(crate) fn citizen_below(&mut self, field: &str, citizen: &mut Citizen) {
+        let before = self.violations.len();
+        self.citizen(citizen, false);
+        for violation in &mut self.violations[before..] {
+            violation.field = format!("{field}.{}", violation.field);
+        }
+    }
+
+    pub(crate) fn say(&mut self, field: &str, reason: impl Into<String>) {
         self.violations.push(Violation { field: field.to_owned(), reason: reason.into() });
     }
 
@@ -161,7 +181,7 @@ impl Check<'_> {
         }
     }
 
-    fn personal_id(&mut self, field: &str, text: &str) {
+    pub(crate) fn personal_id(&mut self, field: &str, text: &str) {
         if text.is_empty() {
             self.say(field, "is missing");
         } else if let Err(error) = PersonalId::from_str(text) {
@@ -169,13 +189,13 @@ impl Check<'_> {
         }
     }
 
-    fn old_id(&mut self, field: &str, text: &str) {
+    pub(crate) fn old_id(&mut self, field: &str, text: &str) {
         if !text.is_empty() && (text.len() != 9 || !text.bytes().all(|b| b.is_ascii_digit())) {
             self.say(field, "an old number has 9 digits");
         }
     }
 
-    fn text(&mut self, field: &str, text: &mut String) {
+    pub(crate) fn text(&mut self, field: &str, text: &mut String) {
         if let Cow::Owned(composed) = nfc(text) {
             *text = composed;
         }
@@ -190,7 +210,7 @@ impl Check<'_> {
         }
     }
 
-    fn name(&mut self, field: &str, name: &mut Name) {
+    pub(crate) fn name(&mut self, field: &str, name: &mut Name) {
         for part in [&mut name.family, &mut name.middle, &mut name.given] {
             self.text(field, part);
         }
@@ -203,7 +223,7 @@ impl Check<'_> {
         }
     }
 
-    fn code(&mut self, field: Field, code: &str) {
+    pub(crate) fn code(&mut self, field: Field, code: &str) {
         if let Some(table) = field.spec().code_table
             && !code.is_empty()
             && !codes::has(table, code)
@@ -212,13 +232,13 @@ impl Check<'_> {
         }
     }
 
-    fn date(&mut self, field: &str, date: Option<&Date>) {
+    pub(crate) fn date(&mut self, field: &str, date: Option<&Date>) {
         if let Some(Err(error)) = date.map(Date::check) {
             self.say(field, error.to_string());
         }
     }
 
-    fn period(&mut self, field: &str, from: Option<&Date>, until: Option<&Date>) {
+    pub(crate) fn period(&mut self, field: &str, from: Option<&Date>, until: Option<&Date>) {
         self.date(field, from);
         self.date(field, until);
         if let (Some(from), Some(until)) = (from, until)
@@ -228,14 +248,14 @@ impl Check<'_> {
         }
     }
 
-    fn countries(&mut self, field: &str, list: Option<&StringList>) {
+    pub(crate) fn countries(&mut self, field: &str, list: Option<&StringList>) {
         let known = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
         if list.is_some_and(|list| !list.values.iter().all(known)) {
             self.say(field, "countries are two capital letters, like VN (ISO 3166-1)");
         }
     }
 
-    fn address(&mut self, field: &str, address: &mut Address) {
+    pub(crate) fn address(&mut self, field: &str, address: &mut Address) {
         self.text(field, &mut address.detail);
         let abroad = !address.country.is_empty() && address.country != "VN";
         if abroad {
@@ -249,7 +269,7 @@ impl Check<'_> {
             return;
         }
         address.country.clear();
-        let areas = self.areas;
+        let Some(areas) = self.areas else { return self.area_forms(field, address) };
         if !address.commune.is_empty() {
             let earlier = || {
                 let code: CommuneCode = address.commune.parse().ok()?;
@@ -286,7 +306,22 @@ impl Check<'_> {
         }
     }
 
-    fn relative(&mut self, field: &str, person: &mut Relative) {
+    /// An address of which it is not known by which order it is written.
+    fn area_forms(&mut self, field: &str, address: &mut Address) {
+        address.division = 0;
+        if !address.commune.is_empty()
+            && let Err(error) = CommuneCode::from_str(&address.commune)
+        {
+            self.say(&format!("{field}.commune"), error.to_string());
+        }
+        if !address.province.is_empty()
+            && let Err(error) = ProvinceCode::from_str(&address.province)
+        {
+            self.say(&format!("{field}.province"), error.to_string());
+        }
+    }
+
+    pub(crate) fn relative(&mut self, field: &str, person: &mut Relative) {
         if let Some(name) = &mut person.name {
             self.name(field, name);
         }
@@ -299,7 +334,7 @@ impl Check<'_> {
 }
 
 /// Whether one date certainly lies before another, as far as both are known.
-fn before(a: &Date, b: &Date) -> bool {
+pub(crate) fn before(a: &Date, b: &Date) -> bool {
     if a.year != b.year || a.month == 0 || b.month == 0 {
         return a.year < b.year;
     }

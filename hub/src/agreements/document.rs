@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AgencyId, Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope, Withhold,
+    AgencyId, Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope,
+    Withhold,
 };
 
 /// One thing that is wrong with a document.
@@ -265,7 +266,8 @@ impl Check<'_> {
         let contributes = operations.contains(&Operation::Contribute);
         let named = names.is_some_and(|names| !names.get_ref().is_empty());
         if contributes && !named {
-            let message = "`contribute` needs `contributes_as`: roles of the authority table, like \"residence\"";
+            let message =
+                "`contribute` needs `contributes_as`: roles of the authority table, like \"residence\"";
             self.problem(at.span(), message);
         }
         let Some(names) = names else { return BTreeSet::new() };

@@ -1,0 +1,19 @@
+//! What node and hub must agree on about contributions: docs/contributions.md has the rule.
+//!
+//! - [`event_name`], [`EVENTS`], [`persons`]: the kinds of events, and whom one names.
+//! - [`validate`]: all that can be checked without the registry.
+//! - [`seal`], [`open`]: a contribution in an outbox, readable by the hub alone.
+//!
+//! A contribution is written as JSON as its message is: `{"event":{"death":{…}}}`, dates and names as
+//! texts.
+
+mod check;
+mod event;
+mod sealing;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::{MOST_PERSONS, validate};
+pub use event::{EVENTS, event_name, persons};
+pub use sealing::{OpenError, Place, SealError, open, seal};
