@@ -34,6 +34,8 @@ pub struct Config {
     pub storage: Storage,
     /// The access logs of nodes.
     pub audit: Audit,
+    /// Contributions of nodes.
+    pub intake: Intake,
     /// Logging.
     pub log: Log,
 }
@@ -99,6 +101,14 @@ pub struct Storage {
     pub reserve_mb: u64,
 }
 
+/// Contributions of nodes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Intake {
+    /// Who may supply what; none for the table that comes with the hub.
+    pub authority: Option<PathBuf>,
+}
+
 /// Logging.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -132,6 +142,7 @@ impl Default for Config {
             day_check: Duration::from_secs(20),
             storage: Storage::default(),
             audit: Audit::default(),
+            intake: Intake::default(),
             log: Log::default(),
         }
     }

@@ -10,8 +10,9 @@ use dancu_proto::{
         admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
         enrollment_service_server::EnrollmentServiceServer, intake_service_server::IntakeServiceServer,
         lookup_service_server::LookupServiceServer, notice_service_server::NoticeServiceServer,
-        sync_service_server::SyncServiceServer,
+        review_service_server::ReviewServiceServer, sync_service_server::SyncServiceServer,
     },
+    signed::Verifier,
     v1::AreaChange,
 };
 use time::OffsetDateTime;
@@ -25,15 +26,20 @@ use tonic::service::Routes;
 
 use crate::{
     admin::{Admin, owner_of},
-    audit::{AuditLog, AuditServer, IntakeServer, NoticeServer, Withheld},
+    audit::{AccessLogIntake, AuditLog, AuditServer, NoticeServer, Withheld},
     calendar::Calendar,
     config::Config,
     enrollment::{Authority, Enrollment, HubCertificate, NodeRoll, RollRows},
     fleet::Fleet,
+    intake::{
+        event::Authority as SourceAuthority,
+        handover::{Handover, IntakeServer},
+    },
     metrics,
     projection::Ledger,
     registry::{Clock, CommitError, Registry, StoreError, system_clock},
     remote::RemoteLookup,
+    review::ReviewServer,
     router::Router,
     sync::{SliceKeys, SyncServer},
 };
@@ -44,6 +50,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const STEPS: usize = 8;
 /// Batches of access logs that are looked at at once.
 const INTAKE: usize = 4;
+/// Batches of contributions that are taken over at once.
+const BATCHES: usize = 32;
 /// Look-ups by nodes, outside their slices, at once.
 const REMOTE: usize = 8;
 
@@ -156,13 +164,36 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         after: config.audit.withheld_after,
     };
     tasks.spawn(withheld.watch(cancel.clone()));
-    let intake = IntakeServer {
+    let handover = Handover {
+        registry: Arc::clone(&registry),
+        ledger: Arc::clone(&ledger),
+        roll: Arc::clone(&roll),
+        authority: Arc::new(SourceAuthority::load(config.intake.authority.as_deref())?),
+        verifier: Arc::new(Verifier::new(authority.certificate().clone())),
+        log: Arc::clone(&audit),
+        identity: certificate.identity(),
+        bells: Arc::default(),
+        clock: Arc::clone(&clock),
+    };
+    match handover.look_again().await {
+        Err(CommitError::Store(StoreError::Full)) => {}
+        looked => _ = looked?,
+    }
+    let reviews = ReviewServer { handover: handover.clone(), owner: owner_of(&config.data_dir)? };
+    let access_logs = AccessLogIntake {
         log: audit,
         roll: Arc::clone(&roll),
         authority: Arc::clone(&authority),
         registry_id: registry.id(),
         clock: Arc::clone(&clock),
         at_once: Arc::new(Semaphore::new(INTAKE)),
+        tasks: tasks.clone(),
+        cancel: cancel.clone(),
+    };
+    let intake = IntakeServer {
+        handover,
+        access_logs,
+        at_once: Arc::new(Semaphore::new(BATCHES)),
         tasks: tasks.clone(),
         cancel: cancel.clone(),
     };
@@ -214,6 +245,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     health.set_serving::<SyncServiceServer<SyncServer>>().await;
     let admin = AdminServiceServer::new(admin);
     let auditors = AuditServiceServer::new(auditors);
+    let reviews = ReviewServiceServer::new(reviews);
     let routes = Routes::new(EnrollmentServiceServer::new(enrollment))
         .add_service(SyncServiceServer::new(sync))
         .add_service(LookupServiceServer::new(remote))
@@ -221,8 +253,13 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         .add_service(NoticeServiceServer::new(notices))
         .add_service(admin.clone())
         .add_service(auditors.clone())
+        .add_service(reviews.clone())
         .add_service(health_service.clone());
-    let local = Routes::new(admin).add_service(auditors).add_service(health_service).add_service(reflection);
+    let local = Routes::new(admin)
+        .add_service(auditors)
+        .add_service(reviews)
+        .add_service(health_service)
+        .add_service(reflection);
 
     let nodes = server()
         .add_routes(routes)

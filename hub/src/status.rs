@@ -23,6 +23,7 @@ impl From<CommitError> for Status {
             CommitError::NoSuchCitizen => Reason::CitizenNotFound.status(error.to_string()),
             CommitError::NoSuchAgreement(_) => Reason::NotFound.status(error.to_string()),
             CommitError::NumberTaken | CommitError::NotEmpty => Reason::Conflict.status(error.to_string()),
+            CommitError::Refused(message) => Reason::Conflict.status(message),
             CommitError::Stale => Reason::Conflict.status(error.to_string()),
             CommitError::NoNumber => Reason::InvalidRequest.field("personal_id", error.to_string()),
             CommitError::Closed => Reason::ShuttingDown.status("the hub is going down; try again"),

@@ -1,14 +1,11 @@
-//! `dancu.hub.v1.IntakeService`: nodes hand in their access logs.
+//! Nodes hand in their access logs (`dancu.hub.v1.IntakeService`).
 
 use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{
     Reason,
     channel::{Peer, PeerIdentity},
-    hub::v1::{
-        SubmitContributionsRequest, SubmitContributionsResponse, UploadAccessLogRequest,
-        UploadAccessLogResponse, intake_service_server::IntakeService,
-    },
+    hub::v1::{UploadAccessLogRequest, UploadAccessLogResponse},
     signed,
     v1::{LogHead, Signed},
 };
@@ -41,7 +38,7 @@ const QUEUE: usize = 1;
 
 /// Takes over what nodes hand in.
 #[derive(Clone)]
-pub struct IntakeServer {
+pub struct AccessLogIntake {
     /// The log.
     pub log: Arc<AuditLog>,
     /// Who may hand in.
@@ -60,23 +57,15 @@ pub struct IntakeServer {
     pub cancel: CancellationToken,
 }
 
-#[tonic::async_trait]
-impl IntakeService for IntakeServer {
-    type SubmitContributionsStream = ReceiverStream<Result<SubmitContributionsResponse, Status>>;
-
-    async fn submit_contributions(
-        &self,
-        _: Request<Streaming<SubmitContributionsRequest>>,
-    ) -> Result<Response<Self::SubmitContributionsStream>, Status> {
-        Err(Status::unimplemented("this hub takes no contributions yet"))
-    }
-
-    type UploadAccessLogStream = ReceiverStream<Result<UploadAccessLogResponse, Status>>;
-
-    async fn upload_access_log(
+impl AccessLogIntake {
+    /// Takes over the access log of the node that calls.
+    ///
+    /// # Errors
+    /// The node may not speak now.
+    pub fn upload(
         &self,
         request: Request<Streaming<UploadAccessLogRequest>>,
-    ) -> Result<Response<Self::UploadAccessLogStream>, Status> {
+    ) -> Result<Response<ReceiverStream<Result<UploadAccessLogResponse, Status>>>, Status> {
         let peer = Peer::of(&request);
         self.roll.authorise(&peer, (self.clock)())?;
         let (answers, stream) = mpsc::channel(QUEUE);
@@ -93,9 +82,7 @@ impl IntakeService for IntakeServer {
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
-}
 
-impl IntakeServer {
     async fn run(
         &self,
         peer: &Peer,

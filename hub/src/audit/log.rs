@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use dancu_proto::v1::{LogHead, log_record::Body};
+use dancu_proto::{
+    contribution::OpenError,
+    v1::{Contribution, LogHead, QueuedContribution, log_record::Body},
+};
 
 use super::{
     alarm::{Alarm, AlarmKind, Fault},
@@ -60,6 +63,14 @@ impl AuditLog {
     #[must_use]
     pub fn recipient(&self) -> &[u8] {
         self.recipient.public()
+    }
+
+    /// What is sealed in a contribution.
+    ///
+    /// # Errors
+    /// It is not for this hub, or not what was sealed.
+    pub fn open_contribution(&self, queued: &QueuedContribution) -> Result<Contribution, OpenError> {
+        self.recipient.open_contribution(queued)
     }
 
     /// The log as it is now.

@@ -1,7 +1,7 @@
 //! The access log of all nodes: what they recorded of each call, taken over record by record, so that
 //! nobody can alter it without being noticed.
 //!
-//! - [`IntakeServer`]: nodes hand in their logs; `chain` says whether a batch goes on where the last ended.
+//! - [`AccessLogIntake`]: nodes hand in their logs; `chain` says whether a batch goes on where the last ended.
 //! - [`AuditLog`]: takes over, in one Merkle tree (`tree`, RFC 6962) over all nodes, and finds again.
 //! - `store`: the rows; `recipient`: the key that numbers in records are sealed for.
 //! - [`Alarm`]: what was wrong; [`Withheld`] looks for nodes that hand nothing in.
@@ -24,7 +24,7 @@ mod withheld;
 pub use self::{
     alarm::{Alarm, AlarmKind, Fault},
     chain::Place,
-    intake::IntakeServer,
+    intake::AccessLogIntake,
     log::{AuditError, AuditLog},
     notice::NoticeServer,
     patterns::Thresholds,

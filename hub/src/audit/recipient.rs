@@ -7,7 +7,12 @@ use aws_lc_rs::{
     digest::{SHA256, digest},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use dancu_proto::{PersonalId, channel::file, v1::LogKey};
+use dancu_proto::{
+    PersonalId,
+    channel::file,
+    contribution::{self, OpenError},
+    v1::{Contribution, LogKey, QueuedContribution},
+};
 use rustls::crypto::{
     aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256,
     hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey},
@@ -57,6 +62,11 @@ impl Recipient {
             STANDARD.decode(text.trim()).map_err(|_| RecipientError::Damaged)
         };
         Ok(Recipient { public: read(&public)?, secret: read(&secret)?.into() })
+    }
+
+    /// What is sealed in a contribution.
+    pub(super) fn open_contribution(&self, queued: &QueuedContribution) -> Result<Contribution, OpenError> {
+        contribution::open(queued, &self.public, &self.secret)
     }
 
     /// The public half.

@@ -8,7 +8,10 @@ use dancu_proto::{
         HUB_SERVER_NAME, SwappableIdentity, Timeouts, client_config, connect, connect_unix,
         identity::{certificates_from_pem, roots},
     },
-    hub::v1::{admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient},
+    hub::v1::{
+        admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
+        review_service_client::ReviewServiceClient,
+    },
 };
 use tonic::transport::Channel;
 
@@ -23,6 +26,10 @@ pub(super) async fn admin(global: &Global) -> anyhow::Result<AdminServiceClient<
 
 pub(super) async fn audit(global: &Global) -> anyhow::Result<AuditServiceClient<Channel>> {
     Ok(AuditServiceClient::new(channel(global).await?).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+pub(super) async fn reviews(global: &Global) -> anyhow::Result<ReviewServiceClient<Channel>> {
+    Ok(ReviewServiceClient::new(channel(global).await?).max_decoding_message_size(LARGEST_ANSWER))
 }
 
 async fn channel(global: &Global) -> anyhow::Result<Channel> {

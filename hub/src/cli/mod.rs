@@ -5,10 +5,12 @@ mod area;
 mod audit;
 mod citizen;
 mod connect;
+mod contribution;
 mod import;
 mod node;
 mod operator;
 mod output;
+mod review;
 mod slice;
 
 use std::path::PathBuf;
@@ -74,6 +76,12 @@ enum Command {
     /// Look at one citizen
     #[command(subcommand)]
     Citizen(citizen::CitizenCommand),
+    /// What nodes handed in: look at one, outboxes, import a file
+    #[command(subcommand)]
+    Contribution(contribution::ContributionCommand),
+    /// What waits for a decision: list, show side by side, accept, reject
+    #[command(subcommand)]
+    Review(review::ReviewCommand),
     /// Nodes: add, list, show, suspend, resume, revoke
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -119,6 +127,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Import(args) => import::run(global, args).await,
         Command::Change(args) => citizen::change(global, args).await,
         Command::Citizen(command) => citizen::run(global, command).await,
+        Command::Contribution(command) => contribution::run(global, command).await,
+        Command::Review(command) => review::run(global, command).await,
         Command::Node(command) => node::run(global, command).await,
         Command::Agreement(command) => agreement::run(global, command).await,
         Command::Area(command) => area::run(global, command).await,

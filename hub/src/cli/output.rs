@@ -61,6 +61,11 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|letter| if obeyed(letter) { char::REPLACEMENT_CHARACTER } else { letter }).collect()
 }
 
+/// The same of a text of several lines.
+pub(super) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
 /// A number with its thousands apart.
 pub(super) fn number(value: u64) -> String {
     let digits = value.to_string();

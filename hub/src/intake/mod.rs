@@ -3,6 +3,8 @@
 
 mod blocks;
 mod change;
+pub mod event;
+pub mod handover;
 mod import;
 mod rows;
 mod update;

@@ -266,6 +266,9 @@ pub enum CommitError {
     /// The sharing policy is another than the one that the commit was made by.
     #[error("the sharing policy has changed meanwhile")]
     Stale,
+    /// What was asked for cannot be now.
+    #[error("{0}")]
+    Refused(String),
     /// The hub is going down.
     #[error("the registry is closed")]
     Closed,

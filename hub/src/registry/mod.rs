@@ -15,6 +15,7 @@ mod group;
 mod interest;
 mod journal;
 mod partition;
+mod rows;
 mod standing;
 pub mod store;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use self::{
     },
     journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
     partition::{ListId, Partition, Residence, partitions_of, residence_areas},
+    rows::Rows,
     standing::Standing,
     store::{Store, StoreError},
     view::{MERGED, View},
@@ -128,6 +130,28 @@ impl Registry {
         let (reply, answer) = oneshot::channel();
         self.writer.send(commit, reply).await?;
         answer.await.map_err(|_| CommitError::Closed)?
+    }
+
+    /// Commits several, one after the other and in one write where that can be; the answers come when all
+    /// are on disk.
+    ///
+    /// # Errors
+    /// If the hub is going down. Each commit has an answer of its own.
+    pub async fn commit_all(
+        &self,
+        commits: Vec<Commit>,
+    ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
+        let mut answers = Vec::with_capacity(commits.len());
+        for commit in commits {
+            let (reply, answer) = oneshot::channel();
+            self.writer.send(commit, reply).await?;
+            answers.push(answer);
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answer in answers {
+            outcomes.push(answer.await.map_err(|_| CommitError::Closed)?);
+        }
+        Ok(outcomes)
     }
 
     /// Starts the one bulk load that an empty registry can take. It writes its sorted files below

@@ -2,6 +2,7 @@
 //!
 //! - [`event_name`], [`EVENTS`], [`persons`]: the kinds of events, and whom one names.
 //! - [`validate`]: all that can be checked without the registry.
+//! - [`write_file`], [`read_file`]: an outbox in a file.
 //! - [`seal`], [`open`]: a contribution in an outbox, readable by the hub alone.
 //!
 //! A contribution is written as JSON as its message is: `{"event":{"death":{…}}}`, dates and names as
@@ -9,6 +10,7 @@
 
 mod check;
 mod event;
+mod file;
 mod sealing;
 
 #[cfg(test)]
@@ -16,4 +18,5 @@ mod tests;
 
 pub use check::{MOST_PERSONS, validate};
 pub use event::{EVENTS, event_name, persons};
+pub use file::{read_file, write_file};
 pub use sealing::{OpenError, Place, SealError, open, seal};

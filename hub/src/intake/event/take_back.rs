@@ -1,0 +1,187 @@
+//! A correction: the claims of an accepted event are taken back, and each field gets what is the greatest of
+//! what remains.
+
+use std::collections::HashSet;
+
+use dancu_proto::{Field, FieldSet, Record, Revision, v1::RejectionReason};
+use uuid::Uuid;
+
+use super::{
+    Judgement,
+    authority::Authority,
+    people::{People, Subject},
+    weigh::{self, Weight, weight_of},
+};
+use crate::{
+    intake::handover::handed_in::{self, HandedIn},
+    registry::{CitizenChange, CitizenKey, JournalContent, JournalEntry, Leaving, Standing, StoreError},
+};
+
+/// Events that cannot be taken back: numbers are never given again.
+const FOR_EVER: [&str; 4] = ["number_reestablished", "number_cancelled", "records_merged", "correction"];
+
+/// What was taken back, and what rested on it.
+#[derive(Debug)]
+pub(super) struct TakenBack {
+    /// The revision.
+    pub(super) revision: Revision,
+    /// The event.
+    pub(super) event: String,
+    /// Accepted contributions that came later and concern the same fields of the same people.
+    pub(super) dependents: Vec<Uuid>,
+}
+
+/// Takes back what a contribution claimed; a birth may follow in its place.
+pub(super) fn take_back(
+    people: &mut People<'_>,
+    authority: &Authority,
+    contribution: &str,
+    birth_instead: bool,
+) -> Result<TakenBack, Judgement> {
+    let standing = people.standing;
+    let at = "event.correction.contribution_id";
+    let wrong = |message: &str| Judgement::rejected(RejectionReason::Invalid, message, at);
+    let id: Uuid = contribution.parse().map_err(|_| wrong("is not a UUID"))?;
+    let known = handed_in::by_id(standing, id)?;
+    let counts = known.filter(HandedIn::is_accepted);
+    let counts = counts.ok_or_else(|| wrong("no accepted contribution has this id"))?;
+    if FOR_EVER.contains(&counts.event.as_str()) {
+        return Err(wrong("this event cannot be taken back: numbers are never given again"));
+    }
+    if counts.taken_back != 0 {
+        return Err(wrong("it was taken back before"));
+    }
+    let revision = Revision(counts.revision);
+    let entry = standing.journal(revision)?;
+    let Some(JournalContent::Citizens(changes)) = &entry.content else {
+        return Err(StoreError::Corrupt("the journal").into());
+    };
+    let mut dependents = Vec::new();
+    for change in &changes.changes {
+        let key = CitizenKey(change.key);
+        let Some(stored) = standing.citizen(key)? else { continue };
+        people.take(key, stored)?;
+        let claims = change.claims();
+        let mut fields = claims.fields();
+        if change.entered {
+            // Everything that came later rests on it.
+            fields = FieldSet::all();
+            if birth_instead {
+                people.reborn = Some(key);
+            } else {
+                people.get_mut(key)?.leaves = Some(Leaving::Cancelled);
+            }
+        }
+        let history = history_of(standing, key)?;
+        later(&history, key, revision, fields, &mut dependents);
+        if people.get(key)?.leaves.is_none() {
+            restore(people.get_mut(key)?, authority, &history, revision, change)?;
+        }
+    }
+    dependents.dedup();
+    Ok(TakenBack { revision, event: counts.event, dependents })
+}
+
+type History = Vec<(Revision, JournalEntry)>;
+
+fn history_of(standing: &Standing<'_>, key: CitizenKey) -> Result<History, StoreError> {
+    let revisions = standing.history(key)?.into_iter();
+    revisions.map(|at| Ok((at, standing.journal(at)?))).collect()
+}
+
+/// Contributions after a revision that claim one of some fields.
+fn later(history: &History, key: CitizenKey, after: Revision, fields: FieldSet, found: &mut Vec<Uuid>) {
+    for (at, entry) in history.iter().filter(|(at, _)| *at > after) {
+        let Some(change) = entry.change_of(key) else { continue };
+        let touches = !change.claims().fields().intersection(fields).is_empty();
+        let taken_back = history.iter().any(|(_, other)| other.takes_back == at.0);
+        if touches
+            && !taken_back
+            && let Some(id) = entry.origin().contribution
+            && !found.contains(&id)
+        {
+            found.push(id);
+        }
+    }
+}
+
+/// Gives the fields that a change claimed what they have without it.
+fn restore(
+    subject: &mut Subject,
+    authority: &Authority,
+    history: &History,
+    revision: Revision,
+    change: &CitizenChange,
+) -> Result<(), StoreError> {
+    let mut without: HashSet<Revision> = history
+        .iter()
+        .filter(|(_, entry)| entry.takes_back != 0)
+        .map(|(_, e)| Revision(e.takes_back))
+        .collect();
+    without.insert(revision);
+    let claims = change.claims();
+    for field in claims.set.fields().union(claims.cleared).iter().filter(|field| *field != Field::PersonalId)
+    {
+        let (value, source) = greatest(subject, authority, history, &without, field)?;
+        subject.put(&value, FieldSet::from_iter([field]))?;
+        subject.sources.insert(field, source);
+    }
+    // An item that was there before, or that another event has too, stays.
+    let more = |record: &Record| record.decode().map_err(|_| StoreError::Corrupt("the journal"));
+    let added = claims.added.project(change.delta().fields()).into_record();
+    if added.fields().is_empty() {
+        return Ok(());
+    }
+    weigh::remove_items(subject, &more(&added)?)?;
+    for (at, entry) in history.iter().filter(|(at, _)| !without.contains(at)) {
+        let Some(other) = entry.change_of(subject.key) else { continue };
+        let again = other.claims().added.values(added.fields());
+        let _ = at;
+        weigh::add_items(subject, &again)?;
+    }
+    Ok(())
+}
+
+/// The value of a field by everything but some revisions, and where it is from.
+fn greatest(
+    subject: &Subject,
+    authority: &Authority,
+    history: &History,
+    without: &HashSet<Revision>,
+    field: Field,
+) -> Result<(Record, Option<Revision>), StoreError> {
+    let one = FieldSet::from_iter([field]);
+    let only = |record: &Record| record.values(one);
+    let mut base: Option<Record> = None;
+    let mut best: Option<(Weight, Record, Revision)> = None;
+    for (at, entry) in history {
+        let Some(change) = entry.change_of(subject.key) else { continue };
+        let delta = change.delta();
+        if base.is_none() && delta.fields().contains(field) {
+            base = Some(only(&Record::trusted(change.before.clone())));
+        }
+        let by_claim = !change.claims().is_empty();
+        let (set, cleared) = if by_claim {
+            (change.claims().set, change.claims().cleared)
+        } else {
+            (Record::trusted(delta.set), delta.cleared)
+        };
+        if without.contains(at) || !set.fields().union(cleared).contains(field) {
+            continue;
+        }
+        match weight_of(authority, entry, *at, field) {
+            // An import replaces what the registry began with.
+            None => base = Some(only(&set)),
+            Some(weight) if by_claim || entry.role == super::authority::OPERATOR => {
+                if best.as_ref().is_none_or(|(known, ..)| weight >= *known) {
+                    best = Some((weight, only(&set), *at));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(match best {
+        Some((_, value, at)) => (value, Some(at)),
+        None => (base.unwrap_or_else(|| only(&subject.record)), None),
+    })
+}

@@ -1,0 +1,205 @@
+//! What was handed in, and what became of it: rows of the table `handed_in`, kept for ever.
+
+use dancu_proto::{
+    Field, FieldSet, PersonalId,
+    v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason},
+};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::registry::{Rows, Standing, StoreError, View};
+
+/// The table.
+const HANDED_IN: &str = "handed_in";
+/// Names of rows: by place in an outbox, and by the id of the contribution.
+const PLACE: u8 = b'p';
+const ID: u8 = b'i';
+
+/// A contribution that the hub has taken over.
+#[derive(Clone, PartialEq, Message)]
+pub struct HandedIn {
+    /// Its id, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// The node that queued it.
+    #[prost(string, tag = "2")]
+    pub node: String,
+    /// The agency of that node.
+    #[prost(string, tag = "3")]
+    pub agency: String,
+    /// The outbox, 16 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub outbox: Vec<u8>,
+    /// Its place there.
+    #[prost(uint64, tag = "5")]
+    pub sequence: u64,
+    /// The signed statement of the node, as it came: the evidence.
+    #[prost(message, optional, tag = "6")]
+    pub signed: Option<dancu_proto::v1::Signed>,
+    /// What it says; none where that cannot be read.
+    #[prost(message, optional, tag = "7")]
+    pub contribution: Option<Contribution>,
+    /// When it was taken over, milliseconds since 1970.
+    #[prost(int64, tag = "8")]
+    pub taken_ms: i64,
+    /// The roles of the agency under the purpose then.
+    #[prost(string, repeated, tag = "9")]
+    pub roles: Vec<String>,
+    /// In which of them it was judged.
+    #[prost(string, tag = "10")]
+    pub role: String,
+    /// The event, as named in `dancu.v1.Event`.
+    #[prost(string, tag = "11")]
+    pub event: String,
+    /// Where it stands.
+    #[prost(enumeration = "ContributionState", tag = "12")]
+    pub state: i32,
+    /// The revision that carried it out; 0 unless accepted.
+    #[prost(uint64, tag = "13")]
+    pub revision: u64,
+    /// Why it is rejected or in review.
+    #[prost(enumeration = "RejectionReason", tag = "14")]
+    pub reason: i32,
+    /// The same for people.
+    #[prost(string, tag = "15")]
+    pub message: String,
+    /// Fields at fault.
+    #[prost(string, repeated, tag = "16")]
+    pub fields: Vec<String>,
+    /// Fields of which its value is not in force.
+    #[prost(fixed64, tag = "17")]
+    pub not_in_force: u64,
+    /// The number that somebody got; 0 for none.
+    #[prost(uint64, tag = "18")]
+    pub personal_id: u64,
+    /// Its review; 0 for none.
+    #[prost(uint64, tag = "19")]
+    pub review: u64,
+    /// Rows of the same contribution that came by another way.
+    #[prost(bytes = "vec", repeated, tag = "20")]
+    pub also: Vec<Vec<u8>>,
+    /// The revision that took it back; 0 for none.
+    #[prost(uint64, tag = "21")]
+    pub taken_back: u64,
+}
+
+impl HandedIn {
+    /// The name of its row.
+    #[must_use]
+    pub fn name(&self) -> Vec<u8> {
+        name(&self.outbox, self.sequence)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        Uuid::from_slice(&self.id).unwrap_or_default()
+    }
+
+    /// Whether it counts.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.state() == ContributionState::Accepted
+    }
+
+    /// Whether it does not.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.state() == ContributionState::Rejected
+    }
+
+    /// What became of it; the receipt is added when it is sent.
+    #[must_use]
+    pub fn outcome(&self) -> ContributionOutcome {
+        let not_in_force = FieldSet::from_bits(self.not_in_force);
+        let number = PersonalId::from_u64(self.personal_id).ok().filter(|_| self.personal_id != 0);
+        ContributionOutcome {
+            contribution_id: self.uuid().to_string(),
+            node: self.node.clone(),
+            outbox: self.outbox.clone(),
+            sequence: self.sequence,
+            state: self.state,
+            revision: self.revision,
+            reason: self.reason,
+            message: self.message.clone(),
+            fields: self.fields.clone(),
+            not_in_force: not_in_force.iter().map(number_of).collect(),
+            personal_id: number.map(|number| number.to_string()).unwrap_or_default(),
+            receipt: None,
+        }
+    }
+}
+
+fn number_of(field: Field) -> i32 {
+    dancu_proto::v1::Field::from(field).into()
+}
+
+/// The name of a row by its place.
+#[must_use]
+pub fn name(outbox: &[u8], sequence: u64) -> Vec<u8> {
+    [&[PLACE][..], outbox, &sequence.to_be_bytes()].concat()
+}
+
+fn id_name(id: Uuid) -> Vec<u8> {
+    [&[ID][..], id.as_bytes()].concat()
+}
+
+fn decode(row: Vec<u8>) -> Result<HandedIn, StoreError> {
+    HandedIn::decode(row.as_slice()).map_err(|_| StoreError::Corrupt("a contribution"))
+}
+
+/// A contribution by its id, as the commits before leave it.
+///
+/// # Errors
+/// If the disk refuses, or the row is damaged; so for all below.
+pub fn by_id(standing: &Standing<'_>, id: Uuid) -> Result<Option<HandedIn>, StoreError> {
+    let Some(name) = standing.row(HANDED_IN, &id_name(id))? else { return Ok(None) };
+    standing.row(HANDED_IN, &name)?.map(decode).transpose()
+}
+
+/// The same, with what a commit is about to write.
+///
+/// # Errors
+/// See above.
+pub fn by_id_in(rows: &Rows<'_>, id: Uuid) -> Result<Option<HandedIn>, StoreError> {
+    let Some(name) = rows.get(HANDED_IN, &id_name(id))? else { return Ok(None) };
+    by_name_in(rows, &name)
+}
+
+/// A contribution by the name of its row.
+///
+/// # Errors
+/// See above.
+pub fn by_name_in(rows: &Rows<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreError> {
+    rows.message(HANDED_IN, name)
+}
+
+/// A contribution by its id.
+///
+/// # Errors
+/// See above.
+pub fn in_view(view: &View<'_>, id: Uuid) -> Result<Option<HandedIn>, StoreError> {
+    let Some(name) = view.row(HANDED_IN, &id_name(id))? else { return Ok(None) };
+    by_name(view, &name)
+}
+
+/// A contribution by the name of its row.
+///
+/// # Errors
+/// See above.
+pub fn by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreError> {
+    view.row(HANDED_IN, name)?.map(decode).transpose()
+}
+
+/// Writes a row. The first with an id owns it.
+///
+/// # Errors
+/// See above.
+pub fn put(rows: &mut Rows<'_>, row: &HandedIn) -> Result<(), StoreError> {
+    let (name, id) = (row.name(), id_name(row.uuid()));
+    if rows.get(HANDED_IN, &id)?.is_none() {
+        rows.put(HANDED_IN, id, name.clone());
+    }
+    rows.put(HANDED_IN, name, row.encode_to_vec());
+    Ok(())
+}

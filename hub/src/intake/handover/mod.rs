@@ -1,0 +1,298 @@
+//! Taking over what nodes hand in: each contribution once, in the order of its outbox, by whichever way it
+//! comes; and the mail that tells nodes what became of it.
+//!
+//! [`Handover::take`] prepares a batch (signature, seal, values, agreement) and has each contribution decided
+//! on in the registry's one order ([`settle`]); `service` is the stream around it.
+
+pub mod handed_in;
+pub mod outbox;
+mod service;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use dancu_proto::{
+    Areas, Reason, Violation,
+    channel::{PeerIdentity, SwappableIdentity},
+    contribution,
+    signed::{self, Verifier},
+    v1::{
+        Contribution, ContributionOutcome, ContributionReceipt, Date, QueuedContribution, RejectionReason,
+        Signed,
+    },
+};
+use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
+use tonic::Status;
+use uuid::Uuid;
+
+pub use self::{
+    service::IntakeServer,
+    settle::{Fault, News, Prepared, Told, conclude, judge, mark, settle},
+};
+use crate::{
+    agreements::Operation,
+    audit::AuditLog,
+    calendar::today,
+    enrollment::NodeRoll,
+    intake::event::Authority,
+    mail::Bells,
+    projection::Ledger,
+    registry::{
+        Clock, Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing, View,
+    },
+};
+
+/// Takes over contributions.
+#[derive(Clone)]
+pub struct Handover {
+    /// Where they count.
+    pub registry: Arc<Registry>,
+    /// What is agreed.
+    pub ledger: Arc<Ledger>,
+    /// Who hands in.
+    pub roll: Arc<NodeRoll>,
+    /// Who may supply what.
+    pub authority: Arc<Authority>,
+    /// Checks what nodes signed.
+    pub verifier: Arc<Verifier>,
+    /// Has the key that contributions are sealed for.
+    pub log: Arc<AuditLog>,
+    /// Signs receipts.
+    pub identity: Arc<SwappableIdentity>,
+    /// Tells the streams of nodes.
+    pub bells: Arc<Bells>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How many of a batch were new, and how many had come before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Taken over now.
+    pub new: u64,
+    /// Had come before.
+    pub known: u64,
+}
+
+impl Handover {
+    /// Takes over signed contributions, in their order. All are on the disk when this returns.
+    ///
+    /// # Errors
+    /// One is not signed by a node of this registry, or the disk refuses; those before it may be taken over.
+    pub async fn take(&self, contributions: Vec<Signed>) -> Result<Taken, Status> {
+        let preparing = self.clone();
+        let prepared = spawn_blocking(move || preparing.prepare(contributions)).await;
+        let prepared = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
+        let mut commits = Vec::with_capacity(prepared.len());
+        let mut told = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            let heard = Arc::new(Told::default());
+            told.push(Arc::clone(&heard));
+            let authority = Arc::clone(&self.authority);
+            let origin = Origin { source: one.agency.clone(), ..Origin::default() };
+            let by = Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &one, &heard));
+            commits.push(Commit { origin, content: Content::Decided(Decide { alone: false, by }) });
+        }
+        let outcomes = self.registry.commit_all(commits).await?;
+        let (mut taken, mut awaited) = (Taken::default(), false);
+        for (outcome, told) in outcomes.into_iter().zip(told) {
+            outcome?;
+            let news = told.news();
+            if news.known {
+                taken.known += 1
+            } else {
+                taken.new += 1
+            }
+            news.mail_for.iter().for_each(|node| self.bells.ring(node));
+            awaited |= news.awaited;
+        }
+        if awaited {
+            self.look_again().await?;
+        }
+        Ok(taken)
+    }
+
+    /// Judges those anew whose birth is certain by now.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub async fn look_again(&self) -> Result<u32, CommitError> {
+        let mut looked_at = 0;
+        loop {
+            let due = self.due()?;
+            if due.is_empty() {
+                return Ok(looked_at);
+            }
+            for name in due {
+                let told = Arc::new(Told::default());
+                let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
+                let areas = self.areas()?;
+                let by = Arc::new(move |standing: &Standing<'_>| {
+                    let rows = Rows::new(standing);
+                    let row = handed_in::by_name_in(&rows, &name)?;
+                    let Some(row) = row.filter(|row| row.reason() == RejectionReason::Waits) else {
+                        return Ok(Decision::default());
+                    };
+                    let said = row.contribution.clone().unwrap_or_default();
+                    let judged = judge(standing, &authority, &row, &said, &areas, false);
+                    conclude(rows, row, judged, None, &heard)
+                });
+                let content = Content::Decided(Decide { alone: false, by });
+                self.registry.commit(Commit { origin: Origin::default(), content }).await?;
+                told.news().mail_for.iter().for_each(|node| self.bells.ring(node));
+                looked_at += 1;
+            }
+        }
+    }
+
+    /// Contributions that wait for a birth that is certain.
+    fn due(&self) -> Result<Vec<Vec<u8>>, CommitError> {
+        let view = self.registry.view();
+        let mut due = Vec::new();
+        for (birth, name) in waiting::all(&view)? {
+            let certain = handed_in::in_view(&view, birth)?;
+            if certain.is_some_and(|birth| birth.is_accepted() || birth.is_rejected()) {
+                due.push(name);
+            }
+        }
+        Ok(due)
+    }
+
+    /// The administrative orders as of now.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn areas(&self) -> Result<Arc<Areas>, CommitError> {
+        let view = self.registry.view();
+        self.ledger.catch_up(&view)?;
+        Ok(self.ledger.areas(view.revision()?))
+    }
+
+    /// The day, Asia/Ho_Chi_Minh.
+    #[must_use]
+    pub fn today(&self) -> Date {
+        today(&self.clock).date().unwrap_or_default()
+    }
+
+    fn prepare(&self, contributions: Vec<Signed>) -> Result<Vec<Prepared>, Status> {
+        let areas = self.areas()?;
+        let today = self.today();
+        contributions.into_iter().map(|signed| self.ready(signed, &areas, today)).collect()
+    }
+
+    fn ready(&self, signed: Signed, areas: &Arc<Areas>, today: Date) -> Result<Prepared, Status> {
+        let refused = |what: String| Reason::InvalidRequest.field("contributions", what);
+        let (queued, signer): (QueuedContribution, _) =
+            self.verifier.verify(&signed).map_err(|error| refused(error.to_string()))?;
+        if signer != PeerIdentity::Node(queued.node.clone()) {
+            return Err(refused(format!("a contribution of {} is signed by {signer}", queued.node)));
+        }
+        if queued.registry_id != self.registry.id() {
+            return Err(refused("a contribution is for another registry".into()));
+        }
+        let id = queued.contribution_id.parse::<Uuid>();
+        let id = id.map_err(|_| refused("a contribution has no id".into()))?;
+        if queued.outbox.len() != 16 || queued.sequence == 0 {
+            return Err(refused("a contribution has no place in an outbox".into()));
+        }
+        let agency = self.roll.get(&queued.node)?.agency;
+        let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
+        let QueuedContribution { node, outbox, sequence, .. } = queued;
+        let areas = Arc::clone(areas);
+        Ok(Prepared { id, node, agency, outbox, sequence, signed, contribution, roles, areas })
+    }
+
+    /// What a contribution says, and the roles in which it is handed in.
+    fn read(
+        &self,
+        queued: &QueuedContribution,
+        agency: &str,
+        areas: &Areas,
+        today: Date,
+    ) -> Result<(Result<Contribution, Fault>, BTreeSet<String>), Status> {
+        let fault = |reason, message: String, fields, said: Option<Contribution>| Fault {
+            reason,
+            message,
+            fields,
+            said: said.map(Box::new),
+        };
+        let mut said = match self.log.open_contribution(queued) {
+            Ok(said) => said,
+            Err(error) => {
+                let fault = fault(RejectionReason::Invalid, error.to_string(), Vec::new(), None);
+                return Ok((Err(fault), BTreeSet::new()));
+            }
+        };
+        if let Err(violations) = contribution::validate(&mut said, Some(areas), today) {
+            let told = |violation: &Violation| format!("{}: {}", violation.field, violation.reason);
+            let message = violations.iter().map(told).collect::<Vec<_>>().join("; ");
+            let fields = violations.into_iter().map(|violation| violation.field).collect();
+            return Ok((Err(fault(RejectionReason::Invalid, message, fields, Some(said))), BTreeSet::new()));
+        }
+        let view = self.registry.view();
+        let policy = self.ledger.policy(&queued.node, agency, view.revision()?);
+        let purpose = said.context.as_ref().map(|context| context.purpose.as_str()).unwrap_or_default();
+        let agreed = policy.grants().iter().map(|grant| &grant.agreement).filter(|agreement| {
+            agreement.operations.contains(&Operation::Contribute)
+                && agreement.purposes.iter().any(|of| of.code == purpose)
+        });
+        let roles: BTreeSet<String> = agreed.flat_map(|agreement| agreement.contributes_as.clone()).collect();
+        if roles.is_empty() {
+            let message = "no agreement lets this agency contribute under this purpose".to_owned();
+            let fields = vec!["context.purpose".to_owned()];
+            return Ok((Err(fault(RejectionReason::NotAgreed, message, fields, Some(said))), roles));
+        }
+        Ok((Ok(said), roles))
+    }
+
+    /// What became of a contribution, with a receipt.
+    ///
+    /// # Errors
+    /// If the disk refuses, or the key does.
+    pub fn outcome(&self, view: &View<'_>, name: &[u8]) -> Result<Option<ContributionOutcome>, Status> {
+        let Some(row) = handed_in::by_name(view, name)? else { return Ok(None) };
+        self.with_receipt(&row).map(Some)
+    }
+
+    /// The outcome of a row, with a receipt of now.
+    ///
+    /// # Errors
+    /// If the key refuses.
+    pub fn with_receipt(&self, row: &handed_in::HandedIn) -> Result<ContributionOutcome, Status> {
+        let mut outcome = row.outcome();
+        let signed = row.signed.as_ref();
+        let receipt = ContributionReceipt {
+            registry_id: self.registry.id().to_vec(),
+            contribution_id: outcome.contribution_id.clone(),
+            node: outcome.node.clone(),
+            outbox: outcome.outbox.clone(),
+            sequence: outcome.sequence,
+            hash: signed.map(|signed| contribution_hash(signed).to_vec()).unwrap_or_default(),
+            state: outcome.state,
+            revision: outcome.revision,
+            reason: outcome.reason,
+            time: Some(crate::sync::timestamp((self.clock)())),
+        };
+        let receipt = signed::sign(&receipt, &self.identity);
+        let receipt = receipt.map_err(|_| Reason::Internal.status("the hub's key does not sign"))?;
+        outcome.receipt = Some(receipt);
+        Ok(outcome)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        (self.clock)()
+    }
+}
+
+/// SHA-256 of the statement of a node, as it was signed.
+fn contribution_hash(signed: &Signed) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &signed.content).as_ref());
+    hash
+}

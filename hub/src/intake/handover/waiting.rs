@@ -1,0 +1,64 @@
+//! Contributions that name somebody by a birth of which it is not certain what becomes of it. Rows of the
+//! table `waiting`: the birth, and then the contribution.
+
+use uuid::Uuid;
+
+use super::handed_in::HandedIn;
+use crate::registry::{Rows, StoreError, View};
+
+/// The table.
+const WAITING: &str = "waiting";
+/// By the birth, by the contribution, and how many there are for a birth.
+const BIRTH: u8 = b'b';
+const CONTRIBUTION: u8 = b'c';
+const COUNT: u8 = b'n';
+
+fn of_birth(birth: Uuid, name: &[u8]) -> Vec<u8> {
+    [&[BIRTH][..], birth.as_bytes(), name].concat()
+}
+
+fn of_contribution(name: &[u8]) -> Vec<u8> {
+    [&[CONTRIBUTION][..], name].concat()
+}
+
+fn count(birth: Uuid) -> Vec<u8> {
+    [&[COUNT][..], birth.as_bytes()].concat()
+}
+
+/// A contribution waits for a birth.
+pub(super) fn put(rows: &mut Rows<'_>, birth: Uuid, name: &[u8]) {
+    rows.put(WAITING, of_birth(birth, name), Vec::new());
+    rows.put(WAITING, of_contribution(name), birth.as_bytes().to_vec());
+    rows.put(WAITING, count(birth), Vec::new());
+}
+
+/// It waits no longer.
+pub(super) fn remove(rows: &mut Rows<'_>, row: &HandedIn) -> Result<(), StoreError> {
+    let name = row.name();
+    if let Some(birth) = rows.get(WAITING, &of_contribution(&name))? {
+        let birth = Uuid::from_slice(&birth).map_err(|_| StoreError::Corrupt("what waits"))?;
+        rows.remove(WAITING, of_birth(birth, &name));
+        rows.remove(WAITING, of_contribution(&name));
+    }
+    Ok(())
+}
+
+/// Whether anything ever waited for a birth.
+pub(super) fn any(rows: &Rows<'_>, birth: Uuid) -> Result<bool, StoreError> {
+    Ok(rows.get(WAITING, &count(birth))?.is_some())
+}
+
+/// What waits: names of contributions, each with its birth.
+///
+/// # Errors
+/// If the disk refuses.
+pub(super) fn all(view: &View<'_>) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+    let rows = view.rows_after(WAITING, &[BIRTH], None);
+    rows.map(|row| {
+        let (key, _) = row?;
+        let (birth, name) = key[1..].split_at_checked(16).ok_or(StoreError::Corrupt("what waits"))?;
+        let birth = Uuid::from_slice(birth).map_err(|_| StoreError::Corrupt("what waits"))?;
+        Ok((birth, name.to_vec()))
+    })
+    .collect()
+}

@@ -1,0 +1,125 @@
+//! What the hub has for each node: outcomes, tasks, cases, forms, in the order in which they came up. Each
+//! thing is in a node's mail at most once, as it stands now, so that a node that was away for long gets
+//! little. Rows of the table `mail`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use dancu_proto::hub::v1::mail::Content;
+use prost::Message;
+use tokio::sync::Notify;
+
+use crate::registry::{Rows, StoreError, View};
+
+/// The table.
+const MAIL: &str = "mail";
+/// Kinds of rows, after a node's name.
+const NUMBERED: u8 = b'n';
+const PLACE: u8 = b'p';
+const LAST: u8 = b'l';
+
+/// One thing in a node's mail.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// What became of a contribution: the name of its row. What it says is made when it is sent.
+    Outcome(Vec<u8>),
+    /// Anything else, with a name by which a later state of it takes its place.
+    Other(String, Content),
+}
+
+/// The row as stored.
+#[derive(Clone, PartialEq, Message)]
+struct Row {
+    #[prost(bytes = "vec", tag = "1")]
+    outcome: Vec<u8>,
+    #[prost(message, tag = "2")]
+    other: Option<dancu_proto::hub::v1::Mail>,
+}
+
+/// Puts something into a node's mail; an earlier state of the same thing is taken out.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn put(rows: &mut Rows<'_>, node: &str, item: Item) -> Result<(), StoreError> {
+    let number = rows.next(MAIL, &last(node))?;
+    let (name, row) = match item {
+        Item::Outcome(outcome) => {
+            let name = [b"outcome".as_slice(), &outcome].concat();
+            (name, Row { outcome, other: None })
+        }
+        Item::Other(name, content) => {
+            let mail = dancu_proto::hub::v1::Mail { number: 0, content: Some(content) };
+            (name.into_bytes(), Row { outcome: Vec::new(), other: Some(mail) })
+        }
+    };
+    let place = [&of(node, PLACE)[..], &name].concat();
+    let before = rows.number(MAIL, &place)?;
+    if before != 0 {
+        rows.remove(MAIL, numbered(node, before));
+    }
+    rows.put(MAIL, place, number.to_be_bytes().to_vec());
+    rows.put(MAIL, numbered(node, number), row.encode_to_vec());
+    Ok(())
+}
+
+/// What is in a node's mail after a number, at most so much.
+///
+/// # Errors
+/// If the disk refuses, or the mail is damaged.
+pub fn after(
+    view: &View<'_>,
+    node: &str,
+    after: u64,
+    at_most: usize,
+) -> Result<Vec<(u64, Item)>, StoreError> {
+    let damaged = || StoreError::Corrupt("the mail of a node");
+    let prefix = of(node, NUMBERED);
+    let rows = view.rows_after(MAIL, &prefix, Some(&numbered(node, after))).take(at_most);
+    rows.map(|row| {
+        let (name, row) = row?;
+        let number =
+            name.get(prefix.len()..).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
+        let row = Row::decode(row.as_slice()).map_err(|_| damaged())?;
+        let item = match row.other.and_then(|mail| mail.content) {
+            Some(content) => Item::Other(String::new(), content),
+            None => Item::Outcome(row.outcome),
+        };
+        Ok((number.ok_or_else(damaged)?, item))
+    })
+    .collect()
+}
+
+fn of(node: &str, kind: u8) -> Vec<u8> {
+    [node.as_bytes(), &[0, kind]].concat()
+}
+
+fn last(node: &str) -> Vec<u8> {
+    of(node, LAST)
+}
+
+fn numbered(node: &str, number: u64) -> Vec<u8> {
+    [&of(node, NUMBERED)[..], &number.to_be_bytes()].concat()
+}
+
+/// Tells the streams of nodes that there is mail: only those whose it is.
+#[derive(Debug, Default)]
+pub struct Bells(Mutex<HashMap<String, Arc<Notify>>>);
+
+impl Bells {
+    /// The bell of a node.
+    #[must_use]
+    pub fn of(&self, node: &str) -> Arc<Notify> {
+        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(bells.entry(node.to_owned()).or_default())
+    }
+
+    /// There is mail for a node.
+    pub fn ring(&self, node: &str) {
+        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(node) {
+            bell.notify_one();
+        }
+    }
+}
