@@ -10,13 +10,13 @@ use rand::{Rng, rngs::SmallRng};
 use time::OffsetDateTime;
 
 /// Some fields of the catalogue; often none.
-pub fn some_fields(rng: &mut SmallRng) -> FieldSet {
+pub(crate) fn some_fields(rng: &mut SmallRng) -> FieldSet {
     let share = [0.0, 0.1, 0.5][rng.random_range(0..3)];
     Field::ALL.iter().copied().filter(|_| rng.random_bool(share)).collect()
 }
 
 /// Makes these fields, and no others, be in question of each of some people; the revision.
-pub async fn question(hub: &mut Hub, of: &[(String, FieldSet)]) -> u64 {
+pub(crate) async fn question(hub: &mut Hub, of: &[(String, FieldSet)]) -> u64 {
     let update = |(number, fields): &(String, FieldSet)| {
         let person = Person::Known(number.parse().unwrap());
         CitizenUpdate::plain(person, Record::default(), FieldSet::EMPTY).with_in_question(*fields)
