@@ -81,6 +81,11 @@ fn agreement() {
 }
 
 #[test]
+fn contribution() {
+    replay("contribution");
+}
+
+#[test]
 fn frame() {
     replay("frame");
 }

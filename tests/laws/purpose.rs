@@ -198,6 +198,11 @@ impl Law {
                         assert_eq!(one.outcome(), ReconcileOutcome::NotFound);
                         continue;
                     };
+                    let by_former = self.marked.people[person].personal_id != claim.personal_id.trim();
+                    if by_former && !given.contains(Field::FormerPersonalIds) {
+                        assert_eq!(one.outcome(), ReconcileOutcome::NotFound);
+                        continue;
+                    }
                     let questions = self.questions[person].intersection(given);
                     for one in &one.verdicts {
                         let field = Field::try_from(one.field).unwrap();

@@ -182,7 +182,7 @@ mod tests {
         // What is in question is nothing that is claimed, and a citizen all the same.
         assert_eq!(claims(&[0x9a, 0x02, 1, 6]), (None, true));
         assert_eq!(claims(&[0x98, 0x02, 6]), (None, true));
-        assert_eq!(claims(&[0x99, 0x02, 0, 0, 0, 0, 0, 0, 0, 6]).1, false);
+        assert!(!claims(&[0x99, 0x02, 0, 0, 0, 0, 0, 0, 0, 6]).1);
         assert!(CitizenBytes::decode(&[0x0a, 9, b'1'][..]).is_err(), "cut short");
     }
 

@@ -7,6 +7,7 @@
 
 mod access_log;
 mod agreement;
+mod contribution;
 mod frame;
 mod import_rows;
 mod input;
@@ -16,8 +17,9 @@ mod personal_id;
 mod reconcile_rows;
 
 pub use self::{
-    access_log::access_log, agreement::agreement, frame::frame, import_rows::import_rows, name::name,
-    node_services::node_services, personal_id::personal_id, reconcile_rows::reconcile_rows,
+    access_log::access_log, agreement::agreement, contribution::contribution, frame::frame,
+    import_rows::import_rows, name::name, node_services::node_services, personal_id::personal_id,
+    reconcile_rows::reconcile_rows,
 };
 
 /// A target: what it does with an input.
@@ -27,6 +29,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("access_log", access_log),
     ("agreement", agreement),
+    ("contribution", contribution),
     ("frame", frame),
     ("import_rows", import_rows),
     ("name", name),

@@ -349,6 +349,6 @@ async fn who_enters_is_told_with_what_is_in_question() {
     assert_eq!(told.kind(), CitizenChangeKind::Entered);
     let known = [Field::PersonalId, Field::DateOfBirth, Field::Sex, Field::DateOfDeath];
     assert_eq!(fields(&told), known, "also what may have a value");
-    let death = dancu_proto::v1::Field::DateOfDeath.into();
+    let death: i32 = dancu_proto::v1::Field::DateOfDeath.into();
     assert_eq!(told.citizen.unwrap().in_question, [death]);
 }
