@@ -12,5 +12,6 @@ mod offline;
 mod purpose;
 mod questions;
 mod sealed;
+mod simulation;
 mod source;
 mod time;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dancu_proto::{
     hub::v1::{
         DecideReviewRequest, GetCitizenRecordRequest, GetContributionRequest, GetContributionResponse,
-        GetHubStatusRequest, ListReviewsRequest, Review,
+        GetHubStatusRequest, ListOutboxesRequest, ListReviewsRequest, Outbox, Review,
     },
     v1::{Citizen, ContributionState, RejectionReason},
 };
@@ -56,6 +56,8 @@ pub(super) async fn decide_all(hub: &Hub, rng: &mut SmallRng) -> Vec<Told> {
                 reason: "a test".into(),
                 document_number: "QD/1".into(),
             };
+            // A decision is the next commit; what waited for it comes after.
+            let revision = hub.head().await + 1;
             let mut client = hub.reviews().await;
             let mut accepted = accept;
             let mut answer = client.decide_review(decision(accept)).await;
@@ -70,7 +72,6 @@ pub(super) async fn decide_all(hub: &Hub, rng: &mut SmallRng) -> Vec<Told> {
                 continue;
             }
             if review.dependent && !accepted {
-                let revision = hub.head().await;
                 told.push(Told::DoesNotStand { revision, contribution_id: review.contribution_id });
             }
         }
@@ -122,11 +123,19 @@ pub(super) async fn faults(
         outcomes.insert(one.id.clone(), outcome);
     }
     eprintln!("what became of {}: {sorts:#?}", queued.len());
-    let mut faults = outcomes::faults(queued, &outcomes, &reviewed, &hub.authority());
+    let mut faults = outboxes(hub).await;
+    faults.extend(outcomes::faults(queued, &outcomes, &reviewed, &hub.authority()));
     let register = Register::new(authority.clone(), people).after(told);
     faults.extend(register.faults().iter().cloned());
     faults.extend(differences(hub, &register).await);
     faults
+}
+
+/// Of every outbox the hub must have everything.
+async fn outboxes(hub: &Hub) -> Vec<String> {
+    let answer = hub.reviews().await.list_outboxes(ListOutboxesRequest {}).await.unwrap().into_inner();
+    let wrong = |outbox: &Outbox| outbox.lost || outbox.queued != outbox.taken || !outbox.missing.is_empty();
+    answer.outboxes.iter().filter(|outbox| wrong(outbox)).map(|outbox| format!("{outbox:?}")).collect()
 }
 
 async fn differences(hub: &Hub, register: &Register) -> Vec<String> {

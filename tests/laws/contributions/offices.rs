@@ -92,7 +92,11 @@ pub(super) fn work(
 pub(super) type Refused = (Contribution, Status);
 
 /// Hands in all of it in order, each until the node has said that it is queued, or what is wrong with it.
-pub(super) async fn hand_in(office: &Office, work: Vec<Handed>, mut rng: SmallRng) -> (Vec<Queued>, Vec<Refused>) {
+pub(super) async fn hand_in(
+    office: &Office,
+    work: Vec<Handed>,
+    mut rng: SmallRng,
+) -> (Vec<Queued>, Vec<Refused>) {
     let socket = office.node.lock().await.socket();
     let (mut queued, mut refused) = (Vec::new(), Vec::new());
     let mut before: Option<Contribution> = None;

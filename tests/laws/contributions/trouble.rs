@@ -16,7 +16,12 @@ pub(super) struct Headquarters {
 }
 
 /// Makes trouble so many times, and mends everything. What it did, for people.
-pub(super) async fn trouble(place: &Headquarters, offices: &[Office], times: u32, mut rng: SmallRng) -> Vec<String> {
+pub(super) async fn trouble(
+    place: &Headquarters,
+    offices: &[Office],
+    times: u32,
+    mut rng: SmallRng,
+) -> Vec<String> {
     let mut did = Vec::new();
     let mut full = false;
     for _ in 0..times {

@@ -44,7 +44,10 @@ impl Connection {
 
     /// The next answer that arrives.
     pub(super) fn answered(&mut self) -> Option<SubmitContributionsResponse> {
-        Some(SubmitContributionsResponse::decode(self.to_node.pop_front()?.as_slice()).expect("as it was sent"))
+        Some(
+            SubmitContributionsResponse::decode(self.to_node.pop_front()?.as_slice())
+                .expect("as it was sent"),
+        )
     }
 
     /// Whether nothing is under way.

@@ -94,6 +94,7 @@ impl<N: NodeSide, H: HubSide> World<N, H> {
         self.story.push("all is well from here on".into());
         self.hub.fill(false);
         for at in 0..self.nodes.len() {
+            self.lose(at);
             self.nodes[at].fill(false);
             while self.to_come[at].last().is_some() {
                 assert!(self.queue(at), "a node refuses though its disk has room");
@@ -282,7 +283,9 @@ impl<N: NodeSide, H: HubSide> World<N, H> {
                 let known = at_node.get(id).cloned().flatten();
                 let both = known.as_ref().map(|known| (known.state, known.revision, known.sequence));
                 if both != Some((outcome.state, outcome.revision, outcome.sequence)) {
-                    faults.push(format!("{sequence} of node {at}: the hub says {outcome:?}, the node knows {known:?}"));
+                    faults.push(format!(
+                        "{sequence} of node {at}: the hub says {outcome:?}, the node knows {known:?}"
+                    ));
                 }
             }
         }

@@ -127,6 +127,12 @@ impl Simulated {
         &self.agency
     }
 
+    /// Its identity.
+    #[must_use]
+    pub fn identity(&self) -> Arc<SwappableIdentity> {
+        Arc::clone(&self.identity)
+    }
+
     /// Signs a statement with the node's key.
     ///
     /// # Errors
