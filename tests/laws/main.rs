@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod audit;
+mod contributions;
 mod cost;
 mod exact;
 mod merger;
@@ -11,5 +12,6 @@ mod offline;
 mod purpose;
 mod questions;
 mod sealed;
+mod simulation;
 mod source;
 mod time;

@@ -3,13 +3,14 @@
 //! fair.
 //!
 //! - [`fanout`], [`latency`], [`wire`], [`bootstrap`], [`catchup`], [`import`], [`merger`], [`idle`],
-//!   [`lookup`]: what is measured.
+//!   [`lookup`], [`contributions`]: what is measured.
 //! - [`fleet`], [`slice`], [`postgres`], [`redis`], [`tls`]: the systems; [`drive`]: changes at an even pace,
 //!   and when they are seen; [`load`]: callers that ask again and again; [`cpu`]: what it costs.
 //! - [`outcome`], [`table`], [`plot`], [`machine`]: what comes out.
 
 pub mod bootstrap;
 pub mod catchup;
+pub mod contributions;
 pub mod cpu;
 pub mod drive;
 pub mod fanout;
@@ -99,6 +100,8 @@ enum Measure {
     Idle,
     /// Look-ups at a node, one by one and by the hundred
     Lookup,
+    /// Contributions handed in over 20 nodes
+    Contributions,
 }
 
 impl Measure {
@@ -250,6 +253,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Measure::Merger => merger::run(&bench).await,
             Measure::Idle => idle::run(&mut bench).await,
             Measure::Lookup => lookup::run(&bench).await,
+            Measure::Contributions => contributions::run(&bench).await,
         }
         .with_context(|| measure.name())?;
         if *measure == Measure::Idle {

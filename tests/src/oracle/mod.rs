@@ -1,6 +1,8 @@
 //! An independent, naive model of the registry and of what each node may hold. It shares no code with
 //! the hub's projection: citizens are JSON objects, and everything is a plain loop.
 
+pub mod contributions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use dancu_proto::{Field, FieldSet, v1::Citizen};

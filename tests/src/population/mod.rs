@@ -5,6 +5,7 @@
 //! [`events`] finds the people things happen to.
 
 pub mod ages;
+pub mod contributions;
 mod csv_rows;
 pub mod draw;
 pub mod events;

@@ -6,10 +6,14 @@ use std::{
 };
 
 use dancu_proto::{
-    channel::{Timeouts, connect_unix},
-    hub::v1::{GetHubStatusRequest, admin_service_client::AdminServiceClient},
+    channel::{Timeouts, connect_unix, identity::certificates_from_pem},
+    hub::v1::{
+        GetHubStatusRequest, admin_service_client::AdminServiceClient,
+        review_service_client::ReviewServiceClient,
+    },
     v1::Citizen,
 };
+use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -121,6 +125,22 @@ impl Hub {
         self.place.data.clone()
     }
 
+    /// The certificate of its authority.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[must_use]
+    pub fn authority(&self) -> CertificateDer<'static> {
+        let file = self.place.data.join("authority").join("authority.crt");
+        let pem = std::fs::read(file).expect("the certificate of the authority");
+        certificates_from_pem(&pem).expect("a certificate").swap_remove(0)
+    }
+
+    /// What operators ask about contributions.
+    pub async fn reviews(&self) -> ReviewServiceClient<Channel> {
+        ReviewServiceClient::new(connect_unix(&self.socket(), &Timeouts::default()).await.expect("the hub"))
+    }
+
     /// Its admin socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -208,8 +228,24 @@ impl Hub {
 
     /// Applies an agreement; the revision.
     pub async fn apply(&self, agreement: &Agreement) -> u64 {
+        self.apply_document(&agreement.document()).await
+    }
+
+    /// Lets an agency hand in contributions in a role, for a purpose; the revision.
+    pub async fn let_contribute(&self, agency: &str, role: &str, purpose: &str) -> u64 {
+        // One commune: what the agency's nodes hold is not what matters.
+        self.apply_document(&format!(
+            "id = \"contributes-{agency}-{role}\"\nversion = 1\nagency = {agency:?}\ntitle = \"A test\"\n\
+             legal_basis = [\"1911/QĐ-TTg\"]\nvalid_from = 2020-01-01\noperations = [\"lookup\", \"contribute\"]\n\
+             contributes_as = [{role:?}]\nfields = [\"full_name\"]\noffline_limit = \"7d\"\nofficers = \"vouched\"\n\
+             [[purposes]]\ncode = {purpose:?}\ntitle = \"A test\"\n[scope]\ncommunes = [\"00004\"]\n"
+        ))
+        .await
+    }
+
+    async fn apply_document(&self, document: &str) -> u64 {
         let file = self.place.dir.path().join("agreement.toml");
-        std::fs::write(&file, agreement.document()).expect("a file");
+        std::fs::write(&file, document).expect("a file");
         let answer = self.json(&["agreement", "apply", file.to_str().expect("a path")]).await;
         answer["revision"].as_u64().expect("a revision")
     }

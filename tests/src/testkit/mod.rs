@@ -38,19 +38,22 @@ use crate::population::Population;
 #[must_use]
 pub fn people(seed: u64, citizens: u32) -> Vec<Citizen> {
     let mut people: Vec<Citizen> = Population::new(seed, citizens).iter().collect();
-    for person in &mut people {
-        let temporary = person.temporary_residence.as_mut().and_then(|residence| residence.address.as_mut());
-        let addresses = [
-            person.place_of_birth.as_mut(),
-            person.place_of_birth_registration.as_mut(),
-            person.place_of_origin.as_mut(),
-            person.permanent_residence.as_mut(),
-            person.current_dwelling.as_mut(),
-            temporary,
-        ];
-        addresses.into_iter().flatten().for_each(fill_province);
-    }
+    people.iter_mut().for_each(fill_provinces);
     people
+}
+
+/// Gives each address the province its commune lies in.
+pub fn fill_provinces(person: &mut Citizen) {
+    let temporary = person.temporary_residence.as_mut().and_then(|residence| residence.address.as_mut());
+    let addresses = [
+        person.place_of_birth.as_mut(),
+        person.place_of_birth_registration.as_mut(),
+        person.place_of_origin.as_mut(),
+        person.permanent_residence.as_mut(),
+        person.current_dwelling.as_mut(),
+        temporary,
+    ];
+    addresses.into_iter().flatten().for_each(fill_province);
 }
 
 fn fill_province(address: &mut Address) {

@@ -7,7 +7,7 @@ use futures::{StreamExt, pin_mut};
 use tokio_postgres::{
     Config, Row, Statement,
     config::SslMode,
-    types::{BorrowToSql, FromSql, Type},
+    types::{BorrowToSql, FromSql, ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
@@ -36,7 +36,7 @@ impl<'a> FromSql<'a> for Raw<'a> {
 }
 
 impl Client {
-    /// Connects, and prepares a statement that has one parameter.
+    /// Connects, and prepares a statement.
     ///
     /// # Errors
     /// What the server says.
@@ -58,7 +58,16 @@ impl Client {
         Ok(Client { client, statement, _connection: connection })
     }
 
-    /// Executes it, and takes each row of the answer.
+    /// Executes it, where it gives no rows: a transaction of its own.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn execute(&self, parameters: &[&(dyn ToSql + Sync)]) -> anyhow::Result<()> {
+        self.client.execute(&self.statement, parameters).await?;
+        Ok(())
+    }
+
+    /// Executes it, with its one parameter, and takes each row of the answer.
     ///
     /// # Errors
     /// What the server says, or `take`.

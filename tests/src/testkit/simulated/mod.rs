@@ -20,6 +20,8 @@ use dancu_proto::{
         Ack, Change, EnrollRequest, SyncSliceRequest, enrollment_service_client::EnrollmentServiceClient,
         sync_service_client::SyncServiceClient, sync_slice_request, sync_slice_response::Body,
     },
+    signed::{SignError, Statement, sign},
+    v1::Signed,
 };
 use prost::Message;
 use rustls::{ClientConfig, pki_types::CertificateDer};
@@ -71,6 +73,7 @@ pub struct Simulated {
     /// Its line to the hub.
     pub line: Line,
     config: Arc<ClientConfig>,
+    identity: Arc<SwappableIdentity>,
     shared: Arc<Mutex<Shared>>,
     running: Option<JoinHandle<()>>,
 }
@@ -107,9 +110,9 @@ impl Simulated {
         ensure!(Fingerprint::of_certificate(&authority) == Some(token.authority), "another authority");
         let chain = vec![CertificateDer::from(answer.certificate)];
         let identity = SwappableIdentity::new(chain, request.key())?;
-        let config = client_config(roots([&authority])?, Some(identity))?;
+        let config = client_config(roots([&authority])?, Some(Arc::clone(&identity) as _))?;
         let (name, agency) = (answer.node, answer.agency);
-        Ok(Simulated { name, agency, line, config, shared: Arc::default(), running: None })
+        Ok(Simulated { name, agency, line, config, identity, shared: Arc::default(), running: None })
     }
 
     /// Its name.
@@ -122,6 +125,20 @@ impl Simulated {
     #[must_use]
     pub fn agency(&self) -> &str {
         &self.agency
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub fn identity(&self) -> Arc<SwappableIdentity> {
+        Arc::clone(&self.identity)
+    }
+
+    /// Signs a statement with the node's key.
+    ///
+    /// # Errors
+    /// If the key refuses.
+    pub fn sign<S: Statement>(&self, statement: &S) -> Result<Signed, SignError> {
+        sign(statement, &self.identity)
     }
 
     /// A connection to the hub, with the node's certificate.
