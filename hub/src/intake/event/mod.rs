@@ -10,8 +10,6 @@ mod number;
 mod people;
 mod plausible;
 mod take_back;
-#[cfg(test)]
-mod tests;
 mod weigh;
 
 use std::collections::BTreeSet;

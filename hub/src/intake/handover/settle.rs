@@ -223,12 +223,13 @@ pub fn conclude(
             review::close_by_itself(&mut rows, row.review)?;
         }
     }
+    let decided = closes.is_some();
     if let Some(closing) = closes {
         review::close(&mut rows, &closing, &mut decision.updates)?;
     }
     let awaited = row.state() != ContributionState::InReview && waiting::any(&rows, row.uuid())?;
     let mail_for = publish(&mut rows, &row)?;
-    decision.origin = Some(origin(&row));
+    decision.origin = Some(origin(&row, decided));
     decision.rows = rows.into_writes();
     told.tell(News { mail_for, known: false, awaited, row: Some(row) });
     Ok(decision)
@@ -336,8 +337,8 @@ pub fn mark(
     Ok(())
 }
 
-/// On whose word the registry changes.
-fn origin(row: &HandedIn) -> Origin {
+/// On whose word the registry changes. Only what a person accepted is decided: to wait is no decision.
+fn origin(row: &HandedIn, decided: bool) -> Origin {
     let said = row.contribution.clone().unwrap_or_default();
     let counts = row.is_accepted();
     Origin {
@@ -349,6 +350,6 @@ fn origin(row: &HandedIn) -> Origin {
         // Marks of a review claim nothing.
         role: if counts { row.role.clone() } else { String::new() },
         event: row.event.clone(),
-        decided: counts && (row.review != 0 || row.event == "correction"),
+        decided: counts && (decided || row.event == "correction"),
     }
 }
