@@ -124,7 +124,9 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         Err(CommitError::Store(StoreError::Full)) => {}
         caught_up => caught_up?,
     }
+    let sources = Arc::new(SourceAuthority::load(config.intake.authority.as_deref())?);
     let admin = Admin {
+        sources: Arc::clone(&sources),
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
         roll: Arc::clone(&roll),
@@ -168,7 +170,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
         roll: Arc::clone(&roll),
-        authority: Arc::new(SourceAuthority::load(config.intake.authority.as_deref())?),
+        authority: sources,
         verifier: Arc::new(Verifier::new(authority.certificate().clone())),
         log: Arc::clone(&audit),
         identity: certificate.identity(),

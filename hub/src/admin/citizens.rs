@@ -14,8 +14,8 @@ use tonic::Status;
 
 use super::Admin;
 use crate::{
-    intake::{ChangeError, correction},
-    registry::{CitizenKey, StoreError, StoredCitizen, View, known_on},
+    intake::{ChangeError, correction, event::known_on},
+    registry::{CitizenKey, StoreError, StoredCitizen, View},
     sync::timestamp,
 };
 
@@ -49,7 +49,7 @@ impl Admin {
         let record = match &request.valid_on {
             Some(day) => {
                 day.check().map_err(|error| Reason::InvalidRequest.field("valid_on", error.to_string()))?;
-                known_on(&view, key, &citizen, at, day)?
+                known_on(&view, (key, &citizen), at, day, &self.sources)?
             }
             None => view.record_at(key, &citizen, at)?,
         };

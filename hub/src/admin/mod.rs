@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     enrollment::{Authority, NodeRoll},
     fleet::Fleet,
+    intake::event,
     projection::Ledger,
     registry::{Clock, Registry},
 };
@@ -32,6 +33,8 @@ use crate::{
 pub struct Admin {
     /// The registry.
     pub registry: Arc<Registry>,
+    /// Whose word counts for what.
+    pub sources: Arc<event::Authority>,
     /// The agreements.
     pub ledger: Arc<Ledger>,
     /// The nodes.

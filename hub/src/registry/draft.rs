@@ -99,7 +99,7 @@ impl Draft {
             None => self.with_numbers(before, key, &base, given)?,
         };
         let delta = base.delta_to(&record);
-        if delta.is_empty() && update.claims.is_empty() {
+        if delta.is_empty() && update.claims.is_empty() && update.sources.is_empty() {
             return Ok(());
         }
         let (claimed, released) = match update.leaves {

@@ -368,7 +368,9 @@ fn what_held_and_what_was_known_are_two_things() {
     let view = registry.view();
     let (key, stored) = view.resolve(id).unwrap().unwrap();
     let held = |at: Revision, day: u32| {
-        let record = known_on(&view, key, &stored, at, &Date::from_number(day)).unwrap().unwrap();
+        let record = known_on(&view, key, &stored, at, &Date::from_number(day), &|_, _, _| None::<u8>)
+            .unwrap()
+            .unwrap();
         record.decode().unwrap().other_name
     };
     assert_eq!(held(late, 20_260_201), "first");

@@ -15,8 +15,8 @@ mod weigh;
 use std::collections::BTreeSet;
 
 use dancu_proto::{
-    Areas, Field, FieldSet, PersonalId, Revision, contribution,
-    v1::{Contribution, Event, RejectionReason, event::Event as Kind},
+    Areas, Field, FieldSet, PersonalId, Record, Revision, contribution,
+    v1::{Contribution, Date, Event, RejectionReason, event::Event as Kind},
 };
 use uuid::Uuid;
 
@@ -27,7 +27,9 @@ use self::{
     plausible::Doubt,
     weigh::{Weighed, Word},
 };
-use crate::registry::{CitizenKey, CitizenUpdate, CommitError, Standing, StoreError};
+use crate::registry::{
+    self, CitizenKey, CitizenUpdate, CommitError, JournalEntry, Standing, StoreError, StoredCitizen, View,
+};
 
 /// Why an event does not simply count.
 #[derive(Debug)]
@@ -126,6 +128,21 @@ pub struct Bench<'a> {
     pub decided: bool,
 }
 
+/// A citizen's record as it held on a day, by what was known at a revision, and by whose word counts.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn known_on(
+    view: &View<'_>,
+    (key, citizen): (CitizenKey, &StoredCitizen),
+    at: Revision,
+    day: &Date,
+    authority: &Authority,
+) -> Result<Option<Record>, StoreError> {
+    let weigh = |entry: &JournalEntry, at, field| weigh::weight_of(authority, entry, at, field);
+    registry::known_on(view, key, citizen, at, day, &weigh)
+}
+
 /// Judges an event.
 ///
 /// # Errors
@@ -184,7 +201,10 @@ pub fn judge(
     };
     let updates =
         people.into_subjects().filter(|subject| subject.is_touched()).map(|subject| subject.update());
-    let updates = updates.collect();
+    // Those who leave come first: their numbers are free for others then.
+    let (mut leaving, others): (Vec<_>, Vec<_>) = updates.partition(|update| update.leaves.is_some());
+    leaving.extend(others);
+    let updates = leaving;
     Ok(Verdict::Counts(Counts { role, updates, takes_back, not_in_force, number, dependents, persons }))
 }
 

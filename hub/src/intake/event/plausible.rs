@@ -64,7 +64,7 @@ pub(super) fn doubts(
         let is_child_list_only = effects
             .iter()
             .filter(|effect| effect.key == subject.key)
-            .all(|effect| effect.claims.set.fields().is_empty() && effect.claims.cleared.is_empty());
+            .all(|effect| effect.claims.fields() == FieldSet::from_iter([Field::Children]));
         if named && after_death && !matters_not(event) && !is_child_list_only {
             let fields = vec![(subject.key, FieldSet::from_iter([Field::DateOfDeath]))];
             let message = "somebody whom it concerns is registered as dead before that day";
@@ -76,6 +76,10 @@ pub(super) fn doubts(
         Some(Kind::Death(death)) => {
             let key = people.known("event.death.person", death.person.as_ref())?;
             let subject = people.get(key)?;
+            let born = subject.citizen()?.date_of_birth.unwrap_or_default();
+            if death.date_of_death.is_some_and(|died| certainly_before(&died, &born)) {
+                return Err(impossible("lies before the person's birth", "event.death.date_of_death"));
+            }
             let known = subject.citizen()?.date_of_death;
             let same_role = source_role(people, subject)? == role;
             if known.is_some() && known != death.date_of_death && same_role {

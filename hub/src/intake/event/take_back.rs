@@ -126,6 +126,11 @@ fn restore(
         subject.put(&value, FieldSet::from_iter([field]))?;
         subject.sources.insert(field, source);
     }
+    // That something was taken back stands in the person's history, whether it changes a value or not.
+    for field in claims.added.fields().iter() {
+        let source = subject.before.as_ref().and_then(|before| before.source_of(field));
+        subject.sources.entry(field).or_insert(source);
+    }
     // An item that was there before, or that another event has too, stays.
     let more = |record: &Record| record.decode().map_err(|_| StoreError::Corrupt("the journal"));
     let added = claims.added.project(change.delta().fields()).into_record();

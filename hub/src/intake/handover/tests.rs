@@ -13,10 +13,13 @@ use uuid::Uuid;
 
 use super::{Prepared, Told, conclude, handed_in, judge, settle, waiting};
 use crate::{
-    intake::{event::Authority, handover::handed_in::HandedIn},
+    intake::{
+        event::{Authority, known_on},
+        handover::handed_in::HandedIn,
+    },
     registry::{
         CitizenUpdate, Commit, Content, Decide, Decision, Origin, Person, Registry, Rows, Standing,
-        StoredCitizen, known_on,
+        StoredCitizen,
     },
     review::{self, Deciding},
     router::Router,
@@ -294,7 +297,9 @@ fn what_comes_late_holds_from_its_own_day() {
     let (key, stored) = view.resolve(OTHER.parse().unwrap()).unwrap().unwrap();
     let on = |day: u32| {
         let day = Date::from_number(day);
-        let record = known_on(&view, key, &stored, view.revision().unwrap(), &day).unwrap().unwrap();
+        let record = known_on(&view, (key, &stored), view.revision().unwrap(), &day, &office.authority)
+            .unwrap()
+            .unwrap();
         record.decode().unwrap().permanent_residence.unwrap().detail
     };
     assert_eq!(
