@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "dancu/node/v1/node_service.proto",
     "dancu/node/v1/notice_service.proto",
     "dancu/node/v1/contribution_service.proto",
+    "dancu/node/v1/outbox_service.proto",
     "dancu/node/v1/procedure_service.proto",
     "dancu/hub/v1/enrollment_service.proto",
     "dancu/hub/v1/sync_service.proto",

@@ -40,6 +40,8 @@ pub struct Config {
     pub lease: Lease,
     /// The record of every call.
     pub access_log: AccessLog,
+    /// What the agency hands in.
+    pub outbox: Outbox,
     /// The log.
     pub log: Log,
     /// The hub.
@@ -57,6 +59,7 @@ impl Default for Config {
             slice: Slice::default(),
             lease: Lease::default(),
             access_log: AccessLog::default(),
+            outbox: Outbox::default(),
             log: Log::default(),
             hub: Hub::default(),
         }
@@ -280,6 +283,24 @@ impl Default for AccessLog {
     fn default() -> AccessLog {
         let interval = Duration::from_millis(100);
         AccessLog { sync: SyncWhen::Interval, interval, keep: 1_000_000, reserve_mb: 16 }
+    }
+}
+
+/// `[outbox]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbox {
+    /// How long a contribution that was accepted or rejected can be asked for, with its receipt.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+    /// Nothing is taken in while less than this is free on the disk, MiB. What was taken in is never given up
+    /// for want of room.
+    pub reserve_mb: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Outbox {
+        Outbox { keep: Duration::from_secs(400 * 86_400), reserve_mb: 32 }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A change comes in by [`sync`] and is stored in the [`slice`], sealed with a key that the [`lease`]
 //! brings; a call comes in by [`serve`], is
 //! checked against [`callers`], answered by [`lookup`] and recorded in the [`access_log`] before the
-//! answer leaves; whom the agency serves is named by [`interest`].
+//! answer leaves; whom the agency serves is named by [`interest`], and what it registers goes to the
+//! hub by the [`outbox`].
 
 pub mod access_log;
 pub mod callers;
@@ -16,6 +17,7 @@ pub mod lifecycle;
 pub mod lookup;
 pub mod metrics;
 pub mod officers;
+pub mod outbox;
 pub mod quota;
 pub mod serve;
 pub mod slice;

@@ -21,6 +21,8 @@ const CURSOR: &str = "dancu_node_cursor";
 const HUB_HEAD: &str = "dancu_node_hub_head";
 const CITIZENS: &str = "dancu_node_citizens";
 const OFFLINE: &str = "dancu_node_offline_seconds";
+pub(crate) const QUEUED: &str = "dancu_node_contributions_queued";
+pub(crate) const OLDEST: &str = "dancu_node_contribution_oldest_seconds";
 
 /// The slice was compared with what it should be.
 pub(crate) fn proved(proof: &SliceProof) {
@@ -54,6 +56,8 @@ pub fn listen(address: SocketAddr) -> io::Result<()> {
     describe_gauge!(HUB_HEAD, "the hub's latest revision, as last heard");
     describe_gauge!(CITIZENS, "citizens held");
     describe_gauge!(OFFLINE, "seconds since the hub was last heard; 0 while connected");
+    describe_gauge!(QUEUED, "contributions that the hub is not known to have");
+    describe_gauge!(OLDEST, "age of the oldest of them in seconds; 0 for none");
     // A counter that was never counted up is there, and 0.
     counter!(PROOFS).absolute(0);
     counter!(RELOADS).absolute(0);

@@ -267,6 +267,9 @@ impl Node {
             per_second,
             proof: self.prover.latest().map(without_numbers),
             repaired: self.prover.repaired(),
+            // The outbox knows.
+            contributions_queued: 0,
+            contributions_since: None,
         }
     }
 }

@@ -6,7 +6,8 @@ use dancu_proto::Reason;
 use tonic::Status;
 
 use crate::{
-    access_log::LogError, callers::UnknownCaller, interest::InterestsError, lookup::Refusal, sync::ProofError,
+    access_log::LogError, callers::UnknownCaller, interest::InterestsError, lookup::Refusal,
+    outbox::OutboxError, sync::ProofError,
 };
 
 /// When to try again while the hub is out of reach.
@@ -73,6 +74,26 @@ impl From<InterestsError> for Status {
         Reason::Storage.status(
             "the interest lists cannot be read or written; tell the node's operator, whose log has the rest",
         )
+    }
+}
+
+impl From<OutboxError> for Status {
+    fn from(error: OutboxError) -> Status {
+        let message = error.to_string();
+        match error {
+            OutboxError::Sealed => Reason::SliceSealed.retry(message, HUB_RETRY),
+            OutboxError::NotReady => Reason::SliceLoading.retry(message, LOADING_RETRY),
+            OutboxError::Closed => Reason::ShuttingDown.status(message),
+            OutboxError::Unknown => Reason::NotFound.status(message),
+            OutboxError::Reused => Reason::AlreadyExists.field("contribution.id", message),
+            OutboxError::Full => Reason::Storage.status(message),
+            OutboxError::Database(_) | OutboxError::Damaged(_) | OutboxError::Sealing(_) => {
+                tracing::error!(%error, "the outbox cannot be used");
+                Reason::Storage.status(
+                    "the outbox cannot be read or written: nothing was queued; tell the node's operator, whose log has the rest",
+                )
+            }
+        }
     }
 }
 

@@ -155,7 +155,10 @@ impl LogStore {
     }
 
     /// The hub's public key, if it is known.
-    pub(super) fn recipient(&self) -> Result<Option<Vec<u8>>, LogError> {
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn recipient(&self) -> Result<Option<Vec<u8>>, LogError> {
         Ok(self.database.get_cf(&self.standing()?, RECIPIENT)?)
     }
 

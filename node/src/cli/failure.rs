@@ -67,6 +67,12 @@ pub enum Failure {
     /// Nobody was found.
     #[error("no citizen matches in this node's slice for this purpose")]
     NobodyFound,
+    /// Some of what was handed in does not count.
+    #[error("{0} contributions were refused or rejected; the reasons say what to do")]
+    NotCounted(u64),
+    /// Of some of what was handed in a person at the hub decides.
+    #[error("{0} contributions are in review: a person at the hub decides")]
+    InReview(u64),
     /// Callers.
     #[error(transparent)]
     Callers(#[from] RosterError),
@@ -98,12 +104,13 @@ fn told(status: &Status) -> String {
 }
 
 impl Failure {
-    /// 1 refused or failed, 2 wrong usage, 3 not found.
+    /// 1 refused or failed, 2 wrong usage, 3 not found, 4 in review.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Usage(_) | Failure::Config(_) => 2,
             Failure::NobodyFound => 3,
+            Failure::InReview(_) => 4,
             Failure::Refused(status) => match status.code() {
                 Code::NotFound => 3,
                 Code::InvalidArgument => 2,

@@ -5,10 +5,12 @@ mod claim;
 mod client;
 mod connect;
 mod context;
+mod contribute;
 mod describe;
 mod failure;
 mod interest;
 mod officer;
+mod outbox;
 mod print;
 mod proof;
 mod reconcile;
@@ -76,6 +78,11 @@ enum Command {
     /// Name the people whom the agency serves, where an agreement's scope is an interest list
     #[command(subcommand)]
     Interest(interest::Interest),
+    /// Hand in what the agency registered: births, moves, cards; one, or a file of them
+    Contribute(contribute::Contribute),
+    /// Show what waits to be handed over, and carry it in a file
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// Manage the back-ends that may call this node
     #[command(subcommand)]
     Client(client::Client),
@@ -85,7 +92,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what was asked. Exit codes: 1 refused or failed, 2 wrong usage, 3 not found.
+    /// Does what was asked. Exit codes: 1 refused or failed, 2 wrong usage, 3 not found, 4 in
+    /// review.
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.execute() {
@@ -140,6 +148,8 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Seal(sealing) => sealing.seal(&config).await,
         Command::Unseal(sealing) => sealing.unseal(&config).await,
         Command::Interest(interest) => interest.run(&config).await,
+        Command::Contribute(contribute) => Box::pin(contribute.run(&config)).await,
+        Command::Outbox(outbox) => outbox.run(&config).await,
         Command::Client(client) => client.run(&config),
         Command::Officer(officers) => officers.run(&config),
     }

@@ -53,11 +53,11 @@ pub(super) fn moment(moment: OffsetDateTime) -> String {
     format!("{date} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())
 }
 
-fn time_of(timestamp: Option<&prost_types::Timestamp>) -> Option<OffsetDateTime> {
+pub(super) fn time_of(timestamp: Option<&prost_types::Timestamp>) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(timestamp?.seconds).ok()
 }
 
-fn rfc3339(timestamp: Option<&prost_types::Timestamp>) -> Option<String> {
+pub(super) fn rfc3339(timestamp: Option<&prost_types::Timestamp>) -> Option<String> {
     time_of(timestamp)?.format(&Rfc3339).ok()
 }
 
@@ -219,6 +219,8 @@ pub(super) fn status_json(status: &GetStatusResponse) -> Value {
             "unrepaired": proof.unrepaired, "reloading": proof.reloading,
         })),
         "repaired": status.repaired,
+        "contributions_queued": status.contributions_queued,
+        "contributions_since": rfc3339(status.contributions_since.as_ref()),
     })
 }
 
@@ -249,6 +251,13 @@ pub(super) fn status(status: &GetStatusResponse) -> Result<(), Failure> {
     // Not told to everyone.
     if status.citizens > 0 || status.bytes > 0 {
         rows.push(vec!["Citizens".into(), format!("{} ({})", status.citizens, size(status.bytes))]);
+    }
+    if status.contributions_queued > 0 {
+        let since = or_dash(local(status.contributions_since.as_ref()));
+        rows.push(vec![
+            "Contributions".into(),
+            format!("{} wait for the hub, the oldest since {since}", status.contributions_queued),
+        ]);
     }
     if status.repaired > 0 {
         rows.push(vec!["Repaired".into(), format!("{} differences since the start", status.repaired)]);

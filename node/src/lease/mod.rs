@@ -104,6 +104,8 @@ struct Inner {
     held: Mutex<Held>,
     /// Why the slice is sealed; none while it is not.
     why: watch::Sender<Option<Why>>,
+    /// The hub's public key, as the last lease told it; empty before.
+    recipient: watch::Sender<Vec<u8>>,
     damaged: Notify,
 }
 
@@ -140,6 +142,7 @@ impl Lease {
             wrapped,
             held: Mutex::default(),
             why: watch::Sender::new(Some(why)),
+            recipient: watch::Sender::new(Vec::new()),
             damaged: Notify::new(),
         }));
         if let Some(wrapped) = &lease.0.wrapped
@@ -164,6 +167,12 @@ impl Lease {
         *self.0.why.borrow()
     }
 
+    /// The hub's public key that the node seals for the hub, as leases tell it; empty before the first.
+    #[must_use]
+    pub fn recipient(&self) -> watch::Receiver<Vec<u8>> {
+        self.0.recipient.subscribe()
+    }
+
     /// Asks the hub for a lease. What was stored is served again as soon as it is here.
     ///
     /// # Errors
@@ -172,6 +181,9 @@ impl Lease {
         let asked = timeout(CALL, SyncServiceClient::new(hub).renew_lease(RenewLeaseRequest {})).await;
         let asked = asked.unwrap_or_else(|_| Err(Status::deadline_exceeded("the hub did not answer")));
         let answer = asked.map_err(|status| LeaseError::Refused(Box::new(status)))?.into_inner();
+        if !answer.recipient.is_empty() {
+            self.0.recipient.send_replace(answer.recipient);
+        }
         let key = SliceKey::from_bytes(&answer.slice_key);
         let key = key.ok_or_else(|| Box::new(Status::internal("the hub gave no key")));
         let (lease, key) = (self.clone(), key.map_err(LeaseError::Refused)?);

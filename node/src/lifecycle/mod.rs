@@ -1,5 +1,6 @@
 //! One place for signals and for everything that runs: started in order, stopped together.
 
+mod handing_in;
 mod recording;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::{
     lookup::Remote,
     metrics,
     officers::{OfficerError, Officers, OfficersFile},
+    outbox::{Discarded, OutboxError},
     quota::Quotas,
     serve::{self, Listeners, ServeError, Served, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
@@ -39,7 +41,7 @@ use crate::{
     sync::{self, ConnectFuture, Contact, InStep, Prover, RepairDesk},
 };
 
-use self::recording::Recording;
+use self::{handing_in::HandingIn, recording::Recording};
 
 /// How long background work may take to end once calls are drained.
 const WIND_DOWN: Duration = Duration::from_secs(5);
@@ -75,6 +77,14 @@ pub enum LifecycleError {
     /// Whom it named.
     #[error(transparent)]
     Interests(#[from] InterestsError),
+    /// What it hands in.
+    #[error("the outbox in {} cannot be opened: {source}", path.display())]
+    Outbox {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: OutboxError,
+    },
     /// What was recorded.
     #[error("the access log in {} cannot be opened: {source}", path.display())]
     AccessLog {
@@ -249,7 +259,16 @@ impl Running {
         // Calls under way are recorded to the last.
         let answered = CancellationToken::new();
         let recorded = Recording { config, identity: &identity, slice: &slice, clock: &clock };
-        let log = recorded.start(dial.clone(), &tasks, &cancel, &answered)?;
+        let (log, records) = recorded.start(dial.clone(), &tasks, &cancel, &answered)?;
+        let handing_in = HandingIn {
+            config,
+            identity: &identity,
+            slice: &slice,
+            lease: &lease,
+            log: records,
+            clock: &clock,
+        };
+        let outbox = handing_in.start(Arc::new(Discarded), dial.clone(), &tasks, &cancel)?;
         let (routes, health) = serve::services(Served {
             node: Arc::clone(&node),
             roster: Arc::clone(&roster),
@@ -258,6 +277,7 @@ impl Running {
             log,
             remote: Remote::new(dial.clone()),
             interests: interests.clone(),
+            outbox,
             owner,
             tasks: tasks.clone(),
             cancel: cancel.clone(),

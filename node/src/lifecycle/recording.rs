@@ -30,7 +30,7 @@ impl Recording<'_> {
         tasks: &TaskTracker,
         cancel: &CancellationToken,
         answered: &CancellationToken,
-    ) -> Result<AccessLog, LifecycleError> {
+    ) -> Result<(AccessLog, LogStore), LifecycleError> {
         let wanted = &self.config.access_log;
         let path = self.config.data_dir.join("access-log");
         let refused = |source| LifecycleError::AccessLog { path: path.clone(), source };
@@ -44,7 +44,7 @@ impl Recording<'_> {
         let (log, written) = started.map_err(refused)?;
         let (slice, signer) = (self.slice.clone(), Arc::clone(self.identity));
         let uploader = Uploader {
-            store,
+            store: store.clone(),
             node: node.to_owned(),
             registry_id: Box::new(move || slice.state().registry_id.clone()),
             sign: Box::new(move |head| signer.sign(head)),
@@ -54,6 +54,6 @@ impl Recording<'_> {
         };
         let cancel = cancel.clone();
         tasks.spawn(async move { uploader.run(dial, cancel).await });
-        Ok(log)
+        Ok((log, store))
     }
 }

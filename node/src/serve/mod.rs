@@ -12,8 +12,9 @@ use dancu_proto::{
     node::{
         served::citizen_service_server::CitizenServiceServer,
         v1::{
+            contribution_service_server::ContributionServiceServer,
             interest_service_server::InterestServiceServer, node_service_server::NodeServiceServer,
-            notice_service_server::NoticeServiceServer,
+            notice_service_server::NoticeServiceServer, outbox_service_server::OutboxServiceServer,
         },
     },
 };
@@ -34,12 +35,15 @@ use crate::{
     interest::{InterestLists, Interests},
     lookup::{Lookup, Notices, Remote},
     officers::Officers,
+    outbox::{Contributions, Outbox, OutboxDesk},
     quota::Quotas,
     state::Node,
 };
 
 /// The largest request: a batch of 10,000 numbers, and some.
 const MAX_REQUEST: usize = 1 << 20;
+/// The largest part of an outbox that comes from a file.
+const MAX_EXPORT: usize = 8 << 20;
 
 /// The node cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +89,8 @@ pub struct Served {
     pub remote: Remote,
     /// Whom the agency names.
     pub interests: Interests,
+    /// What it hands in.
+    pub outbox: Outbox,
     /// The user that the node runs as.
     pub owner: u32,
     /// Owns what goes on after a call.
@@ -98,16 +104,19 @@ pub struct Served {
 /// # Errors
 /// The descriptors are damaged.
 pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
-    let Served { node, roster, officers, quotas, log, remote, interests, owner, tasks, cancel } = served;
+    let Served { node, roster, officers, quotas, log, remote, interests, outbox, owner, tasks, cancel } =
+        served;
     let (reporter, health) = health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("dancu.node.v1.CitizenService")
+            .with_service_name("dancu.node.v1.ContributionService")
             .with_service_name("dancu.node.v1.InterestService")
             .with_service_name("dancu.node.v1.NodeService")
             .with_service_name("dancu.node.v1.NoticeService")
+            .with_service_name("dancu.node.v1.OutboxService")
             .with_service_name("grpc.health.v1.Health")
     };
     let lookup = Lookup::new(
@@ -119,12 +128,30 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
         remote,
     );
     let lookup = lookup.closing_with(cancel.clone());
-    let lists = InterestLists::new(Arc::clone(&node), Arc::clone(&roster), officers, interests, log);
-    let status = StatusService::new(Arc::clone(&node), roster, owner, tasks, cancel);
+    let lists = InterestLists::new(
+        Arc::clone(&node),
+        Arc::clone(&roster),
+        Arc::clone(&officers),
+        interests,
+        log.clone(),
+    );
+    let contributions = Contributions::new(
+        Arc::clone(&node),
+        Arc::clone(&roster),
+        officers,
+        outbox.clone(),
+        log,
+        tasks.clone(),
+        cancel.clone(),
+    );
+    let status = StatusService::new(Arc::clone(&node), roster, outbox.clone(), owner, tasks, cancel);
+    let desk = OutboxDesk::new(outbox, owner);
     let notices = Notices::new(lookup.clone());
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
         .add_service(InterestServiceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
+        .add_service(ContributionServiceServer::new(contributions).max_decoding_message_size(MAX_REQUEST))
+        .add_service(OutboxServiceServer::new(desk).max_decoding_message_size(MAX_EXPORT))
         .add_service(NoticeServiceServer::new(notices).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)
         .add_service(reflection().build_v1()?)

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     callers::Roster,
     lease::{Lease, LeaseError},
+    outbox::Outbox,
     state::Node,
 };
 
@@ -30,6 +31,7 @@ const PROGRESS: usize = 8;
 pub struct StatusService {
     node: Arc<Node>,
     roster: Arc<Roster>,
+    outbox: Outbox,
     owner: u32,
     tasks: TaskTracker,
     cancel: CancellationToken,
@@ -41,11 +43,12 @@ impl StatusService {
     pub fn new(
         node: Arc<Node>,
         roster: Arc<Roster>,
+        outbox: Outbox,
         owner: u32,
         tasks: TaskTracker,
         cancel: CancellationToken,
     ) -> StatusService {
-        StatusService { node, roster, owner, tasks, cancel }
+        StatusService { node, roster, outbox, owner, tasks, cancel }
     }
 
     fn for_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
@@ -80,7 +83,10 @@ impl NodeService for StatusService {
     ) -> Result<Response<GetStatusResponse>, Status> {
         let peer = Peer::of(&request);
         if self.is_operator(&peer) {
-            return Ok(Response::new(self.node.status()));
+            let mut status = self.node.status();
+            status.contributions_queued = self.outbox.standing().tally.queued;
+            status.contributions_since = self.outbox.oldest()?;
+            return Ok(Response::new(status));
         }
         let caller = self.roster.identify(&peer, (self.node.clock)())?;
         Ok(Response::new(self.node.status_for(&caller)))

@@ -26,6 +26,7 @@ use crate::{
     lease::{Keep, Lease},
     lookup::Remote,
     officers::{Officers, OfficersFile},
+    outbox::{Outbox, Setup},
     quota::Quotas,
     serve::{self, Listeners, ServingCertificate},
     slice::{Slice, SliceKey, SliceOptions},
@@ -168,6 +169,23 @@ fn recipient() -> Vec<u8> {
     DH_KEM_X25519_HKDF_SHA256_AES_256.generate_key_pair().unwrap().0.0
 }
 
+/// An outbox whose node has no key.
+pub(crate) fn outbox(directory: &Path, slice: Slice) -> Outbox {
+    let sign = |queued: &dancu_proto::v1::QueuedContribution| {
+        let kind = "dancu.v1.QueuedContribution".into();
+        Ok(Signed { kind, content: queued.encode_to_vec(), ..Signed::default() })
+    };
+    let setup = Setup {
+        node: "ha-giang".into(),
+        slice,
+        log: None,
+        sign: Box::new(sign),
+        clock: Arc::new(|| NOW),
+        reserve: 0,
+    };
+    Outbox::open(&directory.join("outbox"), setup).unwrap()
+}
+
 /// Why a test calls.
 pub(crate) fn why(purpose: &str) -> Option<AccessContext> {
     Some(AccessContext { purpose: purpose.into(), case_number: "H-1".into(), officer: "CB-7".into() })
@@ -180,6 +198,7 @@ pub(crate) struct Served {
     pub(crate) roster: Arc<Roster>,
     pub(crate) officers: Arc<Officers>,
     pub(crate) log: LogStore,
+    pub(crate) outbox: Outbox,
     pub(crate) url: String,
     _stop: tokio_util::sync::DropGuard,
     _tasks: JoinSet<()>,
@@ -222,6 +241,8 @@ impl Served {
         let sync = access_log::Sync::Interval(Duration::from_millis(100));
         let (recorder, _) =
             access_log::start(&log, "ha-giang", sync, Arc::new(|| NOW), &tracker, &cancel).unwrap();
+        let outbox = outbox(directory.path(), slice.clone());
+        outbox.set_recipient(&recipient()).unwrap();
         let (routes, health) = serve::services(serve::Served {
             node,
             roster: Arc::clone(&roster),
@@ -230,6 +251,7 @@ impl Served {
             log: recorder,
             remote: Remote::new(hub),
             interests,
+            outbox: outbox.clone(),
             owner: uid,
             tasks: tracker,
             cancel: cancel.clone(),
@@ -248,6 +270,7 @@ impl Served {
             roster,
             officers,
             log,
+            outbox,
             url,
             _stop: cancel.drop_guard(),
             _tasks: tasks,

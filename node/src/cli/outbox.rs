@@ -1,0 +1,159 @@
+//! `dancu-node outbox`: where the outbox stands, and how it travels in a file.
+
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter},
+    path::PathBuf,
+};
+
+use clap::{Args, Subcommand};
+use console::style;
+use dancu_proto::{
+    contribution::{read_file, write_file},
+    node::v1::{
+        ExportOutboxRequest, GetOutboxRequest, GetOutboxResponse, ImportOutboxRequest,
+        outbox_service_client::OutboxServiceClient,
+    },
+};
+use prost::Message;
+use serde_json::json;
+
+use super::{connect::Target, failure::Failure, print};
+use crate::config::Config;
+
+/// Bytes of a message of an import.
+const BYTES: usize = 256 << 10;
+
+/// `outbox`
+#[derive(Debug, Subcommand)]
+pub(super) enum Outbox {
+    /// Show where the outbox stands
+    Status(Status),
+    /// Write what the hub has not said the outcome of into a file: signed, sealed, counted once
+    Export(Travel),
+    /// Take in another node's file, to be sent on to the hub
+    Import(Travel),
+}
+
+/// `outbox status`
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `outbox export`, `outbox import`
+#[derive(Debug, Args)]
+pub(super) struct Travel {
+    /// The file
+    file: PathBuf,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Outbox {
+    pub(super) async fn run(&self, config: &Config) -> Result<(), Failure> {
+        match self {
+            Outbox::Status(status) => status.run(config).await,
+            Outbox::Export(travel) => travel.export(config).await,
+            Outbox::Import(travel) => travel.import(config).await,
+        }
+    }
+}
+
+impl Status {
+    async fn run(&self, config: &Config) -> Result<(), Failure> {
+        let mut client = OutboxServiceClient::new(self.target.connect(config).await?);
+        let outbox = client.get_outbox(GetOutboxRequest {}).await?.into_inner();
+        let identity: String = outbox.outbox.iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.json {
+            return print::json(&json!({
+                "outbox": identity,
+                "last_sequence": outbox.last_sequence,
+                "queued": outbox.queued,
+                "oldest": print::rfc3339(outbox.oldest.as_ref()),
+                "handed_over": outbox.handed_over,
+                "in_review": outbox.in_review,
+                "accepted": outbox.accepted,
+                "rejected": outbox.rejected,
+                "hub_sequence": outbox.hub_sequence,
+                "last_delivered": print::rfc3339(outbox.last_delivered.as_ref()),
+                "brought": outbox.brought,
+            }));
+        }
+        print::table(&["hộp gửi / outbox", &identity], rows(&outbox))
+    }
+}
+
+fn rows(outbox: &GetOutboxResponse) -> Vec<Vec<String>> {
+    let moment = |at: &Option<prost_types::Timestamp>| {
+        print::time_of(at.as_ref()).map_or_else(|| "–".to_owned(), print::moment)
+    };
+    let rows = [
+        ("số cuối / last sequence", outbox.last_sequence.to_string()),
+        ("chờ gửi / queued", outbox.queued.to_string()),
+        ("cũ nhất / oldest of them", moment(&outbox.oldest)),
+        ("đã gửi / at the hub", outbox.handed_over.to_string()),
+        ("đang xem xét / in review", outbox.in_review.to_string()),
+        ("đã ghi nhận / accepted", outbox.accepted.to_string()),
+        ("bị từ chối / rejected", outbox.rejected.to_string()),
+        ("hub có đến / the hub has up to", outbox.hub_sequence.to_string()),
+        ("gửi lần cuối / last delivered", moment(&outbox.last_delivered)),
+        ("của nút khác / of other nodes", outbox.brought.to_string()),
+    ];
+    rows.into_iter().map(|(label, value)| vec![label.to_owned(), value]).collect()
+}
+
+impl Travel {
+    fn failed(&self, source: std::io::Error) -> Failure {
+        Failure::File { path: self.file.clone(), source }
+    }
+
+    async fn export(&self, config: &Config) -> Result<(), Failure> {
+        let mut client = OutboxServiceClient::new(self.target.connect(config).await?);
+        let mut parts = client.export_outbox(ExportOutboxRequest {}).await?.into_inner();
+        let mut contributions = Vec::new();
+        while let Some(part) = parts.message().await? {
+            contributions.extend(part.contributions);
+        }
+        // One that is there may be the only copy of something.
+        let file = File::options().write(true).create_new(true).open(&self.file);
+        let file = file.map_err(|source| self.failed(source))?;
+        let written = write_file(BufWriter::new(&file), &contributions).and_then(|()| file.sync_all());
+        written.map_err(|source| self.failed(source))?;
+        print::line(format_args!(
+            "{} {} contributions in {}; they stay in the outbox, and count once whichever way they come",
+            style("✓").green(),
+            contributions.len(),
+            self.file.display()
+        ))
+    }
+
+    async fn import(&self, config: &Config) -> Result<(), Failure> {
+        let file = File::open(&self.file).map_err(|source| self.failed(source))?;
+        let contributions = read_file(BufReader::new(file)).map_err(|source| self.failed(source))?;
+        let mut parts = vec![ImportOutboxRequest::default()];
+        let mut size = 0;
+        for contribution in contributions {
+            size += contribution.encoded_len();
+            if size > BYTES {
+                size = contribution.encoded_len();
+                parts.push(ImportOutboxRequest::default());
+            }
+            if let Some(part) = parts.last_mut() {
+                part.contributions.push(contribution);
+            }
+        }
+        let mut client = OutboxServiceClient::new(self.target.connect(config).await?);
+        let answer = client.import_outbox(futures::stream::iter(parts)).await?.into_inner();
+        print::line(format_args!(
+            "{} {} contributions are sent on to the hub; {} are this node's own and were here",
+            style("✓").green(),
+            answer.kept,
+            answer.own
+        ))
+    }
+}

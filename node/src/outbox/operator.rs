@@ -1,0 +1,142 @@
+//! `dancu.node.v1.OutboxService`, for the node's operator.
+
+use std::pin::Pin;
+
+use dancu_proto::{
+    Reason,
+    channel::Peer,
+    node::v1::{
+        ExportOutboxRequest, ExportOutboxResponse, GetOutboxRequest, GetOutboxResponse, ImportOutboxRequest,
+        ImportOutboxResponse, outbox_service_server::OutboxService,
+    },
+};
+use futures::Stream;
+use prost::Message;
+use prost_types::Timestamp;
+use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::store::{Outbox, OutboxError};
+
+/// Messages of an export that wait.
+const WAITING: usize = 4;
+/// Bytes of a message of an export.
+const BYTES: usize = 256 << 10;
+
+/// Shows the outbox to the operator, and lets it travel as a file.
+#[derive(Clone, Debug)]
+pub struct OutboxDesk {
+    outbox: Outbox,
+    owner: u32,
+}
+
+impl OutboxDesk {
+    /// Of an outbox; `owner` is the user that the node runs as.
+    #[must_use]
+    pub fn new(outbox: Outbox, owner: u32) -> OutboxDesk {
+        OutboxDesk { outbox, owner }
+    }
+
+    fn for_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let process = Peer::of(request).unix;
+        if process.is_some_and(|process| process.uid == 0 || process.uid == self.owner) {
+            return Ok(());
+        }
+        Err(Reason::CallerNotAllowed.status("only the node's operator may, at its Unix socket"))
+    }
+}
+
+#[tonic::async_trait]
+impl OutboxService for OutboxDesk {
+    async fn get_outbox(
+        &self,
+        request: Request<GetOutboxRequest>,
+    ) -> Result<Response<GetOutboxResponse>, Status> {
+        self.for_operator(&request)?;
+        let outbox = self.outbox.clone();
+        let read = spawn_blocking(move || -> Result<_, OutboxError> {
+            Ok((outbox.standing(), outbox.oldest()?, outbox.brought()?))
+        });
+        let (standing, oldest, brought) = read.await.map_err(|_| broke_off())??;
+        Ok(Response::new(GetOutboxResponse {
+            outbox: standing.outbox.to_vec(),
+            last_sequence: standing.last_sequence,
+            queued: standing.tally.queued,
+            oldest,
+            handed_over: standing.tally.handed_over,
+            in_review: standing.tally.in_review,
+            accepted: standing.tally.accepted,
+            rejected: standing.tally.rejected,
+            hub_sequence: standing.hub_sequence,
+            last_delivered: (standing.delivered > 0)
+                .then_some(Timestamp { seconds: standing.delivered, nanos: 0 }),
+            brought,
+        }))
+    }
+
+    type ExportOutboxStream = Pin<Box<dyn Stream<Item = Result<ExportOutboxResponse, Status>> + Send>>;
+
+    async fn export_outbox(
+        &self,
+        request: Request<ExportOutboxRequest>,
+    ) -> Result<Response<Self::ExportOutboxStream>, Status> {
+        self.for_operator(&request)?;
+        let (to, messages) = mpsc::channel(WAITING);
+        let outbox = self.outbox.clone();
+        // It ends with its reader.
+        spawn_blocking(move || {
+            if let Err(error) = export(&outbox, &to) {
+                let _ = to.blocking_send(Err(error.into()));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
+    }
+
+    async fn import_outbox(
+        &self,
+        request: Request<Streaming<ImportOutboxRequest>>,
+    ) -> Result<Response<ImportOutboxResponse>, Status> {
+        self.for_operator(&request)?;
+        let mut parts = request.into_inner();
+        let (mut kept, mut own) = (0, 0);
+        while let Some(part) = parts.message().await? {
+            let outbox = self.outbox.clone();
+            let brought = spawn_blocking(move || outbox.bring(&part.contributions)).await;
+            let brought = brought.map_err(|_| broke_off())?.map_err(|error| match error {
+                OutboxError::Damaged(what) => Reason::InvalidRequest.field("contributions", what),
+                error => error.into(),
+            })?;
+            kept += brought.kept;
+            own += brought.own;
+        }
+        Ok(Response::new(ImportOutboxResponse { kept, own }))
+    }
+}
+
+type Exported = Result<ExportOutboxResponse, Status>;
+
+/// Everything that the hub has not said the outcome of, in order.
+fn export(outbox: &Outbox, to: &mpsc::Sender<Exported>) -> Result<(), OutboxError> {
+    let (mut part, mut size) = (ExportOutboxResponse::default(), 0);
+    for place in outbox.places() {
+        // One that was concluded meanwhile is not there any more.
+        let Some((_, signed)) = outbox.queued(place?)? else { continue };
+        size += signed.encoded_len();
+        part.contributions.push(signed);
+        if size >= BYTES {
+            size = 0;
+            if to.blocking_send(Ok(std::mem::take(&mut part))).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if !part.contributions.is_empty() {
+        let _ = to.blocking_send(Ok(part));
+    }
+    Ok(())
+}
+
+fn broke_off() -> Status {
+    Reason::Internal.status("the node failed; tell its operator, whose log says why")
+}
