@@ -8,3 +8,4 @@ mod numbers;
 mod python_client;
 mod reconcile;
 mod refusals;
+mod review;
