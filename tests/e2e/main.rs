@@ -9,3 +9,4 @@ mod numbers;
 mod python_client;
 mod reconcile;
 mod refusals;
+mod review;

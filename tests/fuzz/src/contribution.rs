@@ -1,10 +1,10 @@
 //! Contributions, as JSON and as messages: one that passes the check is in its normal form, prints and
 //! encodes to itself, and comes out of its sealing as it went in; one that does not is refused without its
-//! values.
+//! values. And files of outboxes.
 
 use dancu_proto::{
     Areas, Violation,
-    contribution::{MOST_PERSONS, Place, event_name, open, persons, seal, validate},
+    contribution::{MOST_PERSONS, Place, event_name, open, persons, read_file, seal, validate, write_file},
     v1::{Contribution, Date},
 };
 use prost::Message;
@@ -27,11 +27,14 @@ thread_local! {
     };
 }
 
-/// A choice, and then a contribution as JSON or as a message.
+/// A choice, and then a contribution as JSON or as a message; or the file of an outbox.
 pub fn contribution(data: &[u8]) {
     let mut input = Input::new(data);
     let choice = input.byte();
     let bytes = input.rest();
+    if choice & 4 != 0 {
+        return file(bytes);
+    }
     let read =
         if choice & 1 == 0 { serde_json::from_slice(bytes).ok() } else { Contribution::decode(bytes).ok() };
     let Some(read) = read else { return };
@@ -45,6 +48,14 @@ pub fn contribution(data: &[u8]) {
             violations.iter().for_each(quotes_nothing);
         }
     }
+}
+
+fn file(bytes: &[u8]) {
+    let Ok(read) = read_file(bytes) else { return };
+    let mut written = Vec::new();
+    write_file(&mut written, &read).unwrap();
+    assert_eq!(read_file(&written[..]).unwrap(), read);
+    assert!(written.len() <= bytes.len(), "a file says more than it has");
 }
 
 /// Names of answers are told if they could be names.
