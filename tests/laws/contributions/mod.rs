@@ -2,6 +2,7 @@
 //! registry comes to say what an independent model says it must.
 
 mod books;
+mod judged;
 mod offices;
 mod offline;
 mod trouble;
