@@ -2,6 +2,7 @@
 //! registry comes to say what an independent model says it must.
 
 mod books;
+mod judged;
 mod offices;
 mod offline;
 mod trouble;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use dancu_tests::{oracle::contributions::Authority, population::Population, testkit::people};
 use rand::{SeedableRng, rngs::SmallRng};
 
+pub(crate) use offline::blood_type;
 use trouble::Headquarters;
 
 /// How much of everything.

@@ -26,7 +26,8 @@ async fn ten_thousand_queued_offline_outlive_kills_and_are_sent_in_order() {
     queued_offline(10_000, 6).await;
 }
 
-fn blood_type(number: &str, turn: usize) -> Contribution {
+/// A blood type of somebody, from a hospital.
+pub(crate) fn blood_type(number: &str, turn: usize) -> Contribution {
     let by = Some(By::PersonalId(number.into()));
     let blood = BloodType { person: Some(PersonRef { by }), blood_type: format!("{:02}", 1 + turn % 4) };
     Contribution {

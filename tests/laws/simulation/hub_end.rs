@@ -23,8 +23,8 @@ use dancu_hub::{
 };
 use dancu_proto::{
     hub::v1::{
-        BatchTaken, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest,
-        SubmitContributionsResponse, mail::Content as Letter, submit_contributions_request::Request,
+        BatchTaken, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest, SubmitContributionsResponse,
+        mail::Content as Letter, submit_contributions_request::Request,
         submit_contributions_response::Response,
     },
     signed::Verifier,
@@ -84,7 +84,8 @@ impl HubEnd {
 
     fn open(&mut self) {
         let (clock, data, reserve) = (system_clock(), self.data.clone(), self.reserve);
-        let registry = Registry::open(&data, reserve, Arc::new(Router::default()), Arc::clone(&clock)).unwrap();
+        let registry =
+            Registry::open(&data, reserve, Arc::new(Router::default()), Arc::clone(&clock)).unwrap();
         let registry = Arc::new(registry);
         let authority = Arc::new(Authority::open(&data.join("authority")).unwrap());
         let config = Config::default();
@@ -186,7 +187,8 @@ impl HubSide for HubEnd {
         let handover = self.handover.clone().expect("it runs");
         let conversation = self.conversations.get_mut(&node)?;
         let says = conversation.says.take().or_else(|| {
-            if conversation.off || conversation.sent - conversation.received.min(conversation.sent) >= WINDOW {
+            if conversation.off || conversation.sent - conversation.received.min(conversation.sent) >= WINDOW
+            {
                 return None;
             }
             let view = handover.registry.view();

@@ -101,7 +101,7 @@ impl NodeSide for PlainNode {
         }))
     }
 
-    fn receive(&mut self, answer: SubmitContributionsResponse) {
+    fn receive(&mut self, answer: SubmitContributionsResponse) -> bool {
         match answer.response {
             Some(Response::Standing(standing)) => {
                 self.ready = true;
@@ -124,6 +124,7 @@ impl NodeSide for PlainNode {
             }
             None => {}
         }
+        true
     }
 
     fn next(&mut self) -> Option<SubmitContributionsRequest> {

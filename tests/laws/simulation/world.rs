@@ -17,8 +17,8 @@ pub(super) trait NodeSide {
     fn queue(&mut self, contribution: &Contribution) -> Option<u64>;
     /// What it says first over a new connection.
     fn connect(&mut self) -> SubmitContributionsRequest;
-    /// Takes what the hub says.
-    fn receive(&mut self, answer: SubmitContributionsResponse);
+    /// Takes what the hub says. What it cannot take ends the connection: then this is false.
+    fn receive(&mut self, answer: SubmitContributionsResponse) -> bool;
     /// What it says next, if it has something to say.
     fn next(&mut self) -> Option<SubmitContributionsRequest>;
     /// The connection is gone.
@@ -96,11 +96,18 @@ impl<N: NodeSide, H: HubSide> World<N, H> {
         for at in 0..self.nodes.len() {
             self.lose(at);
             self.nodes[at].fill(false);
+        }
+        // A node that never heard from the hub has nothing to seal for.
+        self.come_to_rest();
+        for at in 0..self.nodes.len() {
             while self.to_come[at].last().is_some() {
-                assert!(self.queue(at), "a node refuses though its disk has room");
+                assert!(self.queue(at), "a node refuses though its disk has room: {}", self.told());
             }
         }
-        let mut quiet = 0;
+        self.come_to_rest();
+    }
+
+    fn come_to_rest(&mut self) {
         // Everything is said and answered within this, or never.
         for _ in 0..100_000 {
             let mut moved = false;
@@ -108,8 +115,7 @@ impl<N: NodeSide, H: HubSide> World<N, H> {
                 moved |= self.connect(at) | self.send(at) | self.arrive_at_hub(at);
                 moved |= self.answer(at) | self.arrive_at_node(at);
             }
-            quiet = if moved { 0 } else { quiet + 1 };
-            if quiet > 3 {
+            if !moved {
                 return;
             }
         }
@@ -156,6 +162,7 @@ impl<N: NodeSide, H: HubSide> World<N, H> {
             96 => {
                 let full = self.chance.happens(0.4);
                 self.story.push(format!("the disk of node {at} is full: {full}"));
+                self.lose(at);
                 self.nodes[at].fill(full);
             }
             97 => {
@@ -243,7 +250,10 @@ impl<N: NodeSide, H: HubSide> World<N, H> {
 
     fn arrive_at_node(&mut self, at: usize) -> bool {
         let Some(answer) = self.lines[at].as_mut().and_then(Connection::answered) else { return false };
-        self.nodes[at].receive(answer);
+        if !self.nodes[at].receive(answer) {
+            self.story.push(format!("node {at} ends the line"));
+            self.lose(at);
+        }
         true
     }
 

@@ -12,6 +12,7 @@ mod line;
 mod mirror;
 mod node;
 mod process;
+mod sender;
 mod simulated;
 
 pub use self::{
@@ -22,6 +23,7 @@ pub use self::{
     mirror::{Copy, Everyone, Mirror},
     node::Node,
     process::free_port,
+    sender::{Became, Sender},
     simulated::{Held, Holding, Observation, Simulated, Traffic, Watcher},
 };
 

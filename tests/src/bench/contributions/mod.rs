@@ -15,12 +15,13 @@
 //!   transaction of its own: nothing is checked, and no citizen changes. That is in its favour.
 
 mod postgres;
-mod senders;
+
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use dancu_proto::v1::Contribution;
 
-use self::{postgres::Inserters, senders::Sender};
+use self::postgres::Inserters;
 use super::{
     Bench, REPEATS, cpu,
     fleet::AS_IN_SERVICE,
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     oracle::contributions::Authority,
     population::{Population, ages, contributions::Contributions},
-    testkit::{Hub, people},
+    testkit::{Became, Hub, Sender, people},
 };
 
 /// Nodes that hand in at the same time, and connections of PostgreSQL.
@@ -72,13 +73,13 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     }
     let mut inserters = Inserters::start().await?;
     let mut samples: [[Vec<f64>; 2]; 2] = Default::default();
-    let mut became = senders::Became::default();
+    let mut became = Became::default();
     let bar = progress("contributions", 2 * REPEATS as u64);
     for _ in 0..REPEATS {
         let work = work(&mut source, &roles_of, each)?;
         let total = (NODES * each) as f64;
         let before = cpu::of_process(hub.process_id());
-        let (took, done) = senders::hand_in(&mut senders, &work).await?;
+        let (took, done) = hand_in(&mut senders, &work).await?;
         let used = cpu::of_process(hub.process_id()) - before;
         bar.inc(1);
         ensure!(done.accepted as f64 > 0.8 * total, "of {total} contributions it became {done:?}");
@@ -136,4 +137,16 @@ fn work(
         }
     }
     Ok(work)
+}
+
+/// Lets all nodes hand in at the same time: how long it took, and what became of it.
+async fn hand_in(senders: &mut [Sender], work: &[Vec<Contribution>]) -> anyhow::Result<(Duration, Became)> {
+    ensure!(senders.len() == work.len(), "work for each node");
+    // That each node seals and signs what it queues is its own work, done when it was queued.
+    let batches: Vec<_> =
+        senders.iter_mut().zip(work).map(|(sender, work)| sender.queue(work)).collect::<Result<_, _>>()?;
+    let started = Instant::now();
+    let handing_in = senders.iter_mut().zip(batches).map(|(sender, batches)| sender.hand_in(batches));
+    let became = futures::future::try_join_all(handing_in).await?;
+    Ok((started.elapsed(), became.into_iter().fold(Became::default(), Became::and)))
 }

@@ -15,6 +15,8 @@ pub(super) struct Statement {
     pub(super) field: String,
     /// What is said of it.
     pub(super) says: Says,
+    /// It only follows from the event: who may not say it leaves it unsaid.
+    pub(super) follows: bool,
 }
 
 /// What is said of a field.
@@ -34,7 +36,7 @@ impl Said {
     fn is(&mut self, person: Option<usize>, field: &str, value: Option<Value>) {
         let Some(person) = person else { return };
         let value = value.filter(|value| !empty(value));
-        self.0.push(Statement { person, field: field.to_owned(), says: Says::Is(value) });
+        self.0.push(Statement { person, field: field.to_owned(), says: Says::Is(value), follows: false });
     }
 
     fn given(&mut self, person: Option<usize>, field: &str, value: Option<Value>) {
@@ -45,7 +47,7 @@ impl Said {
 
     fn has(&mut self, person: Option<usize>, field: &str, item: Value) {
         let Some(person) = person else { return };
-        self.0.push(Statement { person, field: field.to_owned(), says: Says::Has(item) });
+        self.0.push(Statement { person, field: field.to_owned(), says: Says::Has(item), follows: false });
     }
 }
 
@@ -147,6 +149,7 @@ impl Register {
                 let widowed = dead.and_then(|dead| self.widowed(dead));
                 said.is(widowed, "spouse", None);
                 said.is(widowed, "marital_status", Some(json!("3")));
+                said.0.iter_mut().skip(1).for_each(|statement| statement.follows = true);
             }
             Kind::Marriage(couple) => {
                 for (one, other) in [(&couple.one, &couple.other), (&couple.other, &couple.one)] {

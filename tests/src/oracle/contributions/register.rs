@@ -335,6 +335,10 @@ impl Register {
 
     fn claim_all(&mut self, statements: Vec<super::claims::Statement>, deed: &Deed<'_>) {
         for statement in statements {
+            let unsaid = |role: &str| self.authority.place(role, &statement.field).is_none();
+            if statement.follows && deed.role.is_some_and(unsaid) {
+                continue;
+            }
             self.claim(statement.person, &statement.field, statement.says, deed);
         }
     }

@@ -1,9 +1,9 @@
-//! Twenty nodes' sending sides: the real protocol over mutual TLS, with real seals and signatures, and
-//! nothing on a disk of their own.
+//! The sending side of a node, simulated: the real protocol over mutual TLS, with real seals and
+//! signatures, and nothing on a disk.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use dancu_proto::{
     contribution::{Place, seal},
     hub::v1::{
@@ -11,19 +11,19 @@ use dancu_proto::{
         intake_service_client::IntakeServiceClient, mail, submit_contributions_request::Request,
         submit_contributions_response::Response,
     },
-    v1::{Contribution, ContributionState, Signed},
+    v1::{Contribution, ContributionOutcome, ContributionState, Signed},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use crate::testkit::Simulated;
+use super::Simulated;
 
 /// Contributions of a batch.
 const BATCH: usize = 200;
 
-/// A node that hands in.
-pub(super) struct Sender {
+/// A simulated node that hands in.
+pub struct Sender {
     node: Simulated,
     outbox: [u8; 16],
     sequence: u64,
@@ -32,16 +32,23 @@ pub(super) struct Sender {
     from_hub: Streaming<SubmitContributionsResponse>,
 }
 
-/// What became of what was handed in.
+/// How many contributions became what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Became {
-    pub(super) accepted: u64,
-    pub(super) rejected: u64,
-    pub(super) in_review: u64,
+pub struct Became {
+    /// Accepted.
+    pub accepted: u64,
+    /// Rejected.
+    pub rejected: u64,
+    /// In review.
+    pub in_review: u64,
 }
 
 impl Sender {
-    pub(super) async fn open(node: Simulated, number: usize) -> anyhow::Result<Sender> {
+    /// Opens the stream of a node; its number makes the identity of its outbox.
+    ///
+    /// # Errors
+    /// If the hub refuses.
+    pub async fn open(node: Simulated, number: usize) -> anyhow::Result<Sender> {
         let outbox = [number as u8 + 1; 16];
         let (to_hub, requests) = mpsc::channel(4);
         let begin = OutboxStanding { outbox: outbox.to_vec(), ..OutboxStanding::default() };
@@ -53,8 +60,23 @@ impl Sender {
         Ok(Sender { node, outbox, sequence: 0, recipient: standing.recipient, to_hub, from_hub })
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.node.name()
+    }
+
+    /// The last place in its outbox.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Seals and signs, as a node does when something is queued.
-    pub(super) fn queue(&mut self, work: &[Contribution]) -> anyhow::Result<Vec<ContributionBatch>> {
+    ///
+    /// # Errors
+    /// If a contribution has no id, or the key refuses.
+    pub fn queue(&mut self, work: &[Contribution]) -> anyhow::Result<Vec<ContributionBatch>> {
         let mut signed = Vec::with_capacity(work.len());
         let registry_id = self.node.holding().registry;
         for contribution in work {
@@ -76,13 +98,19 @@ impl Sender {
         Ok(signed.chunks(BATCH).map(batch).collect())
     }
 
-    /// Hands in batch by batch, and takes mail until it has the outcome of each.
-    pub(super) async fn hand_in(&mut self, batches: Vec<ContributionBatch>) -> anyhow::Result<Became> {
+    /// Hands in batch by batch, and takes mail until it has an outcome of each.
+    ///
+    /// # Errors
+    /// If the hub refuses, or says what is not due.
+    pub async fn hand_in(&mut self, batches: Vec<ContributionBatch>) -> anyhow::Result<Became> {
         let due: u64 = batches.iter().map(|batch| batch.contributions.len() as u64).sum();
+        let after = batches.last().map_or(0, |batch| batch.last_sequence).saturating_sub(due);
         let mut batches = batches.into_iter();
         let mut became = Became::default();
         self.send(batches.next()).await?;
-        while became.accepted + became.rejected + became.in_review < due {
+        // What was handed in before may have come out of review meanwhile: only first outcomes count.
+        let mut seen = vec![false; usize::try_from(due)?];
+        while became.all() < due {
             let answer = self.from_hub.message().await?.context("the hub ended the stream")?;
             match answer.response {
                 Some(Response::Taken(_)) => self.send(batches.next()).await?,
@@ -90,7 +118,12 @@ impl Sender {
                     let last = mail.mail.last().map(|mail| mail.number);
                     for one in mail.mail {
                         if let Some(mail::Content::Outcome(outcome)) = one.content {
-                            became.count(outcome.state())?;
+                            let place = outcome.sequence.checked_sub(after + 1);
+                            let new = place.and_then(|place| seen.get_mut(place as usize));
+                            if let Some(new) = new.filter(|seen| !**seen) {
+                                *new = true;
+                                became.count(&outcome)?;
+                            }
                         }
                     }
                     if let Some(last) = last {
@@ -112,8 +145,8 @@ impl Sender {
 }
 
 impl Became {
-    fn count(&mut self, state: ContributionState) -> anyhow::Result<()> {
-        match state {
+    fn count(&mut self, outcome: &ContributionOutcome) -> anyhow::Result<()> {
+        match outcome.state() {
             ContributionState::Accepted => self.accepted += 1,
             ContributionState::Rejected => self.rejected += 1,
             ContributionState::InReview => self.in_review += 1,
@@ -122,28 +155,21 @@ impl Became {
         Ok(())
     }
 
-    pub(super) fn and(self, other: Became) -> Became {
+    /// How many there are.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.accepted + self.rejected + self.in_review
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Became) -> Became {
         Became {
             accepted: self.accepted + other.accepted,
             rejected: self.rejected + other.rejected,
             in_review: self.in_review + other.in_review,
         }
     }
-}
-
-/// Lets all nodes hand in at the same time: how long it took, and what became of it.
-pub(super) async fn hand_in(
-    senders: &mut [Sender],
-    work: &[Vec<Contribution>],
-) -> anyhow::Result<(Duration, Became)> {
-    ensure!(senders.len() == work.len(), "work for each node");
-    // That each node seals and signs what it queues is its own work, done when it was queued.
-    let batches: Vec<_> =
-        senders.iter_mut().zip(work).map(|(sender, work)| sender.queue(work)).collect::<Result<_, _>>()?;
-    let started = Instant::now();
-    let handing_in = senders.iter_mut().zip(batches).map(|(sender, batches)| sender.hand_in(batches));
-    let became = futures::future::try_join_all(handing_in).await?;
-    Ok((started.elapsed(), became.into_iter().fold(Became::default(), Became::and)))
 }
 
 fn request(request: Request) -> SubmitContributionsRequest {
