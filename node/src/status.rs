@@ -86,6 +86,7 @@ impl From<OutboxError> for Status {
             OutboxError::Closed => Reason::ShuttingDown.status(message),
             OutboxError::Unknown => Reason::NotFound.status(message),
             OutboxError::Reused => Reason::AlreadyExists.field("contribution.id", message),
+            OutboxError::Foreign(_) => Reason::InvalidRequest.status(message),
             OutboxError::Full => Reason::Storage.status(message),
             OutboxError::Database(_) | OutboxError::Damaged(_) | OutboxError::Sealing(_) => {
                 tracing::error!(%error, "the outbox cannot be used");

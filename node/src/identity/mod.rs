@@ -23,7 +23,7 @@ use dancu_proto::{
         identity::{key_from_pem, roots},
         peer::CertificateError,
     },
-    signed::{SignError, Statement, sign},
+    signed::{SignError, Statement, VerifyError, sign, verify},
     v1::Signed,
 };
 use rustls::{
@@ -132,6 +132,22 @@ impl NodeIdentity {
     /// The key refuses.
     pub fn sign<S: Statement>(&self, statement: &S) -> Result<Signed, SignError> {
         sign(statement, &self.shown)
+    }
+
+    /// A statement and who signed it, if an authority that this node trusts certified that.
+    ///
+    /// # Errors
+    /// It is not to be believed.
+    pub fn verify<S: Statement>(&self, signed: &Signed) -> Result<(S, PeerIdentity), VerifyError> {
+        let authorities = self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut refused = VerifyError::Content;
+        for authority in &authorities {
+            match verify(signed, authority) {
+                Ok(verified) => return Ok(verified),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
     }
 
     /// When the current certificate expires.

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use dancu_proto::{
+    channel::PeerIdentity,
+    signed::VerifyError,
+    v1::{QueuedContribution, Signed},
+};
 use tokio::task::spawn_blocking;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,12 +43,22 @@ impl HandingIn<'_> {
     ) -> Result<Outbox, LifecycleError> {
         let wanted = &self.config.outbox;
         let path = self.config.data_dir.join("outbox");
-        let signer = Arc::clone(self.identity);
+        let (signer, verifier) = (Arc::clone(self.identity), Arc::clone(self.identity));
+        let check = move |signed: &Signed| {
+            let (queued, signer) = verifier.verify::<QueuedContribution>(signed)?;
+            // Each node speaks for its own outbox.
+            if signer == PeerIdentity::Node(queued.node.clone()) {
+                Ok(queued)
+            } else {
+                Err(VerifyError::Signature)
+            }
+        };
         let setup = Setup {
             node: self.identity.name().to_owned(),
             slice: self.slice.clone(),
             log: Some(self.log.clone()),
             sign: Box::new(move |queued| signer.sign(queued)),
+            check: Box::new(check),
             clock: self.clock.clone(),
             reserve: wanted.reserve_mb << 20,
         };

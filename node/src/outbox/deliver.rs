@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The hub answers within this time.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(60);
 /// After a break, doubled with each that follows, up to the last.
 const AGAIN: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! Contributions of other nodes' outboxes, which came in a file: sent on as they are, and dropped once the hub
 //! has them.
 
-use dancu_proto::v1::{QueuedContribution, Signed};
+use dancu_proto::v1::Signed;
 use prost::Message;
 use rocksdb::WriteBatch;
 
@@ -30,16 +30,13 @@ impl Outbox {
         let registry = self.0.setup.slice.state().registry_id.clone();
         let (mut batch, mut brought) = (WriteBatch::default(), Brought::default());
         for signed in contributions {
-            let queued = QueuedContribution::decode(&signed.content[..])
-                .map_err(|_| OutboxError::Damaged("what was brought is no contribution of an outbox"))?;
-            if signed.kind != "dancu.v1.QueuedContribution"
-                || queued.outbox.len() != 16
-                || queued.sequence == 0
-            {
-                return Err(OutboxError::Damaged("what was brought is no contribution of an outbox"));
+            let queued = (self.0.setup.check)(signed);
+            let queued = queued.map_err(|error| OutboxError::Foreign(error.to_string()))?;
+            if queued.outbox.len() != 16 || queued.sequence == 0 {
+                return Err(OutboxError::Foreign("it has no place in an outbox".into()));
             }
             if !registry.is_empty() && queued.registry_id != registry {
-                return Err(OutboxError::Damaged("what was brought is for another registry"));
+                return Err(OutboxError::Foreign("it is for another registry".into()));
             }
             if queued.outbox == self.0.outbox {
                 brought.own += 1;

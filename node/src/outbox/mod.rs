@@ -23,6 +23,7 @@ mod tests;
 
 pub use agreed::{Agreed, follow};
 pub use deliver::{Deliverer, keep_for};
+pub use foreign::Brought;
 pub use operator::OutboxDesk;
 pub use protocol::{Discarded, Input, MailError, MailSink, Protocol, ProtocolError};
 pub use queue::Submission;

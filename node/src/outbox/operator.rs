@@ -104,7 +104,7 @@ impl OutboxService for OutboxDesk {
             let outbox = self.outbox.clone();
             let brought = spawn_blocking(move || outbox.bring(&part.contributions)).await;
             let brought = brought.map_err(|_| broke_off())?.map_err(|error| match error {
-                OutboxError::Damaged(what) => Reason::InvalidRequest.field("contributions", what),
+                OutboxError::Foreign(_) => Reason::InvalidRequest.field("contributions", error.to_string()),
                 error => error.into(),
             })?;
             kept += brought.kept;

@@ -11,7 +11,7 @@ use dancu_proto::{
     PersonalId,
     hub::v1::HubStanding,
     node::v1::ContributionStatus,
-    signed::SignError,
+    signed::{SignError, VerifyError},
     v1::{AccessContext, ContributionOutcome, ContributionState, QueuedContribution, Signed},
 };
 use prost::Message;
@@ -62,6 +62,9 @@ pub enum OutboxError {
     /// Nothing of that id is this caller's.
     #[error("this caller has handed in no contribution of that id at this node")]
     Unknown,
+    /// What another node signed is not to be believed.
+    #[error("what was brought is no contribution that a node of this registry signed: {0}")]
+    Foreign(String),
     /// It cannot be sealed or signed.
     #[error("the contribution cannot be sealed for the hub: {0}; tell the node's operator")]
     Sealing(String),
@@ -88,6 +91,9 @@ impl From<SliceError> for OutboxError {
 /// Signs what is queued with the node's key.
 pub type Sign = Box<dyn Fn(&QueuedContribution) -> Result<Signed, SignError> + Send + Sync>;
 
+/// Reads what another node signed, if it is to be believed.
+pub type Check = Box<dyn Fn(&Signed) -> Result<QueuedContribution, VerifyError> + Send + Sync>;
+
 /// What an outbox works with.
 pub struct Setup {
     /// The node.
@@ -98,6 +104,8 @@ pub struct Setup {
     pub log: Option<LogStore>,
     /// Signs.
     pub sign: Sign,
+    /// Checks what other nodes signed.
+    pub check: Check,
     /// The time.
     pub clock: Clock,
     /// Nothing is queued while less than this is free on the disk, bytes.

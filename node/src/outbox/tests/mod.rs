@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use dancu_proto::{
     Field,
-    signed::Statement,
+    signed::{Statement, VerifyError},
     v1::{AccessContext, Contribution, ContributionOutcome, ContributionState, QueuedContribution, Signed},
 };
 use prost::Message;
@@ -50,6 +50,12 @@ fn open(directory: &Path, slice: &Slice, reserve: u64) -> Outbox {
         slice: slice.clone(),
         log: None,
         sign: Box::new(|queued| Ok(unsigned(queued))),
+        check: Box::new(|signed| {
+            if signed.kind != QueuedContribution::KIND {
+                return Err(VerifyError::Content);
+            }
+            Ok(read(signed))
+        }),
         clock: Arc::new(|| NOW),
         reserve,
     };
