@@ -2,8 +2,9 @@
 //!
 //! - [`Outbox`]: contributions on disk, sealed for the hub's key: in order, without a gap, and readable by
 //!   nobody here. It takes them in while the slice is sealed and the hub out of reach.
-//! - `store`, `draft`, `rows`: the disk; `queue`: what comes at the same time shares one write.
-//! - [`Protocol`]: what is said to the hub and what its answers change, without a line; [`deliver`]: the
+//! - `store`, `draft`, `rows`: the disk; `handover`, `told`: what the hub says, and what callers are told;
+//!   `queue`: what comes at the same time shares one write.
+//! - [`Protocol`]: what is said to the hub and what its answers change, without a line; [`Deliverer`]: the
 //!   task with the line.
 //! - `agreed`: for which purposes the agency may hand in, kept for while the slice is sealed.
 //! - [`Contributions`]: the service for back-ends; [`OutboxDesk`]: the one for the operator.
@@ -12,6 +13,7 @@ mod agreed;
 mod deliver;
 mod draft;
 mod foreign;
+mod handover;
 mod operator;
 mod protocol;
 mod queue;
@@ -20,6 +22,7 @@ mod service;
 mod store;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use agreed::{Agreed, follow};
 pub use deliver::{Deliverer, keep_for};

@@ -8,11 +8,8 @@ use std::{
 
 use aws_lc_rs::rand;
 use dancu_proto::{
-    PersonalId,
-    hub::v1::HubStanding,
-    node::v1::ContributionStatus,
     signed::{SignError, VerifyError},
-    v1::{AccessContext, ContributionOutcome, ContributionState, QueuedContribution, Signed},
+    v1::{ContributionState, QueuedContribution, Signed},
 };
 use prost::Message;
 use prost_types::Timestamp;
@@ -35,8 +32,8 @@ use crate::{
 
 /// Memory for writes, bytes.
 const BUFFER: usize = 4 << 20;
-/// Places that are looked at in one change.
-const TOGETHER: usize = 1_000;
+/// Contributions that are looked at in one change.
+pub(super) const TOGETHER: usize = 1_000;
 
 /// The outbox cannot do what it is asked for.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -411,213 +408,9 @@ impl Outbox {
     pub(super) fn write(&self, batch: WriteBatch) -> Result<(), OutboxError> {
         Ok(self.0.database.write_opt(batch, &synced())?)
     }
-
-    /// The hub has said how far it is.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn hub_stands(&self, hub: &HubStanding) -> Result<(), OutboxError> {
-        let own = self.standing().last_sequence;
-        if hub.last_sequence > own {
-            // Which of the contributions here are those that the hub has at their places is not known: it is
-            // asked for all, and takes each once.
-            tracing::error!(
-                here = own,
-                hub = hub.last_sequence,
-                "the hub has more contributions of this outbox than are here: it was restored from an older copy"
-            );
-            return self.change(|draft| {
-                draft.standing.last_sequence = hub.last_sequence;
-                Ok(())
-            });
-        }
-        let missing =
-            |sequence: u64| hub.missing.iter().any(|range| (range.from..=range.until).contains(&sequence));
-        let mut has = Vec::new();
-        for place in self.unsent(0) {
-            let place = place?;
-            if place > hub.last_sequence {
-                break;
-            }
-            if !missing(place) {
-                has.push(place);
-            }
-        }
-        for places in has.chunks(TOGETHER) {
-            self.change(|draft| places.iter().try_for_each(|place| draft.handed_over(*place)))?;
-        }
-        for range in &hub.missing {
-            let mut first = range.from.max(1);
-            let last = range.until.min(own);
-            while first <= last {
-                let until = last.min(first + TOGETHER as u64 - 1);
-                let gone = self.change(|draft| {
-                    let mut gone = 0;
-                    for place in first..=until {
-                        gone += u64::from(!draft.missing(place)?);
-                    }
-                    Ok(gone)
-                })?;
-                if gone > 0 {
-                    tracing::error!(gone, "the hub has lost contributions that it had said the outcome of");
-                }
-                first = until + 1;
-            }
-        }
-        let now = (self.0.setup.clock)().unix_timestamp();
-        let none_left = self.unsent(0).next().is_none();
-        self.change(|draft| {
-            draft.standing.hub_sequence = hub.last_sequence;
-            if none_left {
-                draft.standing.delivered = now;
-            }
-            Ok(())
-        })
-    }
-
-    /// The hub has taken over what stood at these places.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn taken(&self, places: &[u64]) -> Result<(), OutboxError> {
-        let now = (self.0.setup.clock)().unix_timestamp();
-        self.change(|draft| {
-            places.iter().try_for_each(|place| draft.handed_over(*place))?;
-            let last = places.last().copied().unwrap_or_default();
-            draft.standing.hub_sequence = draft.standing.hub_sequence.max(last);
-            draft.standing.delivered = now;
-            Ok(())
-        })
-    }
-
-    /// What became of contributions, and up to which number the mail has come: both or neither.
-    ///
-    /// # Errors
-    /// The slice is sealed, or the disk refuses.
-    pub fn mail(&self, outcomes: Vec<ContributionOutcome>, number: u64) -> Result<(), OutboxError> {
-        let cipher = self.0.setup.slice.cipher()?;
-        self.change(|draft| {
-            for mut outcome in outcomes {
-                let Ok(id) = Uuid::try_parse(&outcome.contribution_id) else { continue };
-                let row = draft.row(id)?;
-                let own = outcome.outbox == self.0.outbox;
-                // Of an outbox that was lost nothing else is known.
-                let row =
-                    row.unwrap_or_else(|| StatusRow { sequence: outcome.sequence, ..StatusRow::default() });
-                let given = std::mem::take(&mut outcome.personal_id);
-                let number = match given.parse::<PersonalId>() {
-                    Ok(id_given) => cipher.seal(&rows::status(id), &id_given.as_u64().to_be_bytes())?,
-                    Err(_) => Vec::new(),
-                };
-                let row = StatusRow { state: outcome.state, outcome: Some(outcome), number, ..row };
-                if own && row.is_final() {
-                    draft.batch.delete(rows::numbered(rows::QUEUE, row.sequence));
-                }
-                if own {
-                    draft.batch.delete(rows::numbered(rows::UNSENT, row.sequence));
-                }
-                draft.put(id, row)?;
-            }
-            draft.standing.mail = number;
-            Ok(())
-        })
-    }
-
-    /// Where a caller's contribution stands, and under which purpose it was handed in.
-    ///
-    /// # Errors
-    /// The caller has none of that id, or the disk refuses.
-    pub fn status(
-        &self,
-        id: Uuid,
-        caller: &str,
-    ) -> Result<(ContributionStatus, Option<AccessContext>), OutboxError> {
-        let row = self.row(id)?.filter(|row| row.caller == caller).ok_or(OutboxError::Unknown)?;
-        let context = row.context.clone();
-        Ok((self.told(id, row)?, context))
-    }
-
-    /// A caller's contributions that changed after a number, at most so many; and up to where was looked.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn changed(
-        &self,
-        after: u64,
-        caller: &str,
-        at_most: usize,
-    ) -> Result<(Vec<(ContributionStatus, Option<AccessContext>)>, u64), OutboxError> {
-        let (mut found, mut looked) = (Vec::new(), after);
-        let from = rows::numbered(rows::CHANGES, after.saturating_add(1));
-        for row in self.table(rows::CHANGES, &from) {
-            let (key, id) = row?;
-            let damaged = || OutboxError::Damaged("a change");
-            let change = rows::number(&key).ok_or_else(damaged)?;
-            let id = Uuid::from_slice(&id).map_err(|_| damaged())?;
-            looked = change;
-            // One that changes meanwhile comes again.
-            if let Some(row) = self.row(id)?.filter(|row| row.caller == caller && row.change == change) {
-                let context = row.context.clone();
-                found.push((self.told(id, row)?, context));
-            }
-            if found.len() >= at_most {
-                break;
-            }
-        }
-        Ok((found, looked))
-    }
-
-    /// As a caller is told. While the slice is sealed, without the number that somebody got.
-    pub(super) fn told(&self, id: Uuid, row: StatusRow) -> Result<ContributionStatus, OutboxError> {
-        let mut outcome = row.outcome;
-        if let Some(outcome) = outcome.as_mut().filter(|_| !row.number.is_empty())
-            && let Ok(cipher) = self.0.setup.slice.cipher()
-        {
-            let opened = cipher.open(&rows::status(id), &row.number, "a number that somebody got")?;
-            let number = opened.try_into().map(u64::from_be_bytes);
-            let number = number.ok().and_then(|number| PersonalId::from_u64(number).ok());
-            let damaged = OutboxError::Damaged("a number that somebody got");
-            outcome.personal_id = number.ok_or(damaged)?.to_string();
-        }
-        Ok(ContributionStatus {
-            contribution_id: id.to_string(),
-            sequence: row.sequence,
-            queued_at: Some(Timestamp { seconds: row.queued, nanos: 0 }),
-            state: row.state,
-            outcome,
-            change: row.change,
-        })
-    }
-
-    /// Forgets contributions of which nothing more is expected and that were queued before a time.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn prune(&self, before: i64) -> Result<u64, OutboxError> {
-        let mut old = Vec::new();
-        for row in self.table(rows::STATUS, &[rows::STATUS]) {
-            let (key, row) = row?;
-            let row = status_row(&row)?;
-            if row.is_final() && row.queued < before {
-                old.push(Uuid::from_slice(&key[1..]).map_err(|_| OutboxError::Damaged("a contribution"))?);
-            }
-        }
-        for ids in old.chunks(TOGETHER) {
-            self.change(|draft| {
-                for id in ids {
-                    let Some(row) = draft.row(*id)?.filter(StatusRow::is_final) else { continue };
-                    draft.tally.count(row.state(), -1);
-                    draft.batch.delete(rows::numbered(rows::CHANGES, row.change));
-                    draft.batch.delete(rows::status(*id));
-                }
-                Ok(())
-            })?;
-        }
-        Ok(old.len() as u64)
-    }
 }
 
-fn status_row(row: &[u8]) -> Result<StatusRow, OutboxError> {
+pub(super) fn status_row(row: &[u8]) -> Result<StatusRow, OutboxError> {
     StatusRow::decode(row).map_err(|_| OutboxError::Damaged("where a contribution stands"))
 }
 
