@@ -16,3 +16,4 @@ pub use self::{
     differences::{differences, scope_in_words},
     document::{DocumentErrors, Problem, parse},
 };
+pub(crate) use self::document::{unknown, with_nearest_key};
