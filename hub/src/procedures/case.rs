@@ -75,6 +75,8 @@ pub struct CaseStep {
     pub tasks: BTreeMap<String, [u8; 8]>,
     /// The address that it is about.
     pub address: Option<Address>,
+    /// From which of the places that the procedure names it is.
+    pub address_from: Option<usize>,
     /// Since when it is open.
     pub opened_at: Option<OffsetDateTime>,
     /// Until when.
@@ -208,6 +210,13 @@ impl Case {
         late
     }
 
+    /// Whether a step has become late that is not escalated yet.
+    #[must_use]
+    pub fn has_newly_late(&self, now: OffsetDateTime) -> bool {
+        let mut open = self.steps.iter().filter(|step| step.state == StepState::Open && !step.escalated);
+        open.any(|step| step.due_at.is_some_and(|due| due <= now))
+    }
+
     /// Gives open steps to whose tasks they are by now. The first step stays with who opened the case.
     /// Whether anything changed.
     pub fn route(&mut self, procedure: &Procedure, world: &Circumstances<'_>) -> bool {
@@ -276,14 +285,15 @@ impl Case {
     }
 
     fn begin(&mut self, of: &Step, place: usize, world: &Circumstances<'_>) {
-        let address = of.address.iter().find_map(|from| world.address(from, self));
+        let mut places = of.address.iter().enumerate();
+        let address = places.find_map(|(from, of)| Some((from, world.address(of, self)?)));
         let step = &mut self.steps[place];
         (step.state, step.ended_at, step.escalated) = (StepState::Open, None, false);
         step.opened_at = Some(world.now);
         step.due_at = of.deadline.map(|days| world.days.due(world.now, days));
         // What it was about stays so when it comes back: an address may have been removed by it.
         if step.address.is_none() {
-            step.address = address;
+            (step.address_from, step.address) = address.unzip();
         }
         if place > 0 {
             self.assign(of, place, world);

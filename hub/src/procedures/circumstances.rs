@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dancu_proto::{
     Areas, CommuneCode, Field, FieldSet, ProvinceCode, Record, Revision,
-    area::address::by_order_in_force,
+    area::by_order_in_force,
     v1::{Address, Citizen},
 };
 use time::OffsetDateTime;

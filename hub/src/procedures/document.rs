@@ -496,6 +496,3 @@ impl<'a> Check<'a> {
 fn is_residence(field: Field) -> bool {
     matches!(field, Field::PermanentResidence | Field::TemporaryResidence | Field::CurrentDwelling)
 }
-
-#[cfg(test)]
-mod tests;

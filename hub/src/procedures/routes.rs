@@ -95,11 +95,12 @@ impl Routes {
         covering
     }
 
-    /// The agreements that make something at a place a node's task.
+    /// The agreements that let a node do something in a role at a place, or wherever.
     #[must_use]
-    pub fn grants<'a>(&'a self, node: &str, role: &str, place: Place) -> Vec<&'a Grant> {
+    pub fn grants(&self, node: &str, role: &str, place: Option<Place>) -> Vec<&Grant> {
         let grants = self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
-        grants.filter(|grant| in_role(grant, role) && grant.reach(place).is_some()).collect()
+        let there = |grant: &&Grant| place.is_none_or(|place| grant.reach(place).is_some());
+        grants.filter(|grant| in_role(grant, role)).filter(there).collect()
     }
 
     /// A node.
