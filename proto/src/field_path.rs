@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn values_read_as_people_write_them() {
-        let address = Address { commune: "00004".into(), detail: "12 Đội Cấn".into(), ..Address::default() };
+        let address =
+            Address { commune: "00004".into(), detail: "12 Đội Cấn".into(), ..Address::default() };
         let card = |year| IdentityCard {
             issued_on: Some(Date { year, month: 3, day: 9 }),
             issued_by: "Bộ Công an".into(),
@@ -321,7 +322,10 @@ mod tests {
     fn what_there_is_not_is_named() {
         let wrong = |path: &str| path.parse::<FieldPath>().unwrap_err().to_string();
         assert_eq!(wrong("fullname"), "no field is called \"fullname\"");
-        assert_eq!(wrong("full_name.first"), "`full_name` has no part \"first\"; it has family, middle, given");
+        assert_eq!(
+            wrong("full_name.first"),
+            "`full_name` has no part \"first\"; it has family, middle, given"
+        );
         assert_eq!(wrong("sex.code"), "`sex` has no part \"code\"; it has none");
         for field in Field::ALL {
             for part in parts(field.spec().format) {

@@ -139,7 +139,8 @@ impl Case {
     #[must_use]
     pub fn open(procedure: &Procedure, opening: Opening, world: &Circumstances<'_>) -> Case {
         let now = world.now;
-        let mut steps = vec![CaseStep { state: StepState::Waiting, ..CaseStep::default() }; procedure.steps.len()];
+        let mut steps =
+            vec![CaseStep { state: StepState::Waiting, ..CaseStep::default() }; procedure.steps.len()];
         steps[0] = CaseStep {
             state: StepState::Done,
             agency: Some(opening.agency.clone()),

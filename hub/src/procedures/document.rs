@@ -444,7 +444,8 @@ impl<'a> Check<'a> {
                 let absent = row.absent.as_ref().is_some_and(|absent| *absent.get_ref());
                 match (aged, &row.without, absent) {
                     (true, None, false) => {
-                        let (from, below) = (self.age(row.age_from.as_ref()), self.age(row.age_below.as_ref()));
+                        let (from, below) =
+                            (self.age(row.age_from.as_ref()), self.age(row.age_below.as_ref()));
                         Some(When::Aged { person: who, from, below })
                     }
                     (false, Some(field), false) => match field.get_ref().parse::<Field>() {
@@ -487,7 +488,10 @@ impl<'a> Check<'a> {
     fn age(&mut self, age: Option<&Spanned<u32>>) -> Option<u32> {
         let age = age?;
         if !AGES.contains(age.get_ref()) {
-            self.problem(age.span(), format!("an age lies between {} and {} years", AGES.start(), AGES.end()));
+            self.problem(
+                age.span(),
+                format!("an age lies between {} and {} years", AGES.start(), AGES.end()),
+            );
         }
         Some(*age.get_ref())
     }

@@ -52,8 +52,7 @@ impl WorkingDays {
             DocumentErrors(vec![Problem::at(text, &error.span().unwrap_or(0..0), message)])
         })?;
         let mut problems = Vec::new();
-        let mut problem =
-            |at: &Range<usize>, message: &str| problems.push(Problem::at(text, at, message));
+        let mut problem = |at: &Range<usize>, message: &str| problems.push(Problem::at(text, at, message));
         let mut days = |rows: &[Row], worked: bool| {
             let mut days = BTreeSet::new();
             for row in rows.iter().flat_map(|row| &row.days) {
@@ -160,7 +159,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_line() {
         let said = |text: &str| WorkingDays::parse(text).unwrap_err().to_string();
-        let row = |kind: &str, days: &str| format!("known_until = 2026\n[[{kind}]]\nname = \"x\"\ndays = [{days}]");
+        let row =
+            |kind: &str, days: &str| format!("known_until = 2026\n[[{kind}]]\nname = \"x\"\ndays = [{days}]");
         assert_eq!(
             said(&row("working_days", "2026-03-02")),
             "line 4, column 9: this is a working day already: it is no Saturday and no Sunday"

@@ -111,6 +111,25 @@ impl Policy {
         self.grants.iter().map(of).collect::<Option<_>>().map(PolicyKey)
     }
 
+    /// What agreements in force give, by their documents.
+    #[cfg(test)]
+    pub(crate) fn of_documents(documents: &[String]) -> Policy {
+        let areas = Areas::shipped();
+        let grant = |(place, document): (usize, &String)| {
+            let agreement = Arc::new(crate::agreements::parse(document, areas).expect("a good document"));
+            let state = AgreementState {
+                agreement,
+                document: document.as_str().into(),
+                written_under: areas.number(),
+                applied: Revision(1),
+                withdrawn: None,
+                in_force: true,
+            };
+            Grant::new(place as u32 + 1, state, areas, None)
+        };
+        Policy::new(documents.iter().enumerate().map(grant).collect())
+    }
+
     pub(super) fn new(mut grants: Vec<Grant>) -> Policy {
         grants.sort_by_key(|grant| grant.handle);
         Policy { grants }
