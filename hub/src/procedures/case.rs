@@ -251,6 +251,10 @@ impl Case {
             if !waits || !of.after.iter().all(|before| has_ended(&self.steps[*before])) {
                 continue;
             }
+            // What was returned waits for whoever has it, however far before.
+            if self.steps[place].state == StepState::Returned && self.waits_for_others(procedure, place) {
+                continue;
+            }
             let cut_off = of.after.iter().any(|before| {
                 let step = &self.steps[*before];
                 step.stopped || (step.state == StepState::Refused && !procedure.steps[*before].goes_on)
@@ -269,6 +273,14 @@ impl Case {
             }
         }
         self.closed_at = self.steps.iter().all(has_ended).then_some(world.now);
+    }
+
+    /// Whether a step before one, however far, has not ended.
+    fn waits_for_others(&self, procedure: &Procedure, place: usize) -> bool {
+        let before = &procedure.steps[place].after;
+        before
+            .iter()
+            .any(|before| !has_ended(&self.steps[*before]) || self.waits_for_others(procedure, *before))
     }
 
     /// The steps before one that are done, beyond those that were skipped or refused.

@@ -1,6 +1,6 @@
 //! A procedure as the hub works with it.
 
-use dancu_proto::{Field, FieldPath, v1::event::Event};
+use dancu_proto::{Field, FieldPath};
 
 /// A procedure that runs across agencies. `deploy/procedures/README.md` says what each part means.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,46 +185,6 @@ impl Procedure {
         let mut asks = self.answers.iter().chain(self.steps.iter().flat_map(|step| &step.asks));
         asks.find(|ask| ask.name == answer).map(|ask| ask.label.as_str())
     }
-}
-
-macro_rules! events {
-    ($($variant:ident = $name:literal,)*) => {
-        /// The name of an event, as procedures and tasks have it.
-        #[must_use]
-        pub fn event_name(event: &Event) -> &'static str {
-            match event { $(Event::$variant(_) => $name,)* }
-        }
-
-        /// Every event by its name.
-        pub(super) const EVENTS: &[&str] = &[$($name),*];
-    };
-}
-
-events! {
-    Birth = "birth",
-    Death = "death",
-    Marriage = "marriage",
-    Divorce = "divorce",
-    Adoption = "adoption",
-    ParentRecognised = "parent_recognised",
-    CivilStatusCorrected = "civil_status_corrected",
-    PermanentResidenceRegistered = "permanent_residence_registered",
-    PermanentResidenceRemoved = "permanent_residence_removed",
-    Moved = "moved",
-    TemporaryResidenceRegistered = "temporary_residence_registered",
-    TemporaryResidenceRemoved = "temporary_residence_removed",
-    AbsenceDeclared = "absence_declared",
-    HouseholdHeadChanged = "household_head_changed",
-    IdentityCardIssued = "identity_card_issued",
-    OldNumberLinked = "old_number_linked",
-    BloodType = "blood_type",
-    ContactChanged = "contact_changed",
-    Missing = "missing",
-    Found = "found",
-    NumberReestablished = "number_reestablished",
-    NumberCancelled = "number_cancelled",
-    RecordsMerged = "records_merged",
-    Correction = "correction",
 }
 
 /// Who is who in a case that an event opens.

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use dancu_proto::{Field, FieldPath};
+use dancu_proto::{Field, FieldPath, contribution::EVENTS};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::definition::{
-    AddressFrom, Ask, Asked, EVENTS, Escalation, Followers, Prefill, Procedure, Skip, Step, ValueFrom, When,
+    AddressFrom, Ask, Asked, Escalation, Followers, Prefill, Procedure, Skip, Step, ValueFrom, When,
     persons_of,
 };
 use crate::agreements::{DocumentErrors, Problem, unknown, with_nearest_key};

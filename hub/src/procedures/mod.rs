@@ -27,7 +27,7 @@ pub use self::{
     circumstances::{Circumstances, PersonInCase},
     definition::{
         AddressFrom, Ask, Asked, Escalation, Followers, Prefill, Procedure, Skip, Step, ValueFrom, When,
-        event_name, persons_of,
+        persons_of,
     },
     document::parse,
     engine::{AnsweredBy, CaseEffects, OpenedBy, Procedures, Reads, Refusal},

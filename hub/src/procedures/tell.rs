@@ -1,7 +1,12 @@
 //! What nodes are told of a case: a task with the data that the agreements behind it give, and how the case
 //! stands, without data of anybody.
 
-use dancu_proto::v1::{CaseStatus, PrefilledValue, StepState, StepStatus, Task};
+use std::collections::{BTreeMap, HashMap};
+
+use dancu_proto::{
+    FieldSet,
+    v1::{CaseStatus, PrefilledValue, StepState, StepStatus, Task},
+};
 use prost::Message;
 
 use super::{
@@ -61,9 +66,15 @@ pub(super) fn mark(task: &Task) -> [u8; 8] {
     for value in &mut task.prefilled {
         (value.as_of, value.revision) = (None, 0);
     }
-    let hash = blake3::hash(&task.encode_to_vec());
+    // A map has no order.
+    let persons: BTreeMap<_, _> = std::mem::take(&mut task.persons).into_iter().collect();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&task.encode_to_vec());
+    for (role, number) in persons {
+        hasher.update(role.as_bytes()).update(&[0]).update(number.as_bytes()).update(&[0]);
+    }
     let mut mark = [0; 8];
-    mark.copy_from_slice(&hash.as_bytes()[..8]);
+    mark.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     mark
 }
 
@@ -140,7 +151,7 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    fn given(&self, person: &str) -> dancu_proto::FieldSet {
+    fn given(&self, person: &str) -> FieldSet {
         let world = self.teller.world;
         let (person, node) = (world.people.get(person), world.routes.node(self.node));
         let given = person
@@ -150,7 +161,7 @@ impl Known<'_> {
     }
 
     /// Numbers of whom the step is about, and of whom the agreements cover.
-    fn persons(&self) -> std::collections::HashMap<String, String> {
+    fn persons(&self) -> HashMap<String, String> {
         let about = &self.teller.procedure.steps[self.place].about;
         let persons = self.teller.case.persons.iter();
         persons
