@@ -52,10 +52,10 @@ impl PersonInCase {
     ///
     /// # Errors
     /// If it is damaged.
-    pub fn of(at: CitizenAt, in_question: FieldSet, areas: &Areas) -> Result<PersonInCase, StoreError> {
+    pub fn of(at: CitizenAt, areas: &Areas) -> Result<PersonInCase, StoreError> {
         let mut citizen = at.record.decode().map_err(|_| StoreError::Corrupt("a record"))?;
         by_order_in_force(&mut citizen, areas);
-        Ok(PersonInCase { at, citizen, in_question })
+        Ok(PersonInCase { in_question: at.record.in_question(), at, citizen })
     }
 
     fn record(&self) -> &Record {

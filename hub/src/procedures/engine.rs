@@ -8,7 +8,7 @@ use std::{
 };
 
 use dancu_proto::{
-    Areas, FieldSet, PersonalId, Revision,
+    Areas, PersonalId, Revision,
     hub::v1::mail,
     v1::{Address, CaseRequest, RejectionReason, StepState, TaskAnswer, TaskEnd},
 };
@@ -48,15 +48,6 @@ pub trait Reads {
     /// # Errors
     /// See above.
     fn citizen(&self, number: PersonalId) -> Result<Option<CitizenAt>, StoreError>;
-
-    /// The fields of a person that are in question.
-    ///
-    /// # Errors
-    /// See above.
-    fn in_question(&self, number: PersonalId) -> Result<FieldSet, StoreError> {
-        let _ = number;
-        Ok(FieldSet::EMPTY)
-    }
 
     /// Who does what where.
     ///
@@ -326,7 +317,7 @@ fn people(
     let mut people = BTreeMap::new();
     for (role, number) in persons {
         if let Some(at) = reads.citizen(*number)? {
-            people.insert(role.clone(), PersonInCase::of(at, reads.in_question(*number)?, areas)?);
+            people.insert(role.clone(), PersonInCase::of(at, areas)?);
         }
     }
     Ok(people)

@@ -5,6 +5,8 @@
 //! - [`Routes`]: whose task a step is, by the agreements.
 //! - [`Procedures`]: what a contribution and the passing of time do to a case; the rows and the mail that
 //!   come of it go into the commit of whoever asks ([`Reads`], [`CaseEffects`]).
+//! - [`Office`]: the same at the hub that runs, on its agreements and its roll; [`Keeper`]: the passing of
+//!   time; [`CaseServer`]: how cases stand, for operators.
 //! - [`Catalogue`]: the documents, [`WorkingDays`] and forms that the hub knows.
 
 mod case;
@@ -14,8 +16,11 @@ mod definition;
 mod document;
 mod engine;
 mod form;
+mod keeper;
+mod office;
 mod routes;
 mod rows;
+mod service;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -31,8 +36,11 @@ pub use self::{
     },
     document::parse,
     engine::{AnsweredBy, CaseEffects, OpenedBy, Procedures, Reads, Refusal},
+    keeper::Keeper,
+    office::{Moving, Office, Surroundings},
     routes::{NodeFacts, Routes, Whose},
     rows::{TABLE, name_of_case},
+    service::CaseServer,
     tell::status,
     working_days::WorkingDays,
 };

@@ -21,10 +21,8 @@ pub(super) const CASE: u8 = b'c';
 pub(super) const OPEN: u8 = b'o';
 /// Names of documents of procedures begin so; then what marks the document.
 pub(super) const DOCUMENT: u8 = b'p';
-/// Names of forms, as nodes were given them, begin so; then the id.
+/// Names of marks of the forms that nodes were given begin so; then node and form.
 pub(super) const FORM: u8 = b'f';
-/// The policy by which open tasks were last given.
-pub(super) const POLICY: &[u8] = b"t";
 
 /// The name of a case's row.
 #[must_use]
