@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod lookup;
 pub mod metrics;
 pub mod officers;
+pub mod procedures;
 pub mod quota;
 pub mod serve;
 pub mod slice;

@@ -10,6 +10,7 @@ mod failure;
 mod interest;
 mod officer;
 mod print;
+mod procedure;
 mod proof;
 mod reconcile;
 mod seal;
@@ -76,6 +77,15 @@ enum Command {
     /// Name the people whom the agency serves, where an agreement's scope is an interest list
     #[command(subcommand)]
     Interest(interest::Interest),
+    /// Tasks of procedures that run across agencies: list, complete
+    #[command(subcommand)]
+    Task(procedure::TaskCommand),
+    /// Cases of such procedures: show how one stands
+    #[command(subcommand)]
+    Case(procedure::CaseCommand),
+    /// Forms (tờ khai): fill one from the slice
+    #[command(subcommand)]
+    Form(procedure::FormCommand),
     /// Manage the back-ends that may call this node
     #[command(subcommand)]
     Client(client::Client),
@@ -140,6 +150,9 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Seal(sealing) => sealing.seal(&config).await,
         Command::Unseal(sealing) => sealing.unseal(&config).await,
         Command::Interest(interest) => interest.run(&config).await,
+        Command::Task(task) => Box::pin(task.run(&config)).await,
+        Command::Case(case) => case.run(&config).await,
+        Command::Form(form) => form.run(&config).await,
         Command::Client(client) => client.run(&config),
         Command::Officer(officers) => officers.run(&config),
     }
