@@ -5,6 +5,7 @@
 mod enrolment;
 mod interests;
 mod numbers;
+mod procedures;
 mod python_client;
 mod reconcile;
 mod refusals;

@@ -30,7 +30,6 @@ use crate::{
 };
 
 /// The engine, with what it stands on. Shared.
-#[derive(Debug)]
 pub struct Office {
     engine: Procedures,
     ledger: Arc<Ledger>,

@@ -175,3 +175,72 @@ fn named(kind: u8, parts: &[&str]) -> Vec<u8> {
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::tests::fixture::{key, open};
+
+    fn task(step: &str, state: StepState) -> Mail {
+        let task = Task {
+            case_id: "c".into(),
+            step: step.into(),
+            state: state.into(),
+            persons: [("child".to_owned(), "001226000001".to_owned())].into(),
+            ..Task::default()
+        };
+        Mail { number: 0, content: Some(Content::Task(task)) }
+    }
+
+    fn case(version: u64) -> Mail {
+        let status = CaseStatus { case_id: "c".into(), version, ..CaseStatus::default() };
+        Mail { number: 0, content: Some(Content::Case(status)) }
+    }
+
+    #[test]
+    fn what_was_told_is_there_after_a_restart_for_who_has_the_key() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let slice = open(held.path());
+        {
+            let desk = Desk::open(dir.path(), slice.clone()).unwrap();
+            desk.keep(&task("a", StepState::Open)).unwrap();
+            desk.keep(&task("ab", StepState::Open)).unwrap();
+            desk.keep(&task("a", StepState::Open)).unwrap();
+            desk.keep(&case(3)).unwrap();
+            // What comes once more, of before, changes nothing.
+            desk.keep(&case(2)).unwrap();
+        }
+        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
+        assert_eq!(desk.tasks().unwrap().len(), 2);
+        assert_eq!(desk.case("c").unwrap().unwrap().version, 3);
+        desk.keep(&task("a", StepState::Done)).unwrap();
+        desk.keep(&task("b", StepState::Unspecified)).unwrap();
+        assert_eq!(desk.task("c", "a").unwrap(), None);
+        assert!(desk.task("c", "ab").unwrap().is_some());
+        // Nothing on the disk reads.
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+            assert!(!bytes.windows(12).any(|window| window == b"001226000001"));
+        }
+        slice.seal();
+        assert!(matches!(desk.tasks(), Err(DeskError::Sealed)));
+        assert!(matches!(desk.keep(&case(4)), Err(DeskError::Sealed)));
+        slice.unseal(&key()).unwrap();
+        assert_eq!(desk.tasks().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_form_is_replaced_and_withdrawn() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let desk = Desk::open(dir.path(), open(held.path())).unwrap();
+        let form = |title: &str, withdrawn| {
+            let form = Form { id: "ct01".into(), title: title.into(), withdrawn, ..Form::default() };
+            Mail { number: 0, content: Some(Content::Form(form)) }
+        };
+        desk.keep(&form("CT01", false)).unwrap();
+        desk.keep(&form("CT01 (2027)", false)).unwrap();
+        assert_eq!(desk.form("ct01").unwrap().unwrap().title, "CT01 (2027)");
+        desk.keep(&form("", true)).unwrap();
+        assert_eq!(desk.form("ct01").unwrap(), None);
+    }
+}
