@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A hub and three nodes in one terminal: what each may see of the same person, and what happens when
-# that person moves, an agreement narrows, the line breaks, a node is revoked.
+# A hub and four nodes in one terminal: what each may see of the same person, and what happens when
+# that person moves, an agreement narrows, the line breaks, a child is born, somebody dies, a node is revoked.
 # KEEP=1 leaves everything running at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -67,6 +67,8 @@ show dancu-hub import "$DEMO/citizens.jsonl"
 python3 deploy/demo/pick.py <"$DEMO/citizens.jsonl" >"$DEMO/people.json"
 MOVER=$(field mover <"$DEMO/people.json"); STRANGER=$(field stranger <"$DEMO/people.json"); NAME=$(field name <"$DEMO/people.json")
 STRANGER_NAME=$(field stranger_name <"$DEMO/people.json")
+MOTHER=$(field mother <"$DEMO/people.json"); FATHER=$(field father <"$DEMO/people.json")
+ELDER=$(field elder <"$DEMO/people.json"); ELDER_NAME=$(field elder_name <"$DEMO/people.json")
 
 title "Sharing agreements: who may use what of whom, and for what"
 for agreement in tuyen-quang-residence social-insurance court-ha-noi; do
@@ -153,6 +155,45 @@ watch
 await "that to be told" grep -q "$STRANGER" "$DEMO/watched"
 sed 's/^/  /' "$DEMO/watched"; kill "$(<"$DEMO/watch.pid")"
 
+title "A child is born while the line is cut: it is registered at the commune, and the number follows"
+for agreement in commune-civil-status social-insurance-pensions; do
+    dancu-hub agreement apply deploy/agreements/$agreement.toml >/dev/null
+done
+enrol commune tuyen-quang-00691 17446
+touch "$DEMO/cut"
+await "the commune to notice" node_state_is commune offline
+today=$(TZ=Asia/Ho_Chi_Minh date +%F) yesterday=$(TZ=Asia/Ho_Chi_Minh date -d yesterday +%F)
+document="{\"number\": \"27/2026\", \"date\": \"$today\", \"issued_by\": \"UBND Phường Hà Giang 2\"}"
+cat >"$DEMO/birth.json" <<JSON
+{"document": $document,
+ "event": {"birth": {
+   "child": {"full_name": "$(field father_name <"$DEMO/people.json" | cut -d' ' -f1) Minh Khang", "date_of_birth": "$yesterday",
+             "sex": "1", "place_of_birth": {"commune": "00691"}, "place_of_birth_registration": {"commune": "00691"},
+             "nationality": ["VN"]},
+   "father": {"personal_id": "$FATHER"}, "mother": {"personal_id": "$MOTHER"}}}}
+JSON
+sed 's/^/  /' "$DEMO/birth.json"
+hand_in() { dancu-node --config "$DEMO/commune.toml" contribute "$DEMO/$1" --purpose "$2" "${@:3}"; }
+say "Queued on the commune's own disk: it counts once, whatever breaks from here on."
+show hand_in birth.json 1.001193 --out "$DEMO/birth-queued.json"
+show dancu-node --config "$DEMO/commune.toml" outbox status
+rm "$DEMO/cut"
+say "The line is back. The same is handed in again, which changes nothing, to wait for what the hub says:"
+show hand_in birth-queued.json 1.001193 --wait
+
+title "Somebody dies: the death is registered, and the pension stops"
+head=$(head_now); await "the insurance to follow" node_cursor_at insurance "$head"
+say "$ELDER_NAME draws a pension:"
+show get insurance "$ELDER" bhxh.pension
+cat >"$DEMO/death.json" <<JSON
+{"document": $document,
+ "event": {"death": {"person": {"personal_id": "$ELDER"}, "date_of_death": "$yesterday"}}}
+JSON
+show hand_in death.json 1.000656 --out "$DEMO/death-queued.json" --wait
+head=$(head_now); await "the insurance to follow" node_cursor_at insurance "$head"
+say "For paying pensions, which is agreed for the living, there is nobody of that number any more:"
+refused get insurance "$ELDER" bhxh.pension
+
 title "Who looked: every call is recorded before its answer, the one made offline too"
 calls_of() { [ "$(dancu-hub --json audit citizen "$1" 2>/dev/null | grep -c '"index"')" -ge "$2" ]; }
 await "the nodes to hand their records in" calls_of "$STRANGER" 2
@@ -187,7 +228,7 @@ say "${green}That was Dancu.${off} The fleet, the registry and every answer abov
 [ "${KEEP:-}" = 1 ] || exit 0
 
 title "Left running (KEEP=1)"
-for node in province insurance; do
+for node in province insurance commune; do
     dancu-node --config "$DEMO/$node.toml" client add --name demo-client --purposes '*' --out "$DEMO/$node-client" >/dev/null
 done
 python3 deploy/demo/endpoints.py "$DEMO" "$PWD"

@@ -10,6 +10,7 @@ use dancu_node::{
     lease::{Keep, Lease},
     lookup::Remote,
     officers::{Officers, OfficersFile},
+    outbox::{Outbox, Setup},
     quota::Quotas,
     serve,
     slice::{Slice, SliceKey, SliceOptions},
@@ -19,8 +20,10 @@ use dancu_node::{
 use dancu_proto::{
     Delta, Field, FieldSet, Record, frame,
     hub::v1::{self as wire, Change, ChangeList, Grant, GrantList, GrantMark, Load, Policy, Zone},
-    v1::{Citizen, Signed},
+    signed::VerifyError,
+    v1::{Citizen, QueuedContribution, Signed},
 };
+use prost::Message;
 use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
@@ -47,7 +50,8 @@ pub(super) const AGREED: &[Field] = &[
     Field::PermanentResidence,
 ];
 /// What may be done for it.
-const OPERATIONS: &[&str] = &["lookup", "verify", "reconcile", "remote_lookup", "access_report", "watch"];
+const OPERATIONS: &[&str] =
+    &["lookup", "verify", "reconcile", "remote_lookup", "access_report", "watch", "contribute"];
 /// The time at the nodes.
 const NOW: OffsetDateTime = datetime!(2026-11-23 08:00 UTC);
 
@@ -223,6 +227,26 @@ fn slice(directory: &Path, mut people: Vec<Change>) -> Slice {
     slice
 }
 
+/// What is handed in, which nobody takes further.
+fn outbox(directory: &Path, slice: Slice, recipient: &[u8]) -> Outbox {
+    let sign = |queued: &QueuedContribution| {
+        let kind = "dancu.v1.QueuedContribution".into();
+        Ok(Signed { kind, content: queued.encode_to_vec(), ..Signed::default() })
+    };
+    let setup = Setup {
+        node: "ha-giang".into(),
+        slice,
+        log: None,
+        sign: Box::new(sign),
+        check: Box::new(|_| Err(VerifyError::Content)),
+        clock: Arc::new(|| NOW),
+        reserve: 0,
+    };
+    let outbox = Outbox::open(&directory.join("outbox"), setup).unwrap();
+    outbox.set_recipient(recipient).unwrap();
+    outbox
+}
+
 /// A node without a hub, and its slice.
 fn start(people: Vec<Change>) -> (Held, Slice) {
     let directory = tempfile::tempdir().unwrap();
@@ -246,7 +270,8 @@ fn start(people: Vec<Change>) -> (Held, Slice) {
     let entry = Entry { name: "clerk".into(), unix_uid: Some(CALLER), purposes, ..Entry::default() };
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
     let log = LogStore::open(&dir.join("log"), 0).unwrap();
-    log.set_recipient(&DH_KEM_X25519_HKDF_SHA256_AES_256.generate_key_pair().unwrap().0.0).unwrap();
+    let recipient = DH_KEM_X25519_HKDF_SHA256_AES_256.generate_key_pair().unwrap().0.0;
+    log.set_recipient(&recipient).unwrap();
     let sync = access_log::Sync::Interval(Duration::from_secs(3600));
     let (log, _) = access_log::start(&log, "ha-giang", sync, Arc::new(|| NOW), &tasks, &cancel).unwrap();
     let served = serve::Served {
@@ -257,6 +282,7 @@ fn start(people: Vec<Change>) -> (Held, Slice) {
         log,
         remote: Remote::new(|| Box::pin(async { Err("no hub".into()) })),
         interests: Interests::open(&dir.join("interests"), slice.clone()).unwrap(),
+        outbox: outbox(dir, slice.clone(), &recipient),
         owner: 0,
         tasks,
         cancel: cancel.clone(),

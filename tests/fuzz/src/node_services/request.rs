@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dancu_proto::{
     channel::{Peer, UnixPeer},
-    v1::AccessContext,
+    v1::{AccessContext, Contribution, Date, Document},
 };
 use http::Request;
 use http_body_util::Full;
@@ -15,6 +15,9 @@ use super::{
 
 /// The call that has no end: its first part is looked at.
 pub(super) const WATCH: &str = "/dancu.node.v1.CitizenService/WatchCitizens";
+
+/// The call whose context is within a contribution.
+const SUBMIT: &str = "/dancu.node.v1.ContributionService/SubmitContribution";
 
 /// Paths of calls, and one of none.
 const PATHS: &[&str] = &[
@@ -35,6 +38,8 @@ const PATHS: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/dancu.node.v1.CitizenService/Nothing",
     WATCH,
+    SUBMIT,
+    "/dancu.node.v1.ContributionService/GetContribution",
 ];
 
 /// Headers that mean something to the stack.
@@ -113,7 +118,7 @@ fn body(path: &str, mut input: Input<'_>) -> Body {
         0 => input.rest().to_vec(),
         1 => framed(0, input.rest()),
         // Messages of one another's type merge when they stand one after the other.
-        2 => framed(0, &[input.rest(), &context()].concat()),
+        2 => framed(0, &[input.rest(), &opening(path)].concat()),
         3 => {
             let flags = input.byte();
             framed(flags, input.rest())
@@ -125,10 +130,10 @@ fn body(path: &str, mut input: Input<'_>) -> Body {
         5 => {
             // Several messages.
             let messages = input.rest().split(|byte| *byte == 0xFF).map(|message| framed(0, message));
-            std::iter::once(framed(0, &context())).chain(messages).flatten().collect()
+            std::iter::once(framed(0, &opening(path))).chain(messages).flatten().collect()
         }
         6 if path == WATCH => return Body::AfterCursor(input.rest().to_vec()),
-        _ => framed(0, &[&context(), input.rest()].concat()),
+        _ => framed(0, &[&opening(path), input.rest()].concat()),
     };
     Body::Alike(bytes.into())
 }
@@ -138,11 +143,31 @@ fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags], &(message.len() as u32).to_be_bytes()[..], message].concat()
 }
 
-/// The context of a call, as field 1 of every request.
-fn context() -> Vec<u8> {
-    let context =
-        AccessContext { purpose: PURPOSE.into(), case_number: "H-1".into(), officer: "CB-7".into() };
+/// What a request begins with: field 1 says why.
+fn opening(path: &str) -> Vec<u8> {
+    if path != SUBMIT {
+        return context();
+    }
+    let date = Some(Date { year: 2026, month: 11, day: 20 });
+    let contribution = Contribution {
+        id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
+        context: Some(why()),
+        effective_date: date,
+        document: Some(Document { number: "12".into(), date, issued_by: "UBND".into() }),
+        ..Contribution::default()
+    };
     let mut field = Vec::new();
-    prost::encoding::message::encode(1, &context, &mut field);
+    prost::encoding::message::encode(1, &contribution, &mut field);
+    field
+}
+
+fn why() -> AccessContext {
+    AccessContext { purpose: PURPOSE.into(), case_number: "H-1".into(), officer: "CB-7".into() }
+}
+
+/// The context of a call, as field 1 of most requests.
+fn context() -> Vec<u8> {
+    let mut field = Vec::new();
+    prost::encoding::message::encode(1, &why(), &mut field);
     field
 }
