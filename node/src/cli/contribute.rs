@@ -56,7 +56,7 @@ pub(super) struct Contribute {
 
 /// What is known of a contribution that was handed in.
 enum Stands {
-    Taken(ContributionStatus),
+    Taken(Box<ContributionStatus>),
     Refused(Box<Status>),
 }
 
@@ -218,7 +218,7 @@ async fn hand_in(
         concerned.retain(|person| !about.contains(person));
         bar.inc(1);
         stand[at] = Some(match answer {
-            Ok(answer) => Stands::Taken(answer.into_inner().status.unwrap_or_default()),
+            Ok(answer) => Stands::Taken(Box::new(answer.into_inner().status.unwrap_or_default())),
             // The others are not to be refused one by one for the same.
             Err(status) if ends_all(&status) => return Err(status.into()),
             Err(status) => Stands::Refused(Box::new(status)),
@@ -287,7 +287,7 @@ async fn follow(
             }
             let place = Uuid::try_parse(&status.contribution_id).ok().and_then(|id| places.get(&id));
             if let Some(stands) = place.and_then(|at| stand.get_mut(*at)) {
-                *stands = Stands::Taken(status);
+                *stands = Stands::Taken(Box::new(status));
             }
             if left.is_empty() {
                 break;

@@ -32,3 +32,4 @@ pub use protocol::{Discarded, Input, MailError, MailSink, Protocol, ProtocolErro
 pub use queue::Submission;
 pub use service::Contributions;
 pub use store::{Check, Outbox, OutboxError, Setup, Sign, Standing, Tally};
+pub use told::Told;

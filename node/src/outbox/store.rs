@@ -85,6 +85,9 @@ impl From<SliceError> for OutboxError {
     }
 }
 
+/// A key of the database, and what is under it.
+pub(super) type KeyAndRow = (Box<[u8]>, Box<[u8]>);
+
 /// Signs what is queued with the node's key.
 pub type Sign = Box<dyn Fn(&QueuedContribution) -> Result<Signed, SignError> + Send + Sync>;
 
@@ -398,7 +401,7 @@ impl Outbox {
         &'a self,
         table: u8,
         from: &[u8],
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), OutboxError>> + use<'a> {
+    ) -> impl Iterator<Item = Result<KeyAndRow, OutboxError>> + use<'a> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound([table + 1]);
         let rows = self.0.database.iterator_opt(IteratorMode::From(from, Direction::Forward), options);

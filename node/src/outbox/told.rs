@@ -9,16 +9,15 @@ use super::{
     store::{Outbox, OutboxError, TOGETHER, status_row},
 };
 
+/// Where a contribution stands, and under which purpose, in which case and by whom it was handed in.
+pub type Told = (ContributionStatus, Option<AccessContext>);
+
 impl Outbox {
     /// Where a caller's contribution stands, and under which purpose it was handed in.
     ///
     /// # Errors
     /// The caller has none of that id, or the disk refuses.
-    pub fn status(
-        &self,
-        id: Uuid,
-        caller: &str,
-    ) -> Result<(ContributionStatus, Option<AccessContext>), OutboxError> {
+    pub fn status(&self, id: Uuid, caller: &str) -> Result<Told, OutboxError> {
         let row = self.row(id)?.filter(|row| row.caller == caller).ok_or(OutboxError::Unknown)?;
         let context = row.context.clone();
         Ok((self.told(id, row)?, context))
@@ -28,12 +27,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the disk refuses.
-    pub fn changed(
-        &self,
-        after: u64,
-        caller: &str,
-        at_most: usize,
-    ) -> Result<(Vec<(ContributionStatus, Option<AccessContext>)>, u64), OutboxError> {
+    pub fn changed(&self, after: u64, caller: &str, at_most: usize) -> Result<(Vec<Told>, u64), OutboxError> {
         let (mut found, mut looked) = (Vec::new(), after);
         let from = rows::numbered(rows::CHANGES, after.saturating_add(1));
         for row in self.table(rows::CHANGES, &from) {

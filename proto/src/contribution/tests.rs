@@ -151,7 +151,7 @@ fn every_fault_of_an_event_is_named() {
             ],
         ),
         (format!(r#"{{"civil_status_corrected":{{"person":{AN}}}}}"#), vec!["event.civil_status_corrected"]),
-        (format!(r#"{{"moved":{{"members":[],"address":{{"commune":"99999"}}}}}}"#), vec![
+        (r#"{"moved":{"members":[],"address":{"commune":"99999"}}}"#.into(), vec![
             "event.moved.members",
             "event.moved.address.commune",
         ]),
