@@ -119,9 +119,8 @@ type Exported = Result<ExportOutboxResponse, Status>;
 /// Everything that the hub has not said the outcome of, in order.
 fn export(outbox: &Outbox, to: &mpsc::Sender<Exported>) -> Result<(), OutboxError> {
     let (mut part, mut size) = (ExportOutboxResponse::default(), 0);
-    for place in outbox.places() {
-        // One that was concluded meanwhile is not there any more.
-        let Some((_, signed)) = outbox.queued(place?)? else { continue };
+    for signed in outbox.export() {
+        let signed = signed?;
         size += signed.encoded_len();
         part.contributions.push(signed);
         if size >= BYTES {

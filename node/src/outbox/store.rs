@@ -390,6 +390,14 @@ impl Outbox {
             .map(|row| rows::number(&row?.0).ok_or(OutboxError::Damaged("a place in the queue")))
     }
 
+    /// What was signed and has no outcome yet, in order: what goes into a file.
+    pub fn export(&self) -> impl Iterator<Item = Result<Signed, OutboxError>> + '_ {
+        let signed =
+            |place: Result<u64, _>| self.queued(place?).map(|queued| queued.map(|(_, signed)| signed));
+        // One that was concluded meanwhile is not there any more.
+        self.places().filter_map(move |place| signed(place).transpose())
+    }
+
     /// Places that still have what was signed, whether sent or not, in order.
     pub(super) fn places(&self) -> impl Iterator<Item = Result<u64, OutboxError>> + '_ {
         self.table(rows::QUEUE, &[rows::QUEUE])

@@ -163,7 +163,8 @@ async fn differences(hub: &Hub, register: &Register) -> Vec<String> {
         for field in fields {
             if found.get(field) != record.get(field) {
                 let (is, model) = (found.get(field), record.get(field));
-                faults.push(format!("{number} {field}: {is:?}, and by the model {model:?}"));
+                let said = register.said_of(number, field);
+                faults.push(format!("{number} {field}: {is:?}, and by the model {model:?}: {said:#?}"));
             }
         }
     }

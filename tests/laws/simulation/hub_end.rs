@@ -19,7 +19,9 @@ use dancu_hub::{
     mail::{self, Item},
     procedures::Office,
     projection::Ledger,
-    registry::{Commit, Content, Decide, Decision, Origin, Registry, Rows, Standing, system_clock},
+    registry::{
+        Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing, system_clock,
+    },
     router::Router,
 };
 use dancu_proto::{
@@ -124,7 +126,7 @@ impl HubEnd {
     fn begin(&mut self, node: usize, begin: &OutboxStanding) -> Result<Response, tonic::Status> {
         let handover = self.handover.clone().expect("it runs");
         let (name, outbox, queued) = (self.names[node].clone(), begin.outbox.clone(), begin.last_sequence);
-        let by = Arc::new(move |standing: &Standing<'_>| {
+        let by = Arc::new(move |standing: &Standing<'_>| -> Result<Decision, CommitError> {
             let mut rows = Rows::new(standing);
             outbox::begins(&mut rows, &name, &outbox, queued)?;
             Ok(Decision { rows: rows.into_writes(), ..Decision::default() })

@@ -49,9 +49,4 @@ impl Connection {
                 .expect("as it was sent"),
         )
     }
-
-    /// Whether nothing is under way.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.to_hub.is_empty() && self.to_node.is_empty()
-    }
 }

@@ -14,7 +14,7 @@ use dancu_node::{
 use dancu_proto::{
     channel::SwappableIdentity,
     hub::v1::{Policy, SubmitContributionsRequest, SubmitContributionsResponse},
-    signed::sign,
+    signed::{VerifyError, sign},
     v1::{Contribution, ContributionOutcome, Signed},
 };
 use tempfile::TempDir;
@@ -81,6 +81,8 @@ impl NodeEnd {
             slice,
             log: None,
             sign: Box::new(move |queued| sign(queued, &identity)),
+            // Nothing is brought here.
+            check: Box::new(|_| Err(VerifyError::Content)),
             clock: host_clock(),
             reserve: self.reserve,
         };

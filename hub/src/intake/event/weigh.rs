@@ -234,10 +234,11 @@ fn into_others(people: &mut People<'_>) -> Result<(), StoreError> {
     for (kept, number, former) in moves {
         let subject = people.get_mut(kept)?;
         let mut numbers = former_numbers(&subject.record);
-        numbers.push(number);
-        numbers.extend(former);
-        numbers.sort_unstable();
-        numbers.dedup();
+        for one in former.into_iter().chain([number]) {
+            if !numbers.contains(&one) {
+                numbers.push(one);
+            }
+        }
         let values = numbers.iter().map(ToString::to_string).collect();
         let list = dancu_proto::v1::StringList { values };
         let set = Record::encode(&Citizen { former_personal_ids: Some(list), ..Citizen::default() });

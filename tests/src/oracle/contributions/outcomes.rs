@@ -34,7 +34,6 @@ pub fn faults(
         faults.push(format!("{stranger} has an outcome and was never queued"));
     }
     let mut revisions = BTreeMap::new();
-    let mut numbers = BTreeMap::new();
     let mut last: BTreeMap<(&str, &[u8]), u64> = BTreeMap::new();
     let mut in_order: Vec<&Queued> = queued.iter().collect();
     in_order.sort_by_key(|queued| queued.sequence);
@@ -49,12 +48,6 @@ pub fn faults(
         }
         if let Some(other) = revisions.insert(outcome.revision, &one.id) {
             faults.push(format!("{} and {other} have one revision", one.id));
-        }
-        let number = &outcome.personal_id;
-        if !number.is_empty()
-            && let Some(other) = numbers.insert(number, &one.id)
-        {
-            faults.push(format!("{} and {other} have the same number", one.id));
         }
         if reviewed.contains(&one.id) {
             continue;

@@ -106,8 +106,10 @@ pub struct Register {
     pub(super) people: Vec<Person>,
     /// Who has a number, in force or former.
     pub(super) numbers: BTreeMap<String, usize>,
-    /// Who was born by a contribution.
+    /// Who was born by a contribution; after a merger of records, who they are by then.
     pub(super) births: BTreeMap<String, usize>,
+    /// Whose record a contribution made, whatever became of it.
+    entered: BTreeMap<String, usize>,
     /// Every number that anybody ever had.
     given: BTreeSet<String>,
     taken_back: BTreeSet<String>,
@@ -124,6 +126,7 @@ impl Register {
             people: Vec::new(),
             numbers: BTreeMap::new(),
             births: BTreeMap::new(),
+            entered: BTreeMap::new(),
             given: BTreeSet::new(),
             taken_back: BTreeSet::new(),
             last: 0,
@@ -276,7 +279,9 @@ impl Register {
         };
         deed.decided = true;
         let instead = correction.instead.as_ref().and_then(|event| event.event.as_ref());
-        let born = self.births.get(&correction.contribution_id).copied();
+        let entered = self.entered.get(&correction.contribution_id).copied();
+        // Of a record that went into another, or left, a new birth is a new person's.
+        let born = entered.filter(|at| self.people[*at].number.is_some());
         let stays = matches!(instead, Some(Kind::Birth(_))) && born.is_some();
         self.take_back(&correction.contribution_id, stays);
         if let Some(instead) = instead {
@@ -294,6 +299,7 @@ impl Register {
                     self.people.len() - 1
                 });
                 self.births.insert(deed.id.to_owned(), at);
+                self.entered.insert(deed.id.to_owned(), at);
                 let had = self.people[at].number.clone();
                 let keeps = had.as_ref().is_some_and(|had| number::is_of(had, &child));
                 if !keeps {
@@ -381,7 +387,7 @@ impl Register {
                 claims.retain(|claim| claim.by != id);
             }
         }
-        if let Some(born) = self.births.get(id).copied()
+        if let Some(born) = self.entered.get(id).copied()
             && !stays
         {
             self.leave(born);
@@ -422,6 +428,15 @@ impl Register {
         self.people[kept].former.extend(merged.number);
         let leads = self.numbers.values_mut().chain(self.births.values_mut());
         leads.filter(|at| **at == gone).for_each(|at| *at = kept);
+    }
+
+    /// Everything that was said of a field of somebody and is not taken back: by which contribution, and how
+    /// much it weighs. To find out why a value is not what it should be.
+    #[must_use]
+    pub fn said_of(&self, number: &str, field: &str) -> Vec<String> {
+        let claims = self.numbers.get(number).and_then(|at| self.people[*at].claims.get(field));
+        let said = |claim: &Claim| format!("{:?} by {:?} {:?}", claim.says, claim.by, claim.rank);
+        claims.into_iter().flatten().map(said).collect()
     }
 
     /// The fields of somebody that a contribution claimed and that are not taken back.
