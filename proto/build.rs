@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
     "dancu/hub/v1/sync_service.proto",
     "dancu/hub/v1/intake_service.proto",
     "dancu/hub/v1/review_service.proto",
+    "dancu/hub/v1/case_service.proto",
     "dancu/hub/v1/lookup_service.proto",
     "dancu/hub/v1/notice_service.proto",
     "dancu/hub/v1/audit_service.proto",

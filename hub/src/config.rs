@@ -36,6 +36,13 @@ pub struct Config {
     pub audit: Audit,
     /// Contributions of nodes.
     pub intake: Intake,
+    /// Directory of the procedures that run across agencies; none for those that come with the hub.
+    pub procedures: Option<PathBuf>,
+    /// Directory of the forms; none for those that come with the hub.
+    pub forms: Option<PathBuf>,
+    /// How often the hub looks whether a step of a case has become late, and for whose task it is.
+    #[serde(with = "humantime_serde")]
+    pub case_check: Duration,
     /// Logging.
     pub log: Log,
 }
@@ -140,6 +147,9 @@ impl Default for Config {
             certificates: Certificates::default(),
             sync: Sync::default(),
             day_check: Duration::from_secs(20),
+            procedures: None,
+            forms: None,
+            case_check: Duration::from_secs(60),
             storage: Storage::default(),
             audit: Audit::default(),
             intake: Intake::default(),

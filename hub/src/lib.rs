@@ -16,6 +16,7 @@ pub mod intake;
 pub mod lifecycle;
 pub mod mail;
 pub mod metrics;
+pub mod procedures;
 pub mod projection;
 pub mod registry;
 pub mod remote;

@@ -8,9 +8,10 @@ use dancu_proto::{
     channel::{ClientAuth, Incoming, Limits, server, server_config},
     hub::v1::{
         admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
-        enrollment_service_server::EnrollmentServiceServer, intake_service_server::IntakeServiceServer,
-        lookup_service_server::LookupServiceServer, notice_service_server::NoticeServiceServer,
-        review_service_server::ReviewServiceServer, sync_service_server::SyncServiceServer,
+        case_service_server::CaseServiceServer, enrollment_service_server::EnrollmentServiceServer,
+        intake_service_server::IntakeServiceServer, lookup_service_server::LookupServiceServer,
+        notice_service_server::NoticeServiceServer, review_service_server::ReviewServiceServer,
+        sync_service_server::SyncServiceServer,
     },
     signed::Verifier,
     v1::AreaChange,
@@ -35,7 +36,9 @@ use crate::{
         event::Authority as SourceAuthority,
         handover::{Handover, IntakeServer},
     },
+    mail::Bells,
     metrics,
+    procedures::{CaseServer, Keeper, Office},
     projection::Ledger,
     registry::{Clock, CommitError, Registry, StoreError, system_clock},
     remote::RemoteLookup,
@@ -166,15 +169,40 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         after: config.audit.withheld_after,
     };
     tasks.spawn(withheld.watch(cancel.clone()));
+    let office = Arc::new(Office::load(
+        config.procedures.as_deref(),
+        config.forms.as_deref(),
+        &registry,
+        Arc::clone(&ledger),
+        Arc::clone(&roll),
+    )?);
+    let bells: Arc<Bells> = Arc::default();
+    let keeper = Keeper {
+        office: Arc::clone(&office),
+        registry: Arc::clone(&registry),
+        ledger: Arc::clone(&ledger),
+        bells: Arc::clone(&bells),
+        clock: Arc::clone(&clock),
+        every: config.case_check,
+    };
+    tasks.spawn(keeper.keep(cancel.clone()));
+    let cases = CaseServer {
+        office: Arc::clone(&office),
+        registry: Arc::clone(&registry),
+        clock: Arc::clone(&clock),
+        owner: owner_of(&config.data_dir)?,
+        tasks: tasks.clone(),
+    };
     let handover = Handover {
         registry: Arc::clone(&registry),
         ledger: Arc::clone(&ledger),
         roll: Arc::clone(&roll),
         authority: sources,
+        office: Arc::clone(&office),
         verifier: Arc::new(Verifier::new(authority.certificate().clone())),
         log: Arc::clone(&audit),
         identity: certificate.identity(),
-        bells: Arc::default(),
+        bells,
         clock: Arc::clone(&clock),
     };
     match handover.look_again().await {
@@ -248,6 +276,7 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let admin = AdminServiceServer::new(admin);
     let auditors = AuditServiceServer::new(auditors);
     let reviews = ReviewServiceServer::new(reviews);
+    let cases = CaseServiceServer::new(cases);
     let routes = Routes::new(EnrollmentServiceServer::new(enrollment))
         .add_service(SyncServiceServer::new(sync))
         .add_service(LookupServiceServer::new(remote))
@@ -256,10 +285,12 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
         .add_service(admin.clone())
         .add_service(auditors.clone())
         .add_service(reviews.clone())
+        .add_service(cases.clone())
         .add_service(health_service.clone());
     let local = Routes::new(admin)
         .add_service(auditors)
         .add_service(reviews)
+        .add_service(cases)
         .add_service(health_service)
         .add_service(reflection);
 

@@ -22,6 +22,16 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// At a place of a text.
+    pub(crate) fn at(text: &str, place: &Range<usize>, message: impl Into<String>) -> Problem {
+        let before = text.get(..place.start).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Problem { line, column, message: message.into() }
+    }
+}
+
 /// All that is wrong with a document, by line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentErrors(pub Vec<Problem>);
@@ -140,10 +150,7 @@ const AGES: std::ops::RangeInclusive<u32> = 1..=150;
 
 impl Check<'_> {
     fn problem(&mut self, at: Range<usize>, message: impl Into<String>) {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.problems.push(Problem { line, column, message: message.into() });
+        self.problems.push(Problem::at(self.text, &at, message));
     }
 
     fn agreement(&mut self, document: &Document) -> Option<Agreement> {
@@ -457,7 +464,8 @@ impl Check<'_> {
     }
 }
 
-fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// Names what nothing is called, and what is called nearly so.
+pub(crate) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     // A name may have ends of lines, and a problem is one line.
     let shown = name.escape_debug();
     match nearest(name, known) {
@@ -467,7 +475,7 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 }
 
 /// Adds the nearest known key to serde's word on an unknown one.
-fn with_nearest_key(message: &str) -> String {
+pub(crate) fn with_nearest_key(message: &str) -> String {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match names.split_first() {
         Some((key, known)) if message.starts_with("unknown field") => {

@@ -10,7 +10,7 @@ use dancu_proto::{
     },
     hub::v1::{
         admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
-        review_service_client::ReviewServiceClient,
+        case_service_client::CaseServiceClient, review_service_client::ReviewServiceClient,
     },
 };
 use tonic::transport::Channel;
@@ -30,6 +30,10 @@ pub(super) async fn audit(global: &Global) -> anyhow::Result<AuditServiceClient<
 
 pub(super) async fn reviews(global: &Global) -> anyhow::Result<ReviewServiceClient<Channel>> {
     Ok(ReviewServiceClient::new(channel(global).await?).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+pub(super) async fn cases(global: &Global) -> anyhow::Result<CaseServiceClient<Channel>> {
+    Ok(CaseServiceClient::new(channel(global).await?))
 }
 
 async fn channel(global: &Global) -> anyhow::Result<Channel> {

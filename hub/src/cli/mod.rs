@@ -3,6 +3,7 @@
 mod agreement;
 mod area;
 mod audit;
+mod case;
 mod citizen;
 mod connect;
 mod contribution;
@@ -10,6 +11,7 @@ mod import;
 mod node;
 mod operator;
 mod output;
+mod procedure;
 mod review;
 mod slice;
 
@@ -94,6 +96,12 @@ enum Command {
     /// The administrative order: merge areas, rename them, look one up
     #[command(subcommand)]
     Area(area::AreaCommand),
+    /// Cases of procedures that run across agencies: list, show
+    #[command(subcommand)]
+    Case(case::CaseCommand),
+    /// The documents of procedures: list, check
+    #[command(subcommand)]
+    Procedure(procedure::ProcedureCommand),
     /// What nodes held: of one citizen, or the digest of it all
     #[command(subcommand)]
     Slice(slice::SliceCommand),
@@ -132,6 +140,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Node(command) => node::run(global, command).await,
         Command::Agreement(command) => agreement::run(global, command).await,
         Command::Area(command) => area::run(global, command).await,
+        Command::Case(command) => case::run(global, command).await,
+        Command::Procedure(command) => procedure::run(global, command),
         Command::Slice(command) => slice::run(global, command).await,
         Command::Audit(command) => audit::run(global, command).await,
         Command::Operator(command) => operator::run(global, command).await,

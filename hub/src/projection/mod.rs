@@ -24,6 +24,6 @@ pub use self::{
     ledger::{AgreementState, Ledger},
     policy::{Grant, Policy, PolicyKey},
     range::{RangeReader, SliceAt},
-    scope::partitions_named,
+    scope::{Place, Reach, partitions_named},
     turning::day_begins,
 };

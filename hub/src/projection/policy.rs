@@ -5,12 +5,12 @@ use std::sync::Arc;
 use dancu_proto::{Areas, FieldSet, Revision, hub::v1 as wire};
 
 use super::{
-    AgreementState, Day,
+    AgreementState, Day, Place, Reach,
     scope::{self, Coverage, Facts},
 };
 use crate::{
     agreements::{Agreement, AreaScope, Officers},
-    registry::{ListId, Partition},
+    registry::{ListId, Partition, Subject},
 };
 
 /// What the agreements in force give one node, by handle.
@@ -50,6 +50,12 @@ impl Grant {
         let scopes = vec![Coverage::of(&agreement.scope, written_under, areas, list)];
         let (fields, areas) = (agreement.fields, areas.changes().len());
         Grant { handle, agreement, fields, scopes, applied, areas }
+    }
+
+    /// How its areas cover a place.
+    #[must_use]
+    pub fn reach(&self, place: Place) -> Option<Reach> {
+        self.scopes.iter().map(|scope| scope::reach(scope, place)).min().flatten()
     }
 
     fn gives_like(&self, other: &Grant) -> bool {
@@ -105,6 +111,25 @@ impl Policy {
         self.grants.iter().map(of).collect::<Option<_>>().map(PolicyKey)
     }
 
+    /// What agreements in force give, by their documents.
+    #[cfg(test)]
+    pub(crate) fn of_documents(documents: &[String]) -> Policy {
+        let areas = Areas::shipped();
+        let grant = |(place, document): (usize, &String)| {
+            let agreement = Arc::new(crate::agreements::parse(document, areas).expect("a good document"));
+            let state = AgreementState {
+                agreement,
+                document: document.as_str().into(),
+                written_under: areas.number(),
+                applied: Revision(1),
+                withdrawn: None,
+                in_force: true,
+            };
+            Grant::new(place as u32 + 1, state, areas, None)
+        };
+        Policy::new(documents.iter().enumerate().map(grant).collect())
+    }
+
     pub(super) fn new(mut grants: Vec<Grant>) -> Policy {
         grants.sort_by_key(|grant| grant.handle);
         Policy { grants }
@@ -120,6 +145,16 @@ impl Policy {
     #[must_use]
     pub fn fields(&self) -> FieldSet {
         self.grants.iter().fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields))
+    }
+
+    /// The fields that some of the agreements, by handle, give of a citizen on a day; none where they do
+    /// not cover them.
+    #[must_use]
+    pub fn given(&self, handles: &[u32], citizen: Subject<'_>, day: Day) -> FieldSet {
+        let facts = Facts::of(citizen);
+        let some = self.grants.iter().filter(|grant| handles.contains(&grant.handle));
+        let cover = some.filter(|grant| grant.covers(&facts, day));
+        cover.fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields))
     }
 
     /// Whether it gives nothing.

@@ -81,6 +81,40 @@ impl Coverage {
     }
 }
 
+/// A place, by the order that its address is written by, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Province.
+    pub province: Option<ProvinceKey>,
+    /// Commune.
+    pub commune: Option<CommuneKey>,
+}
+
+/// By how wide an area a place is covered, the narrowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// The commune is named.
+    Commune,
+    /// The province is.
+    Province,
+    /// Everywhere is.
+    Nation,
+}
+
+/// How the areas of a scope cover a place; an interest list covers people and no places.
+pub(super) fn reach(scope: &Coverage, place: Place) -> Option<Reach> {
+    match &scope.areas {
+        Covered::Nation => Some(Reach::Nation),
+        Covered::List(_) => None,
+        Covered::Listed { provinces, communes } => {
+            if place.commune.is_some_and(|commune| communes.contains_key(&commune)) {
+                return Some(Reach::Commune);
+            }
+            place.province.is_some_and(|province| provinces.contains(&province)).then_some(Reach::Province)
+        }
+    }
+}
+
 /// What scopes ask about a citizen, found out when they do: most ask little.
 pub(super) struct Facts<'a> {
     citizen: Subject<'a>,

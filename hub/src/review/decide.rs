@@ -13,6 +13,7 @@ use crate::{
         event::{self, Authority, Bench, Judgement, OPERATOR, Verdict},
         handover::{Told, conclude, handed_in, judge},
     },
+    procedures::Office,
     registry::{CommitError, Decision, Origin, Rows, Standing, StoreError},
 };
 
@@ -48,6 +49,7 @@ impl Deciding {
         &self,
         standing: &Standing<'_>,
         authority: &Authority,
+        office: &Office,
         told: &Told,
     ) -> Result<Decision, CommitError> {
         let mut rows = Rows::new(standing);
@@ -97,7 +99,7 @@ impl Deciding {
             Err(Judgement::Rejected { reason: RejectionReason::Decided, message, fields: Vec::new() })
         };
         rows = Rows::new(standing);
-        conclude(rows, row, judged, Some(closing), told)
+        conclude(rows, row, judged, office, Some(closing), told)
     }
 
     /// An accepted contribution goes on counting, or is taken back in its turn.

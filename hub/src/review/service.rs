@@ -298,7 +298,9 @@ impl ReviewService for ReviewServer {
         };
         let told = Arc::new(Told::default());
         let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.handover.authority));
-        let by = Arc::new(move |standing: &Standing<'_>| deciding.settle(standing, &authority, &heard));
+        let office = Arc::clone(&self.handover.office);
+        let by =
+            Arc::new(move |standing: &Standing<'_>| deciding.settle(standing, &authority, &office, &heard));
         let content = Content::Decided(Decide { alone: true, by });
         self.handover.registry.commit(Commit { origin: Origin::default(), content }).await?;
         let news = told.news();

@@ -17,6 +17,7 @@ use dancu_hub::{
         handover::{Handover, outbox},
     },
     mail::{self, Item},
+    procedures::Office,
     projection::Ledger,
     registry::{Commit, Content, Decide, Decision, Origin, Registry, Rows, Standing, system_clock},
     router::Router,
@@ -97,9 +98,13 @@ impl HubEnd {
             config.certificates.hub_lifetime,
             clock(),
         );
+        let ledger = Arc::new(Ledger::new(registry.first_order().unwrap()));
+        let roll = Arc::new(NodeRoll::open(Arc::clone(&authority), rows, lifetime).unwrap());
+        let office = Office::load(None, None, &registry, Arc::clone(&ledger), Arc::clone(&roll)).unwrap();
         self.handover = Some(Handover {
-            ledger: Arc::new(Ledger::new(registry.first_order().unwrap())),
-            roll: Arc::new(NodeRoll::open(Arc::clone(&authority), rows, lifetime).unwrap()),
+            ledger,
+            roll,
+            office: Arc::new(office),
             authority: Arc::new(SourceAuthority::load(None).unwrap()),
             verifier: Arc::new(Verifier::new(authority.certificate().clone())),
             log: Arc::new(AuditLog::open(&data, reserve, Arc::clone(&registry)).unwrap()),

@@ -84,7 +84,7 @@ pub enum Verdict {
 }
 
 /// An event that counts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counts {
     /// In which role it was handed in.
     pub role: String,

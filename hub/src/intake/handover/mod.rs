@@ -40,6 +40,7 @@ use crate::{
     enrollment::NodeRoll,
     intake::event::Authority,
     mail::Bells,
+    procedures::Office,
     projection::Ledger,
     registry::{
         Clock, Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing, View,
@@ -57,6 +58,8 @@ pub struct Handover {
     pub roll: Arc<NodeRoll>,
     /// Who may supply what.
     pub authority: Arc<Authority>,
+    /// The cases that contributions open and carry on.
+    pub office: Arc<Office>,
     /// Checks what nodes signed.
     pub verifier: Arc<Verifier>,
     /// Has the key that contributions are sealed for.
@@ -92,9 +95,10 @@ impl Handover {
         for one in prepared {
             let heard = Arc::new(Told::default());
             told.push(Arc::clone(&heard));
-            let authority = Arc::clone(&self.authority);
+            let (authority, office) = (Arc::clone(&self.authority), Arc::clone(&self.office));
             let origin = Origin { source: one.agency.clone(), ..Origin::default() };
-            let by = Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &one, &heard));
+            let by =
+                Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &office, &one, &heard));
             commits.push(Commit { origin, content: Content::Decided(Decide { alone: false, by }) });
         }
         let outcomes = self.registry.commit_all(commits).await?;
@@ -130,6 +134,7 @@ impl Handover {
             for name in due {
                 let told = Arc::new(Told::default());
                 let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
+                let office = Arc::clone(&self.office);
                 let areas = self.areas()?;
                 let by = Arc::new(move |standing: &Standing<'_>| {
                     let rows = Rows::new(standing);
@@ -139,7 +144,7 @@ impl Handover {
                     };
                     let said = row.contribution.clone().unwrap_or_default();
                     let judged = judge(standing, &authority, &row, &said, &areas, false);
-                    conclude(rows, row, judged, None, &heard)
+                    conclude(rows, row, judged, &office, None, &heard)
                 });
                 let content = Content::Decided(Decide { alone: false, by });
                 self.registry.commit(Commit { origin: Origin::default(), content }).await?;

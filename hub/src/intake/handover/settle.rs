@@ -19,6 +19,7 @@ use super::{
 use crate::{
     intake::event::{self, Authority, Bench, Counts, Judgement, Review, Verdict},
     mail::{self, Item},
+    procedures::{Moving, Office, Refusal},
     registry::{
         CitizenKey, CitizenUpdate, CommitError, Decision, Origin, Person, Rows, Standing, StoreError,
     },
@@ -97,6 +98,7 @@ impl Told {
 pub fn settle(
     standing: &Standing<'_>,
     authority: &Authority,
+    office: &Office,
     prepared: &Prepared,
     told: &Told,
 ) -> Result<Decision, CommitError> {
@@ -153,7 +155,7 @@ pub fn settle(
             Err(Judgement::Rejected { reason, message, fields })
         }
     };
-    conclude(rows, row, judged, None, told)
+    conclude(rows, row, judged, office, None, told)
 }
 
 /// Judges a contribution that was taken over.
@@ -168,6 +170,10 @@ pub fn judge(
     areas: &Areas,
     decided: bool,
 ) -> Result<Verdict, Judgement> {
+    if said.event.is_none() && said.task.is_some() {
+        // Nothing is registered; whether the task is theirs, the case says.
+        return Ok(Verdict::Counts(Counts::default()));
+    }
     let roles = row.roles.iter().cloned().collect();
     event::judge(standing, Bench { authority, roles: &roles, areas, decided }, said)
 }
@@ -180,6 +186,7 @@ pub fn conclude(
     mut rows: Rows<'_>,
     mut row: HandedIn,
     judged: Result<Verdict, Judgement>,
+    office: &Office,
     closes: Option<review::Closing>,
     told: &Told,
 ) -> Result<Decision, CommitError> {
@@ -187,6 +194,10 @@ pub fn conclude(
     let mut decision = Decision::default();
     let waited = row.reason() == RejectionReason::Waits && row.state() == ContributionState::InReview;
     (row.reason, row.message, row.fields) = (0, String::new(), Vec::new());
+    let (judged, told_of_cases) = match judged {
+        Ok(Verdict::Counts(counts)) => move_cases(&mut rows, &row, counts, office),
+        judged => (judged, Vec::new()),
+    };
     match judged {
         Ok(Verdict::Counts(counts)) => {
             accept(&mut rows, &mut row, &counts)?;
@@ -228,11 +239,47 @@ pub fn conclude(
         review::close(&mut rows, &closing, &mut decision.updates)?;
     }
     let awaited = row.state() != ContributionState::InReview && waiting::any(&rows, row.uuid())?;
-    let mail_for = publish(&mut rows, &row)?;
+    let mut mail_for = publish(&mut rows, &row)?;
+    mail_for.extend(told_of_cases);
     decision.origin = Some(origin(&row, decided));
     decision.rows = rows.into_writes();
     told.tell(News { mail_for, known: false, awaited, row: Some(row) });
     Ok(decision)
+}
+
+/// Moves the cases that a contribution concerns that counts, or says why it does not count for them; whom
+/// there is mail for.
+fn move_cases(
+    rows: &mut Rows<'_>,
+    row: &HandedIn,
+    counts: Counts,
+    office: &Office,
+) -> (Result<Verdict, Judgement>, Vec<String>) {
+    let said = row.contribution.as_ref();
+    let moving = said.filter(|said| said.task.is_some() || said.opens.is_some()).map(|said| Moving {
+        id: row.uuid(),
+        agency: &row.agency,
+        node: &row.node,
+        case_number: said.context.as_ref().map(|context| &*context.case_number).unwrap_or_default(),
+        event: said.event.as_ref(),
+        persons: &counts.persons,
+        updates: &counts.updates,
+        task: said.task.as_ref(),
+        opens: said.opens.as_ref(),
+    });
+    let moved = moving.map(|moving| office.moves(rows, moving));
+    match moved.unwrap_or_else(|| Ok(Vec::new())) {
+        Ok(nodes) => (Ok(Verdict::Counts(counts)), nodes),
+        Err(Refusal::Store(error)) => (Err(Judgement::Failed(error.into())), Vec::new()),
+        Err(refusal) => {
+            let reason = refusal.reason().unwrap_or(RejectionReason::Invalid);
+            let fields = match &refusal {
+                Refusal::Invalid { field, .. } => vec![field.clone()],
+                _ => vec!["task".to_owned()],
+            };
+            (Err(Judgement::Rejected { reason, message: refusal.to_string(), fields }), Vec::new())
+        }
+    }
 }
 
 /// Writes a row, and those of the same contribution that came by other ways, and tells their nodes.

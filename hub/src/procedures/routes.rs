@@ -1,0 +1,129 @@
+//! Whose task a step is: the nodes whose agency has an agreement in force that lets it contribute in the
+//! step's role, and whose areas cover the address. The narrowest areas win.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    agreements::Operation,
+    projection::{Grant, Place, Policy, Reach},
+};
+
+/// A node, and what its agreements give.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its agency.
+    pub agency: String,
+    /// Its policy.
+    pub policy: Arc<Policy>,
+}
+
+/// Who does what where, as of one revision.
+#[derive(Debug, Default)]
+pub struct Routes {
+    nodes: BTreeMap<String, NodeFacts>,
+    /// The nodes that contribute in a role.
+    by_role: HashMap<String, Vec<String>>,
+}
+
+/// Whose task something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// The agency.
+    pub agency: String,
+    /// Its nodes, by name.
+    pub nodes: Vec<String>,
+}
+
+/// Whether an agreement lets its agency contribute in a role.
+fn in_role(grant: &Grant, role: &str) -> bool {
+    grant.agreement.operations.contains(&Operation::Contribute)
+        && grant.agreement.contributes_as.contains(role)
+}
+
+impl Routes {
+    /// Of nodes.
+    #[must_use]
+    pub fn new(nodes: Vec<NodeFacts>) -> Routes {
+        let mut by_role: HashMap<String, Vec<String>> = HashMap::new();
+        for node in &nodes {
+            let contribute = |grant: &&Grant| grant.agreement.operations.contains(&Operation::Contribute);
+            let grants = node.policy.grants().iter().filter(contribute);
+            let roles: BTreeSet<_> = grants.flat_map(|grant| &grant.agreement.contributes_as).collect();
+            for role in roles {
+                by_role.entry(role.clone()).or_default().push(node.name.clone());
+            }
+        }
+        Routes { nodes: nodes.into_iter().map(|node| (node.name.clone(), node)).collect(), by_role }
+    }
+
+    /// Whose task it is to do something in a role at a place: of those whose areas cover it the
+    /// narrowest; of several agencies with equal ones, the first by name.
+    #[must_use]
+    pub fn whose(&self, role: &str, place: Place) -> Option<Whose> {
+        let covering = self.covering(role, place);
+        let (_, agency, _) = covering.first()?;
+        let nodes = covering.iter().filter(|(reach, of, _)| *reach == covering[0].0 && of == agency);
+        let mut nodes: Vec<_> = nodes.map(|(_, _, name)| (*name).to_owned()).collect();
+        nodes.sort_unstable();
+        Some(Whose { agency: (*agency).to_owned(), nodes })
+    }
+
+    /// The nodes of those who do the same for wider areas that cover the place.
+    #[must_use]
+    pub fn superiors(&self, role: &str, place: Place) -> Vec<String> {
+        let covering = self.covering(role, place);
+        let Some((narrowest, ..)) = covering.first() else { return Vec::new() };
+        let wider = covering.iter().filter(|(reach, ..)| reach > narrowest);
+        wider.map(|(_, _, name)| (*name).to_owned()).collect()
+    }
+
+    /// Reach, agency and name, in that order.
+    fn covering(&self, role: &str, place: Place) -> Vec<(Reach, &str, &str)> {
+        let nodes = self.by_role.get(role).into_iter().flatten().filter_map(|name| self.nodes.get(name));
+        let reach = |node: &NodeFacts| {
+            let grants = node.policy.grants().iter().filter(|grant| in_role(grant, role));
+            grants.filter_map(|grant| grant.reach(place)).min()
+        };
+        let covering = |node| Some((reach(node)?, node.agency.as_str(), node.name.as_str()));
+        let mut covering: Vec<_> = nodes.filter_map(covering).collect();
+        covering.sort_unstable();
+        covering
+    }
+
+    /// The agreements that let a node do something in a role at a place, or wherever.
+    #[must_use]
+    pub fn grants(&self, node: &str, role: &str, place: Option<Place>) -> Vec<&Grant> {
+        let grants = self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
+        let there = |grant: &&Grant| place.is_none_or(|place| grant.reach(place).is_some());
+        grants.filter(|grant| in_role(grant, role)).filter(there).collect()
+    }
+
+    /// A node.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&NodeFacts> {
+        self.nodes.get(name)
+    }
+
+    /// The nodes of agencies.
+    #[must_use]
+    pub fn of_agencies(&self, agencies: &[String]) -> Vec<String> {
+        let of = self.nodes.values().filter(|node| agencies.contains(&node.agency));
+        of.map(|node| node.name.clone()).collect()
+    }
+
+    /// The nodes that contribute in a role, wherever.
+    #[must_use]
+    pub fn in_role(&self, role: &str) -> &[String] {
+        self.by_role.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// All nodes, by name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
+    }
+}
