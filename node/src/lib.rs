@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod officers;
 pub mod outbox;
+pub mod procedures;
 pub mod quota;
 pub mod serve;
 pub mod slice;

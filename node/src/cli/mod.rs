@@ -12,6 +12,7 @@ mod interest;
 mod officer;
 mod outbox;
 mod print;
+mod procedure;
 mod proof;
 mod reconcile;
 mod seal;
@@ -83,6 +84,15 @@ enum Command {
     /// Show what waits to be handed over, and carry it in a file
     #[command(subcommand)]
     Outbox(outbox::Outbox),
+    /// Tasks of procedures that run across agencies: list, complete
+    #[command(subcommand)]
+    Task(procedure::TaskCommand),
+    /// Cases of such procedures: show how one stands
+    #[command(subcommand)]
+    Case(procedure::CaseCommand),
+    /// Forms (tờ khai): fill one from the slice
+    #[command(subcommand)]
+    Form(procedure::FormCommand),
     /// Manage the back-ends that may call this node
     #[command(subcommand)]
     Client(client::Client),
@@ -150,6 +160,9 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Interest(interest) => interest.run(&config).await,
         Command::Contribute(contribute) => Box::pin(contribute.run(&config)).await,
         Command::Outbox(outbox) => outbox.run(&config).await,
+        Command::Task(task) => Box::pin(task.run(&config)).await,
+        Command::Case(case) => case.run(&config).await,
+        Command::Form(form) => form.run(&config).await,
         Command::Client(client) => client.run(&config),
         Command::Officer(officers) => officers.run(&config),
     }

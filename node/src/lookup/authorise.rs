@@ -25,6 +25,8 @@ pub(super) enum Operation {
     Report,
     /// Asks the hub for one person outside the slice.
     Remote,
+    /// Hands in, and does tasks.
+    Contribute,
 }
 
 impl Operation {
@@ -36,6 +38,7 @@ impl Operation {
             Operation::Watch => "watch",
             Operation::Report => "access_report",
             Operation::Remote => "remote_lookup",
+            Operation::Contribute => "contribute",
         }
     }
 }

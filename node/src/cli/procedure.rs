@@ -1,0 +1,327 @@
+//! `dancu-node task`, `case` and `form`: procedures that run across agencies, from a terminal.
+
+use std::{fs, path::PathBuf};
+
+use clap::{Args, Subcommand};
+use console::style;
+use dancu_proto::{
+    node::v1::{
+        CompleteTaskRequest, GetCaseRequest, ListTasksRequest, PrefillFormRequest, PrefillFormResponse,
+        procedure_service_client::ProcedureServiceClient,
+    },
+    v1::{CaseStatus, Contribution, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
+};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use super::{connect::Target, context::Context, failure::Failure, print};
+use crate::config::Config;
+
+/// Options that all calls share.
+#[derive(Debug, Args)]
+struct Call {
+    #[command(flatten)]
+    context: Context,
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Call {
+    async fn client(&self, config: &Config) -> Result<ProcedureServiceClient<Channel>, Failure> {
+        Ok(ProcedureServiceClient::new(self.target.connect(config).await?))
+    }
+}
+
+/// `task`
+#[derive(Debug, Subcommand)]
+pub(super) enum TaskCommand {
+    /// The open tasks of this agency under a purpose, with what is known for each
+    List {
+        /// Only of this procedure
+        #[arg(long, default_value = "", hide_default_value = true)]
+        procedure: String,
+        #[command(flatten)]
+        call: CallArgs,
+    },
+    /// End a task: with the event or the answers that it asks for, refused, or returned for more
+    Complete(Box<Complete>),
+}
+
+/// Options, boxed where a command has more.
+#[derive(Debug, Args)]
+pub(super) struct CallArgs {
+    #[command(flatten)]
+    call: Call,
+}
+
+/// `task complete`
+#[derive(Debug, Args)]
+pub(super) struct Complete {
+    /// The case that the task is of, as `task list` shows it
+    case_id: String,
+    /// The step
+    step: String,
+    /// Done: with the contribution (JSON) that has the event, as `dancu-node contribute` takes it
+    #[arg(long, value_name = "FILE")]
+    event: Option<PathBuf>,
+    /// Done: with an answer, as NAME=VALUE; repeat it for several
+    #[arg(long = "answer", value_name = "NAME=VALUE", value_parser = pair)]
+    answers: Vec<(String, String)>,
+    /// Refused: why
+    #[arg(long, value_name = "WHY", conflicts_with_all = ["event", "answers", "return_for"])]
+    refuse: Option<String>,
+    /// Returned for more: what is needed
+    #[arg(long = "return", value_name = "WHAT", conflicts_with_all = ["event", "answers"])]
+    return_for: Option<String>,
+    #[command(flatten)]
+    call: Call,
+}
+
+/// `case`
+#[derive(Debug, Subcommand)]
+pub(super) enum CaseCommand {
+    /// How a case stands that this agency takes part in or follows
+    Show {
+        /// Its id: that of the contribution that opened it
+        case_id: String,
+        #[command(flatten)]
+        call: CallArgs,
+    },
+}
+
+/// `form`
+#[derive(Debug, Subcommand)]
+pub(super) enum FormCommand {
+    /// Fill a form (tờ khai) from the slice, and name what is still to be asked
+    Fill {
+        /// The form
+        form: String,
+        /// Who is who, as ROLE=NUMBER (child=001226000001); repeat it for several
+        #[arg(long = "person", value_name = "ROLE=NUMBER", value_parser = pair)]
+        persons: Vec<(String, String)>,
+        #[command(flatten)]
+        call: CallArgs,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+impl TaskCommand {
+    pub(super) async fn run(self, config: &Config) -> Result<(), Failure> {
+        match self {
+            TaskCommand::List { procedure, call } => list(config, procedure, &call.call).await,
+            TaskCommand::Complete(complete) => complete.run(config).await,
+        }
+    }
+}
+
+async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Failure> {
+    let request = ListTasksRequest { context: Some(call.context.to_message()), procedure };
+    let mut stream = call.client(config).await?.list_tasks(request).await?.into_inner();
+    let mut tasks = Vec::new();
+    while let Some(row) = stream.message().await? {
+        tasks.extend(row.task);
+    }
+    if call.json {
+        return print::json(&tasks.iter().map(task_json).collect());
+    }
+    if tasks.is_empty() {
+        return print::line("no task is open under this purpose");
+    }
+    for task in &tasks {
+        print::line(format_args!("{}  {}", style(&task.title).bold(), style(&task.case_id).dim()))?;
+        let due = moment(task.due_at.as_ref());
+        let due = if task.escalated { style(format!("{due}, late")).red().to_string() } else { due };
+        print::line(format_args!("step {}, until {due}", task.step))?;
+        if !task.note.is_empty() {
+            print::line(format_args!("{} {}", style("came back:").yellow(), task.note))?;
+        }
+        let mut persons: Vec<_> = task.persons.iter().collect();
+        persons.sort();
+        let persons =
+            persons.into_iter().map(|(role, number)| vec![role.clone(), number.clone(), String::new()]);
+        let values = task.prefilled.iter().map(row);
+        print::table(&["", "value", "from"], persons.chain(values).collect::<Vec<_>>())?;
+        if !task.missing.is_empty() {
+            print::line(format_args!("still to be asked: {}", task.missing.join(", ")))?;
+        }
+        let ends = if task.event.is_empty() { task.asks.join(", ") } else { format!("event {}", task.event) };
+        print::line(format_args!("ends with: {ends}\n"))?;
+    }
+    Ok(())
+}
+
+impl Complete {
+    async fn run(&self, config: &Config) -> Result<(), Failure> {
+        let mut contribution = match &self.event {
+            None => Contribution::default(),
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|source| Failure::File { path: path.clone(), source })?;
+                serde_json::from_str(&text).map_err(|error| {
+                    Failure::Usage(format!("{}: this is no contribution: {error}", path.display()))
+                })?
+            }
+        };
+        let (end, note) = match (&self.refuse, &self.return_for) {
+            (Some(why), _) => (TaskEnd::Refused, why.clone()),
+            (None, Some(what)) => (TaskEnd::Returned, what.clone()),
+            (None, None) => (TaskEnd::Done, String::new()),
+        };
+        if contribution.id.is_empty() {
+            contribution.id = Uuid::now_v7().to_string();
+        }
+        contribution.context.get_or_insert_with(|| self.call.context.to_message());
+        contribution.task = Some(TaskAnswer {
+            case_id: self.case_id.clone(),
+            step: self.step.clone(),
+            end: end.into(),
+            note,
+            answers: self.answers.iter().cloned().collect(),
+        });
+        let id = contribution.id.clone();
+        let request = CompleteTaskRequest { contribution: Some(contribution) };
+        let response = self.call.client(config).await?.complete_task(request).await?.into_inner();
+        let status = response.status.unwrap_or_default();
+        if self.call.json {
+            return print::json(&json!({ "contribution_id": id, "sequence": status.sequence }));
+        }
+        print::line(format_args!(
+            "{} queued as {id}; what becomes of it: dancu-node case show {}",
+            style("✓").green(),
+            self.case_id
+        ))
+    }
+}
+
+impl CaseCommand {
+    pub(super) async fn run(self, config: &Config) -> Result<(), Failure> {
+        let CaseCommand::Show { case_id, call: CallArgs { call } } = self;
+        let context = Some(call.context.to_message());
+        let request = GetCaseRequest { context, case_id, opened_by: String::new() };
+        let response = call.client(config).await?.get_case(request).await?.into_inner();
+        let case = response.case.unwrap_or_default();
+        if call.json {
+            return print::json(&json!({
+                "case": case_json(&case), "freshness": print::freshness_json(response.freshness.as_ref()),
+            }));
+        }
+        print::line(format_args!("{}  {}", style(&case.title).bold(), style(&case.case_id).dim()))?;
+        print::line(format_args!(
+            "case file {}, opened {}, closed {}",
+            case.case_number,
+            moment(case.opened_at.as_ref()),
+            moment(case.closed_at.as_ref())
+        ))?;
+        let rows = case.steps.iter().map(|step| {
+            let late = if step.escalated { " (late)" } else { "" };
+            vec![
+                step.title.clone(),
+                format!("{}{late}", state(step.state())),
+                step.agency.clone(),
+                moment(step.due_at.as_ref()),
+                moment(step.ended_at.as_ref()),
+                step.note.clone(),
+            ]
+        });
+        let rows: Vec<_> = rows.collect();
+        print::table(&["step", "stands", "agency", "until", "ended", "note"], rows)?;
+        print::freshness(response.freshness.as_ref())
+    }
+}
+
+impl FormCommand {
+    pub(super) async fn run(self, config: &Config) -> Result<(), Failure> {
+        let FormCommand::Fill { form, persons, call: CallArgs { call } } = self;
+        let persons = persons.into_iter().collect();
+        let request = PrefillFormRequest { context: Some(call.context.to_message()), form, persons };
+        let filled = call.client(config).await?.prefill_form(request).await?.into_inner();
+        if call.json {
+            return print::json(&form_json(&filled));
+        }
+        print::line(style(&filled.title).bold())?;
+        print::table(&["", "value", "from"], filled.values.iter().map(row).collect::<Vec<_>>())?;
+        if !filled.missing.is_empty() {
+            print::line("still to be asked:")?;
+        }
+        for field in &filled.missing {
+            let required = if field.required { " *" } else { "" };
+            print::line(format_args!("  {} ({}){required}", field.label, field.name))?;
+        }
+        print::freshness(filled.freshness.as_ref())
+    }
+}
+
+fn row(value: &PrefilledValue) -> Vec<String> {
+    let question = if value.in_question { " (in question)" } else { "" };
+    vec![value.label.clone(), format!("{}{question}", value.value), value.source.clone()]
+}
+
+fn moment(timestamp: Option<&prost_types::Timestamp>) -> String {
+    let at = timestamp.and_then(|at| OffsetDateTime::from_unix_timestamp(at.seconds).ok());
+    at.map_or_else(|| "–".to_owned(), print::moment)
+}
+
+fn state(state: StepState) -> &'static str {
+    match state {
+        StepState::Unspecified => "–",
+        StepState::Waiting => "waiting",
+        StepState::Open => "open",
+        StepState::Done => "done",
+        StepState::Refused => "refused",
+        StepState::Returned => "returned",
+        StepState::Skipped => "not needed",
+    }
+}
+
+fn value_json(value: &PrefilledValue) -> Value {
+    json!({
+        "name": value.name, "label": value.label, "value": value.value, "source": value.source,
+        "as_of": moment(value.as_of.as_ref()), "revision": value.revision, "in_question": value.in_question,
+    })
+}
+
+fn task_json(task: &Task) -> Value {
+    json!({
+        "case_id": task.case_id, "procedure": task.procedure, "step": task.step, "title": task.title,
+        "event": task.event, "asks": task.asks, "persons": task.persons,
+        "prefilled": task.prefilled.iter().map(value_json).collect::<Vec<_>>(), "missing": task.missing,
+        "opened_at": moment(task.opened_at.as_ref()), "due_at": moment(task.due_at.as_ref()),
+        "escalated": task.escalated, "note": task.note, "purposes": task.purposes,
+    })
+}
+
+fn case_json(case: &CaseStatus) -> Value {
+    let steps = case.steps.iter().map(|step| {
+        json!({
+            "step": step.step, "title": step.title, "agency": step.agency, "state": state(step.state()),
+            "due_at": moment(step.due_at.as_ref()), "ended_at": moment(step.ended_at.as_ref()),
+            "escalated": step.escalated, "note": step.note,
+        })
+    });
+    json!({
+        "case_id": case.case_id, "procedure": case.procedure, "title": case.title,
+        "case_number": case.case_number, "opened_at": moment(case.opened_at.as_ref()),
+        "closed_at": case.closed_at.as_ref().map(|at| moment(Some(at))), "steps": steps.collect::<Vec<_>>(),
+    })
+}
+
+fn form_json(filled: &PrefillFormResponse) -> Value {
+    let missing = filled.missing.iter().map(|field| {
+        json!({ "name": field.name, "label": field.label, "role": field.role, "required": field.required })
+    });
+    json!({
+        "title": filled.title, "values": filled.values.iter().map(value_json).collect::<Vec<_>>(),
+        "missing": missing.collect::<Vec<_>>(), "freshness": print::freshness_json(filled.freshness.as_ref()),
+    })
+}

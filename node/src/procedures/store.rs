@@ -1,0 +1,255 @@
+//! Tasks, cases and forms, as the hub last told them. Sealed like the slice, and with it: whose case is where
+//! is nobody's business either.
+
+use std::{path::Path, sync::Arc};
+
+use dancu_proto::{
+    Reason,
+    hub::v1::{Mail, mail::Content},
+    v1::{CaseStatus, Form, StepState, Task},
+};
+use prost::Message;
+use rocksdb::{DB, Direction, IteratorMode, Options, WriteOptions};
+use thiserror::Error;
+use tonic::Status;
+
+use crate::{
+    outbox::{MailError, MailSink},
+    slice::{Slice, SliceError},
+};
+
+/// Kinds of rows.
+const TASK: u8 = b't';
+const CASE: u8 = b'c';
+const FORM: u8 = b'f';
+/// Memory for writes, bytes: mail is small, and not much.
+const BUFFER: usize = 2 << 20;
+
+/// What was told cannot be kept or read.
+#[derive(Debug, Error)]
+pub enum DeskError {
+    /// What the database says.
+    #[error("tasks and cases cannot be read or written: {0}")]
+    Database(#[from] rocksdb::Error),
+    /// Stored by another version, or damaged.
+    #[error("tasks and cases are damaged")]
+    Damaged,
+    /// The key is not here.
+    #[error("the node's data is sealed: its key comes from the hub; ask the node's operator")]
+    Sealed,
+}
+
+impl From<SliceError> for DeskError {
+    fn from(error: SliceError) -> DeskError {
+        if let SliceError::Sealed = error { DeskError::Sealed } else { DeskError::Damaged }
+    }
+}
+
+impl From<DeskError> for Status {
+    fn from(error: DeskError) -> Status {
+        match error {
+            DeskError::Sealed => Reason::SliceSealed.status(error.to_string()),
+            DeskError::Database(_) | DeskError::Damaged => {
+                tracing::error!(%error, "tasks and cases");
+                Reason::Storage.status("the node's disk fails; tell its operator, whose log says why")
+            }
+        }
+    }
+}
+
+/// What the hub told. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    database: Arc<DB>,
+    /// Has the key.
+    slice: Slice,
+}
+
+impl Desk {
+    /// Opens a directory, or makes an empty one. It is sealed with the key of a slice.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn open(dir: &Path, slice: Slice) -> Result<Desk, DeskError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_write_buffer_size(BUFFER);
+        options.set_keep_log_file_num(2);
+        options.set_max_open_files(32);
+        Ok(Desk { database: Arc::new(DB::open(&options, dir)?), slice })
+    }
+
+    /// Keeps mail of the hub; on the disk when this returns. The same may come twice.
+    ///
+    /// # Errors
+    /// If the node is sealed, or the disk refuses.
+    pub fn keep(&self, mail: &Mail) -> Result<(), DeskError> {
+        match &mail.content {
+            Some(Content::Task(task)) => {
+                let name = named(TASK, &[&task.case_id, &task.step]);
+                // One that ended, or is another's by now, leaves nothing here.
+                let open = task.state() == StepState::Open;
+                self.write(&name, open.then(|| task.encode_to_vec()))
+            }
+            Some(Content::Case(case)) => {
+                let newer = self.case(&case.case_id)?.is_none_or(|known| known.version <= case.version);
+                if newer {
+                    self.write(&named(CASE, &[&case.case_id]), Some(case.encode_to_vec()))
+                } else {
+                    Ok(())
+                }
+            }
+            Some(Content::Form(form)) => {
+                let name = named(FORM, &[&form.id]);
+                self.write(&name, (!form.withdrawn).then(|| form.encode_to_vec()))
+            }
+            // Is the outbox's.
+            Some(Content::Outcome(_)) | None => Ok(()),
+        }
+    }
+
+    /// The open tasks, by case and step.
+    ///
+    /// # Errors
+    /// If the node is sealed, or the disk refuses; so for all below.
+    pub fn tasks(&self) -> Result<Vec<Task>, DeskError> {
+        let cipher = self.slice.cipher()?;
+        let mut tasks = Vec::new();
+        for row in self.database.iterator(IteratorMode::From(&[TASK], Direction::Forward)) {
+            let (name, sealed) = row?;
+            if name.first() != Some(&TASK) {
+                break;
+            }
+            let task = cipher.open(&name, &sealed, "a task")?;
+            tasks.push(Task::decode(task.as_slice()).map_err(|_| DeskError::Damaged)?);
+        }
+        Ok(tasks)
+    }
+
+    /// An open task.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn task(&self, case: &str, step: &str) -> Result<Option<Task>, DeskError> {
+        self.get(&named(TASK, &[case, step]))
+    }
+
+    /// A case.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn case(&self, id: &str) -> Result<Option<CaseStatus>, DeskError> {
+        self.get(&named(CASE, &[id]))
+    }
+
+    /// A form.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn form(&self, id: &str) -> Result<Option<Form>, DeskError> {
+        self.get(&named(FORM, &[id]))
+    }
+
+    fn get<M: Message + Default>(&self, name: &[u8]) -> Result<Option<M>, DeskError> {
+        let cipher = self.slice.cipher()?;
+        let Some(sealed) = self.database.get(name)? else { return Ok(None) };
+        let row = cipher.open(name, &sealed, "what the hub told")?;
+        M::decode(row.as_slice()).map(Some).map_err(|_| DeskError::Damaged)
+    }
+
+    fn write(&self, name: &[u8], row: Option<Vec<u8>>) -> Result<(), DeskError> {
+        let cipher = self.slice.cipher()?;
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        match row {
+            Some(row) => self.database.put_opt(name, cipher.seal(name, &row)?, &synced)?,
+            None => self.database.delete_opt(name, &synced)?,
+        }
+        Ok(())
+    }
+}
+
+impl MailSink for Desk {
+    fn put(&self, mail: &Mail) -> Result<(), MailError> {
+        Ok(self.keep(mail)?)
+    }
+}
+
+/// Ids of cases, steps and forms have no zero byte.
+fn named(kind: u8, parts: &[&str]) -> Vec<u8> {
+    let mut name = vec![kind];
+    for part in parts {
+        name.extend_from_slice(part.as_bytes());
+        name.push(0);
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::tests::fixture::{key, open};
+
+    fn task(step: &str, state: StepState) -> Mail {
+        let task = Task {
+            case_id: "c".into(),
+            step: step.into(),
+            state: state.into(),
+            persons: [("child".to_owned(), "001226000001".to_owned())].into(),
+            ..Task::default()
+        };
+        Mail { number: 0, content: Some(Content::Task(task)) }
+    }
+
+    fn case(version: u64) -> Mail {
+        let status = CaseStatus { case_id: "c".into(), version, ..CaseStatus::default() };
+        Mail { number: 0, content: Some(Content::Case(status)) }
+    }
+
+    #[test]
+    fn what_was_told_is_there_after_a_restart_for_who_has_the_key() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let slice = open(held.path());
+        {
+            let desk = Desk::open(dir.path(), slice.clone()).unwrap();
+            desk.keep(&task("a", StepState::Open)).unwrap();
+            desk.keep(&task("ab", StepState::Open)).unwrap();
+            desk.keep(&task("a", StepState::Open)).unwrap();
+            desk.keep(&case(3)).unwrap();
+            // What comes once more, of before, changes nothing.
+            desk.keep(&case(2)).unwrap();
+        }
+        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
+        assert_eq!(desk.tasks().unwrap().len(), 2);
+        assert_eq!(desk.case("c").unwrap().unwrap().version, 3);
+        desk.keep(&task("a", StepState::Done)).unwrap();
+        desk.keep(&task("b", StepState::Unspecified)).unwrap();
+        assert_eq!(desk.task("c", "a").unwrap(), None);
+        assert!(desk.task("c", "ab").unwrap().is_some());
+        // Nothing on the disk reads.
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+            assert!(!bytes.windows(12).any(|window| window == b"001226000001"));
+        }
+        slice.seal();
+        assert!(matches!(desk.tasks(), Err(DeskError::Sealed)));
+        assert!(matches!(desk.keep(&case(4)), Err(DeskError::Sealed)));
+        slice.unseal(&key()).unwrap();
+        assert_eq!(desk.tasks().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_form_is_replaced_and_withdrawn() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let desk = Desk::open(dir.path(), open(held.path())).unwrap();
+        let form = |title: &str, withdrawn| {
+            let form = Form { id: "ct01".into(), title: title.into(), withdrawn, ..Form::default() };
+            Mail { number: 0, content: Some(Content::Form(form)) }
+        };
+        desk.keep(&form("CT01", false)).unwrap();
+        desk.keep(&form("CT01 (2027)", false)).unwrap();
+        assert_eq!(desk.form("ct01").unwrap().unwrap().title, "CT01 (2027)");
+        desk.keep(&form("", true)).unwrap();
+        assert_eq!(desk.form("ct01").unwrap(), None);
+    }
+}
