@@ -6,6 +6,7 @@ mod contributions;
 mod enrolment;
 mod interests;
 mod numbers;
+mod procedures;
 mod python_client;
 mod reconcile;
 mod refusals;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 use dancu_tests::testkit::{Agreement, Hub, people};
 
 /// Runs a command; what it printed, or nothing if it cannot be run or fails.
-fn run(command: &mut Command) -> Option<String> {
+pub(super) fn run(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     if !output.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
@@ -15,7 +15,7 @@ fn run(command: &mut Command) -> Option<String> {
 }
 
 /// An interpreter with the gRPC tools, made once beside what cargo builds.
-fn python() -> Option<PathBuf> {
+pub(super) fn python() -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     let target = test.ancestors().find(|dir| dir.join("release").is_dir())?;
     let home = target.join("python");
