@@ -255,10 +255,7 @@ impl Case {
             if self.steps[place].state == StepState::Returned && self.waits_for_others(procedure, place) {
                 continue;
             }
-            let cut_off = of.after.iter().any(|before| {
-                let step = &self.steps[*before];
-                step.stopped || (step.state == StepState::Refused && !procedure.steps[*before].goes_on)
-            });
+            let cut_off = self.is_cut_off(procedure, place);
             let needless = of.skip.iter().find(|skip| world.holds(&skip.when, self));
             let step = &mut self.steps[place];
             if cut_off {
@@ -273,6 +270,16 @@ impl Case {
             }
         }
         self.closed_at = self.steps.iter().all(has_ended).then_some(world.now);
+    }
+
+    /// Whether the way to a step is cut off by a refusal, directly or beyond steps that were not done.
+    fn is_cut_off(&self, procedure: &Procedure, place: usize) -> bool {
+        procedure.steps[place].after.iter().any(|before| {
+            let step = &self.steps[*before];
+            let refused = step.state == StepState::Refused && !procedure.steps[*before].goes_on;
+            let done = step.state == StepState::Done;
+            step.stopped || refused || (!done && self.is_cut_off(procedure, *before))
+        })
     }
 
     /// Whether a step before one, however far, has not ended.

@@ -1,6 +1,6 @@
 //! `dancu-node task`, `case` and `form`: procedures that run across agencies, from a terminal.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use console::style;
@@ -243,7 +243,7 @@ impl CaseCommand {
 impl FormCommand {
     pub(super) async fn run(self, config: &Config) -> Result<(), Failure> {
         let FormCommand::Fill { form, persons, call: CallArgs { call } } = self;
-        let persons: HashMap<_, _> = persons.into_iter().collect();
+        let persons = persons.into_iter().collect();
         let request = PrefillFormRequest { context: Some(call.context.to_message()), form, persons };
         let filled = call.client(config).await?.prefill_form(request).await?.into_inner();
         if call.json {

@@ -33,7 +33,8 @@ use crate::{
     lookup::Remote,
     metrics,
     officers::{OfficerError, Officers, OfficersFile},
-    outbox::{Discarded, OutboxError},
+    outbox::OutboxError,
+    procedures::{Desk, DeskError},
     quota::Quotas,
     serve::{self, Listeners, ServeError, Served, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
@@ -77,6 +78,9 @@ pub enum LifecycleError {
     /// Whom it named.
     #[error(transparent)]
     Interests(#[from] InterestsError),
+    /// Tasks, cases and forms.
+    #[error(transparent)]
+    Procedures(#[from] DeskError),
     /// What it hands in.
     #[error("the outbox in {} cannot be opened: {source}", path.display())]
     Outbox {
@@ -268,7 +272,8 @@ impl Running {
             log: records,
             clock: &clock,
         };
-        let outbox = handing_in.start(Arc::new(Discarded), dial.clone(), &tasks, &cancel)?;
+        let procedures = Desk::open(&config.data_dir.join("procedures"), slice.clone())?;
+        let outbox = handing_in.start(Arc::new(procedures.clone()), dial.clone(), &tasks, &cancel)?;
         let (routes, health) = serve::services(Served {
             node: Arc::clone(&node),
             roster: Arc::clone(&roster),
@@ -278,6 +283,7 @@ impl Running {
             remote: Remote::new(dial.clone()),
             interests: interests.clone(),
             outbox,
+            procedures,
             owner,
             tasks: tasks.clone(),
             cancel: cancel.clone(),

@@ -58,7 +58,7 @@ impl Lookup {
             let state = reader.state();
             let mut permits =
                 operations.iter().map(|operation| authorise(state, &call.asked, *operation, line.offline));
-            let first = permits.next().map_or(Err(Refusal::NoAgreement), |first| first);
+            let first = permits.next().unwrap_or(Err(Refusal::NoAgreement));
             first.or_else(|refusal| permits.find(Result::is_ok).unwrap_or(Err(refusal)))?;
             Ok(freshness(state.cursor, line.last_heard, line.offline))
         })

@@ -20,6 +20,7 @@ use super::store::{Desk, DeskError};
 use crate::{
     access_log::{AccessLog, Entry},
     lookup::{Filled, Lookup},
+    outbox::Contributions,
 };
 
 /// Tasks of one record in the access log.
@@ -39,6 +40,18 @@ pub trait HandsIn: Send + Sync {
         peer: &Peer,
         contribution: Option<Contribution>,
     ) -> Result<ContributionStatus, Status>;
+}
+
+#[tonic::async_trait]
+impl HandsIn for Contributions {
+    async fn hand_in(
+        &self,
+        peer: &Peer,
+        contribution: Option<Contribution>,
+    ) -> Result<ContributionStatus, Status> {
+        // The inherent one.
+        Contributions::hand_in(self, peer, contribution).await
+    }
 }
 
 /// Serves tasks, cases and forms. Cheap to clone.

@@ -13,7 +13,10 @@ use rocksdb::{DB, Direction, IteratorMode, Options, WriteOptions};
 use thiserror::Error;
 use tonic::Status;
 
-use crate::slice::{Slice, SliceError};
+use crate::{
+    outbox::{MailError, MailSink},
+    slice::{Slice, SliceError},
+};
 
 /// Kinds of rows.
 const TASK: u8 = b't';
@@ -86,19 +89,19 @@ impl Desk {
                 let name = named(TASK, &[&task.case_id, &task.step]);
                 // One that ended, or is another's by now, leaves nothing here.
                 let open = task.state() == StepState::Open;
-                self.put(&name, open.then(|| task.encode_to_vec()))
+                self.write(&name, open.then(|| task.encode_to_vec()))
             }
             Some(Content::Case(case)) => {
                 let newer = self.case(&case.case_id)?.is_none_or(|known| known.version <= case.version);
                 if newer {
-                    self.put(&named(CASE, &[&case.case_id]), Some(case.encode_to_vec()))
+                    self.write(&named(CASE, &[&case.case_id]), Some(case.encode_to_vec()))
                 } else {
                     Ok(())
                 }
             }
             Some(Content::Form(form)) => {
                 let name = named(FORM, &[&form.id]);
-                self.put(&name, (!form.withdrawn).then(|| form.encode_to_vec()))
+                self.write(&name, (!form.withdrawn).then(|| form.encode_to_vec()))
             }
             // Is the outbox's.
             Some(Content::Outcome(_)) | None => Ok(()),
@@ -154,7 +157,7 @@ impl Desk {
         M::decode(row.as_slice()).map(Some).map_err(|_| DeskError::Damaged)
     }
 
-    fn put(&self, name: &[u8], row: Option<Vec<u8>>) -> Result<(), DeskError> {
+    fn write(&self, name: &[u8], row: Option<Vec<u8>>) -> Result<(), DeskError> {
         let cipher = self.slice.cipher()?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
@@ -163,6 +166,12 @@ impl Desk {
             None => self.database.delete_opt(name, &synced)?,
         }
         Ok(())
+    }
+}
+
+impl MailSink for Desk {
+    fn put(&self, mail: &Mail) -> Result<(), MailError> {
+        Ok(self.keep(mail)?)
     }
 }
 

@@ -15,6 +15,7 @@ use dancu_proto::{
             contribution_service_server::ContributionServiceServer,
             interest_service_server::InterestServiceServer, node_service_server::NodeServiceServer,
             notice_service_server::NoticeServiceServer, outbox_service_server::OutboxServiceServer,
+            procedure_service_server::ProcedureServiceServer,
         },
     },
 };
@@ -36,6 +37,7 @@ use crate::{
     lookup::{Lookup, Notices, Remote},
     officers::Officers,
     outbox::{Contributions, Outbox, OutboxDesk},
+    procedures::{Desk, Procedures},
     quota::Quotas,
     state::Node,
 };
@@ -91,6 +93,8 @@ pub struct Served {
     pub interests: Interests,
     /// What it hands in.
     pub outbox: Outbox,
+    /// Its tasks, cases and forms.
+    pub procedures: Desk,
     /// The user that the node runs as.
     pub owner: u32,
     /// Owns what goes on after a call.
@@ -104,8 +108,20 @@ pub struct Served {
 /// # Errors
 /// The descriptors are damaged.
 pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
-    let Served { node, roster, officers, quotas, log, remote, interests, outbox, owner, tasks, cancel } =
-        served;
+    let Served {
+        node,
+        roster,
+        officers,
+        quotas,
+        log,
+        remote,
+        interests,
+        outbox,
+        procedures,
+        owner,
+        tasks,
+        cancel,
+    } = served;
     let (reporter, health) = health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -117,6 +133,7 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
             .with_service_name("dancu.node.v1.NodeService")
             .with_service_name("dancu.node.v1.NoticeService")
             .with_service_name("dancu.node.v1.OutboxService")
+            .with_service_name("dancu.node.v1.ProcedureService")
             .with_service_name("grpc.health.v1.Health")
     };
     let lookup = Lookup::new(
@@ -140,17 +157,19 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
         Arc::clone(&roster),
         officers,
         outbox.clone(),
-        log,
+        log.clone(),
         tasks.clone(),
         cancel.clone(),
     );
     let status = StatusService::new(Arc::clone(&node), roster, outbox.clone(), owner, tasks, cancel);
     let desk = OutboxDesk::new(outbox, owner);
     let notices = Notices::new(lookup.clone());
+    let procedures = Procedures::new(procedures, lookup.clone(), Arc::new(contributions.clone()), log);
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(status).max_decoding_message_size(MAX_REQUEST))
         .add_service(InterestServiceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
         .add_service(ContributionServiceServer::new(contributions).max_decoding_message_size(MAX_REQUEST))
+        .add_service(ProcedureServiceServer::new(procedures).max_decoding_message_size(MAX_REQUEST))
         .add_service(OutboxServiceServer::new(desk).max_decoding_message_size(MAX_EXPORT))
         .add_service(NoticeServiceServer::new(notices).max_decoding_message_size(MAX_REQUEST))
         .add_service(health)

@@ -1,6 +1,6 @@
 //! Contributions as they have their turn in a registry.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use dancu_proto::{
     Areas, Field, FieldSet, PersonalId, Record, Revision,
@@ -13,10 +13,13 @@ use uuid::Uuid;
 
 use super::{Prepared, Told, conclude, handed_in, judge, settle, waiting};
 use crate::{
+    enrollment::{self, NodeRoll, RollRows},
     intake::{
         event::{Authority, known_on},
         handover::handed_in::HandedIn,
     },
+    procedures,
+    projection::Ledger,
     registry::{
         CitizenUpdate, Commit, Content, Decide, Decision, Origin, Person, Registry, Rows, Standing,
         StoredCitizen,
@@ -35,6 +38,7 @@ const TODAY: Date = Date { year: 2026, month: 11, day: 28 };
 struct Office {
     registry: Registry,
     authority: Arc<Authority>,
+    cases: Arc<procedures::Office>,
     runtime: tokio::runtime::Runtime,
     sequence: u64,
     _dir: tempfile::TempDir,
@@ -48,7 +52,13 @@ impl Office {
         let registry = Registry::open(dir.path(), 0, Arc::new(Router::default()), Arc::new(|| NOW)).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let authority = Arc::new(Authority::load(None).unwrap());
-        let office = Office { registry, authority, runtime, sequence: 0, _dir: dir };
+        let signs = enrollment::Authority::create(&dir.path().join("authority"), NOW).unwrap();
+        let rows = Arc::new(RollRows(Arc::clone(registry.store())));
+        let roll = NodeRoll::open(Arc::new(signs), rows, Duration::from_secs(3600)).unwrap();
+        let ledger = Arc::new(Ledger::new(registry.first_order().unwrap()));
+        let cases = procedures::Office::load(None, None, &registry, ledger, Arc::new(roll)).unwrap();
+        let cases = Arc::new(cases);
+        let office = Office { registry, authority, cases, runtime, sequence: 0, _dir: dir };
         let spouse = |of: &str| json!({ "personal_id": of, "name": "Ai Đó" });
         for (number, name, born, sex, of) in [
             (MOTHER, "Trần Thị Mẹ", "1990-03-04", "2", Some(FATHER)),
@@ -109,7 +119,9 @@ impl Office {
     fn settle(&self, prepared: Prepared) -> HandedIn {
         let told = Arc::new(Told::default());
         let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
-        let by = Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &prepared, &heard));
+        let cases = Arc::clone(&self.cases);
+        let by =
+            Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &cases, &prepared, &heard));
         self.decided(by, false);
         told.news().row.unwrap_or_default()
     }
@@ -135,7 +147,9 @@ impl Office {
         };
         let told = Arc::new(Told::default());
         let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
-        let by = Arc::new(move |standing: &Standing<'_>| deciding.settle(standing, &authority, &heard));
+        let cases = Arc::clone(&self.cases);
+        let by =
+            Arc::new(move |standing: &Standing<'_>| deciding.settle(standing, &authority, &cases, &heard));
         self.decided(by, true);
         told.news().row.unwrap()
     }
@@ -146,12 +160,13 @@ impl Office {
         let again = due.into_iter().map(|(_, name)| {
             let told = Arc::new(Told::default());
             let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
+            let cases = Arc::clone(&self.cases);
             let by = Arc::new(move |standing: &Standing<'_>| {
                 let rows = Rows::new(standing);
                 let row = handed_in::by_name_in(&rows, &name)?.unwrap();
                 let said = row.contribution.clone().unwrap();
                 let judged = judge(standing, &authority, &row, &said, Areas::shipped(), false);
-                conclude(rows, row, judged, None, &heard)
+                conclude(rows, row, judged, &cases, None, &heard)
             });
             self.decided(by, false);
             told.news().row.unwrap()

@@ -27,6 +27,7 @@ use crate::{
     lookup::Remote,
     officers::{Officers, OfficersFile},
     outbox::{Outbox, Setup},
+    procedures::Desk,
     quota::Quotas,
     serve::{self, Listeners, ServingCertificate},
     slice::{Slice, SliceKey, SliceOptions},
@@ -200,6 +201,7 @@ pub(crate) struct Served {
     pub(crate) officers: Arc<Officers>,
     pub(crate) log: LogStore,
     pub(crate) outbox: Outbox,
+    pub(crate) procedures: Desk,
     pub(crate) url: String,
     _stop: tokio_util::sync::DropGuard,
     _tasks: JoinSet<()>,
@@ -242,6 +244,7 @@ impl Served {
         let sync = access_log::Sync::Interval(Duration::from_millis(100));
         let (recorder, _) =
             access_log::start(&log, "ha-giang", sync, Arc::new(|| NOW), &tracker, &cancel).unwrap();
+        let procedures = Desk::open(&directory.path().join("procedures"), slice.clone()).unwrap();
         let outbox = outbox(directory.path(), slice.clone());
         outbox.set_recipient(&recipient()).unwrap();
         let (routes, health) = serve::services(serve::Served {
@@ -253,6 +256,7 @@ impl Served {
             remote: Remote::new(hub),
             interests,
             outbox: outbox.clone(),
+            procedures: procedures.clone(),
             owner: uid,
             tasks: tracker,
             cancel: cancel.clone(),
@@ -272,6 +276,7 @@ impl Served {
             officers,
             log,
             outbox,
+            procedures,
             url,
             _stop: cancel.drop_guard(),
             _tasks: tasks,
