@@ -81,13 +81,17 @@ pub struct HandedIn {
     /// The revision that took it back; 0 for none.
     #[prost(uint64, tag = "21")]
     pub taken_back: u64,
+    /// Another contribution has this place: the outbox was put back from an older copy, and gave it again.
+    #[prost(bool, tag = "22")]
+    pub place_again: bool,
 }
 
 impl HandedIn {
     /// The name of its row.
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
-        name(&self.outbox, self.sequence)
+        let place = name(&self.outbox, self.sequence);
+        if self.place_again { [&place[..], &self.id].concat() } else { place }
     }
 
     /// Its id.

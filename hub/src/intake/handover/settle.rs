@@ -114,9 +114,13 @@ pub fn settle(
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
     };
-    if handed_in::by_name_in(&rows, &row.name())?.is_some() {
-        told.tell(News { known: true, ..News::default() });
-        return Ok(Decision::default());
+    if let Some(there) = handed_in::by_name_in(&rows, &row.name())? {
+        // Nothing is lost for an outbox that was put back and gave a place again.
+        row.place_again = there.id != row.id;
+        if !row.place_again || handed_in::by_name_in(&rows, &row.name())?.is_some() {
+            told.tell(News { known: true, ..News::default() });
+            return Ok(Decision::default());
+        }
     }
     outbox::came(&mut rows, &row.node, &row.outbox, row.sequence)?;
     let said = match &prepared.contribution {

@@ -418,6 +418,16 @@ fn a_contribution_counts_once_and_an_id_is_of_one_contribution() {
 }
 
 #[test]
+fn a_place_that_is_given_again_loses_nothing() {
+    let mut office = Office::open();
+    office.hand_in("residence", "2026-09-01", moved(OTHER, "9 Mới"));
+    office.sequence = 0;
+    let other = office.hand_in("residence", "2026-09-05", moved(OTHER, "9 Sau"));
+    assert!(accepted(&other), "{}", other.message);
+    assert_eq!(office.citizen(OTHER).permanent_residence.unwrap().detail, "9 Sau");
+}
+
+#[test]
 fn what_cannot_be_is_rejected_and_what_hardly_can_is_looked_at() {
     let mut office = Office::open();
     let mut reason = |role: &str, day: &str, event: Value| office.hand_in(role, day, event).reason();
