@@ -67,7 +67,7 @@ struct Conversation {
 impl HubEnd {
     /// A hub whose disk begins as a copy.
     pub(super) fn new(template: &Path, names: Vec<String>) -> HubEnd {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = super::place();
         let data = dir.path().join("data");
         assert!(Command::new("cp").arg("-r").arg(template).arg(&data).status().unwrap().success());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -46,7 +46,7 @@ pub(super) struct NodeEnd {
 
 impl NodeEnd {
     pub(super) fn new(joined: &Joined) -> NodeEnd {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = super::place();
         let mut node = NodeEnd {
             protocol: None,
             outbox: None,

@@ -147,7 +147,13 @@ fn in_force_now(
     if source == standing.at() {
         return Ok(None);
     }
-    Ok(weight_of(authority, &standing.journal(source)?, source, field))
+    let entry = standing.journal(source)?;
+    // Of what a birth leaves unsaid nobody has said anything yet.
+    let claims = entry.change_of(subject.key).map(|change| change.claims());
+    if claims.is_some_and(|claims| !claims.is_empty() && !claims.fields().contains(field)) {
+        return Ok(None);
+    }
+    Ok(weight_of(authority, &entry, source, field))
 }
 
 /// Adds to the claims that are made of somebody.
