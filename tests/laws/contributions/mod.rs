@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use dancu_tests::{oracle::contributions::Authority, population::Population, testkit::people};
 use rand::{SeedableRng, rngs::SmallRng};
 
+pub(crate) use offline::blood_type;
 use trouble::Headquarters;
 
 /// How much of everything.

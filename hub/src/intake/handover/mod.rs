@@ -90,22 +90,17 @@ impl Handover {
         let preparing = self.clone();
         let prepared = spawn_blocking(move || preparing.prepare(contributions)).await;
         let prepared = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
-        let mut commits = Vec::with_capacity(prepared.len());
-        let mut told = Vec::with_capacity(prepared.len());
-        for one in prepared {
-            let heard = Arc::new(Told::default());
-            told.push(Arc::clone(&heard));
-            let (authority, office) = (Arc::clone(&self.authority), Arc::clone(&self.office));
-            let origin = Origin { source: one.agency.clone(), ..Origin::default() };
-            let by =
-                Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &office, &one, &heard));
-            commits.push(Commit { origin, content: Content::Decided(Decide { alone: false, by }) });
-        }
+        let prepared: Vec<_> = prepared.into_iter().map(Arc::new).collect();
+        let (commits, told): (Vec<_>, Vec<_>) = prepared.iter().map(|one| self.turn(one)).unzip();
         let outcomes = self.registry.commit_all(commits).await?;
         let (mut taken, mut awaited) = (Taken::default(), false);
-        for (outcome, told) in outcomes.into_iter().zip(told) {
-            outcome?;
-            let news = told.news();
+        for ((outcome, told), one) in outcomes.into_iter().zip(told).zip(&prepared) {
+            let news = match outcome {
+                Ok(_) => told.news(),
+                Err(error @ (CommitError::Store(_) | CommitError::Closed)) => return Err(error.into()),
+                // What the registry refuses is this one's fault, and no other waits for it.
+                Err(error) => self.refuse(one, &error).await?,
+            };
             if news.known {
                 taken.known += 1
             } else {
@@ -118,6 +113,31 @@ impl Handover {
             self.look_again().await?;
         }
         Ok(taken)
+    }
+
+    /// A contribution's turn, and what is told of it then.
+    fn turn(&self, one: &Arc<Prepared>) -> (Commit, Arc<Told>) {
+        let told = Arc::new(Told::default());
+        let (heard, authority, prepared) = (Arc::clone(&told), Arc::clone(&self.authority), Arc::clone(one));
+        let office = Arc::clone(&self.office);
+        let origin = Origin { source: one.agency.clone(), ..Origin::default() };
+        let by =
+            Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &office, &prepared, &heard));
+        (Commit { origin, content: Content::Decided(Decide { alone: false, by }) }, told)
+    }
+
+    /// Rejects one that the registry refused.
+    async fn refuse(&self, one: &Prepared, error: &CommitError) -> Result<News, CommitError> {
+        let fault = Fault {
+            reason: RejectionReason::Implausible,
+            message: error.to_string(),
+            fields: vec!["event".into()],
+            said: one.contribution.clone().ok().map(Box::new),
+        };
+        let refused = Arc::new(Prepared { contribution: Err(fault), ..one.clone() });
+        let (commit, told) = self.turn(&refused);
+        self.registry.commit(commit).await?;
+        Ok(told.news())
     }
 
     /// Judges those anew whose birth is certain by now.
