@@ -21,6 +21,7 @@ const PLACE: u8 = b'p';
 const LAST: u8 = b'l';
 
 /// One thing in a node's mail.
+#[allow(clippy::large_enum_variant, reason = "few are alive at once")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// What became of a contribution: the name of its row. What it says is made when it is sent.

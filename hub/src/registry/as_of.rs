@@ -10,6 +10,9 @@ use super::{CitizenKey, JournalEntry, StoreError, StoredCitizen, View};
 /// How much what an entry of the journal says of a field weighs; nothing for what an import says.
 pub(super) type Weigh<'a, W> = &'a dyn Fn(&JournalEntry, Revision, Field) -> Option<W>;
 
+/// What holds so far, and what it weighs; nothing for what was there before.
+type Best<W> = (Option<(u32, Option<W>)>, Delta);
+
 /// A citizen's record as it held on a day, by what was known at a revision.
 ///
 /// For each field the weightiest of what was claimed from a day up to this one counts, among what was known
@@ -34,7 +37,7 @@ pub fn known_on<W: Ord>(
     }
     let taken_back: HashSet<u64> = history.iter().map(|(_, entry)| entry.takes_back).collect();
     // For each field what holds so far, and what it weighs; nothing for what was there before.
-    let mut best: BTreeMap<Field, (Option<(u32, Option<W>)>, Delta)> = BTreeMap::new();
+    let mut best: BTreeMap<Field, Best<W>> = BTreeMap::new();
     for (revision, entry) in &history {
         let change = entry.change_of(key).ok_or(StoreError::Corrupt("the journal"))?;
         let delta = change.delta();

@@ -58,13 +58,16 @@ pub enum Content {
     Areas(AreaUpdate),
 }
 
+/// Decides on the registry as the commits before leave it.
+pub type DecideBy = dyn Fn(&Standing<'_>) -> Result<Decision, CommitError> + Send + Sync;
+
 /// Decides what a commit does, when it is its turn.
 #[derive(Clone)]
 pub struct Decide {
     /// Nothing else is in its group: it reads rows by ranges, and sees all before it there.
     pub alone: bool,
     /// Decides. Nothing is written if it fails.
-    pub by: Arc<dyn Fn(&Standing<'_>) -> Result<Decision, CommitError> + Send + Sync>,
+    pub by: Arc<DecideBy>,
 }
 
 impl fmt::Debug for Decide {

@@ -38,7 +38,7 @@ pub use self::{
     },
     commit::{
         AgreementEvent, AreaUpdate, CitizenUpdate, Claims, Commit, CommitError, Committed, Content,
-        DayBegins, Decide, Decision, InterestUpdate, Leaving, Origin, Person,
+        DayBegins, Decide, DecideBy, Decision, InterestUpdate, Leaving, Origin, Person,
     },
     journal::{CitizenChange, Content as JournalContent, InterestChange, JournalEntry},
     partition::{ListId, Partition, Residence, partitions_of, residence_areas},

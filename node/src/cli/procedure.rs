@@ -38,6 +38,7 @@ impl Call {
 }
 
 /// `task`
+#[allow(clippy::large_enum_variant, reason = "one is alive, for one command")]
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
     /// The open tasks of this agency under a purpose, with what is known for each

@@ -1,6 +1,6 @@
 //! Whom an event concerns, as they are when it is the event's turn, and what the event makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use dancu_proto::{
     Delta, Field, FieldSet, PersonalId, Record, Revision,
@@ -135,8 +135,8 @@ impl<'a> People<'a> {
 
     /// Takes in somebody by key.
     pub(super) fn take(&mut self, key: CitizenKey, stored: StoredCitizen) -> Result<(), StoreError> {
-        if !self.subjects.contains_key(&key) {
-            self.subjects.insert(key, Subject::of(key, stored)?);
+        if let Entry::Vacant(place) = self.subjects.entry(key) {
+            place.insert(Subject::of(key, stored)?);
         }
         Ok(())
     }

@@ -90,9 +90,9 @@ pub(super) fn doubts(
         }
         Some(Kind::Marriage(couple)) => marriage(people, couple, &mut doubts)?,
         Some(Kind::Divorce(couple)) => {
-            if !are_married(people, couple)? {
-                doubts.push(unlikely("the two are not registered as married to each other"));
-            }
+            let married = are_married(people, couple)?;
+            doubts
+                .extend((!married).then(|| unlikely("the two are not registered as married to each other")));
         }
         Some(Kind::Adoption(adoption)) => {
             let child = people.known("event.adoption.child", adoption.child.as_ref())?;
@@ -225,7 +225,7 @@ fn siblings(
         let other = sibling.date_of_birth.unwrap_or_default();
         let apart = days_between(&other, born).map(i64::abs);
         let alike = name(&sibling) == name(child);
-        if apart.is_some_and(|days| days <= TWINS) && alike || other == *born && alike {
+        if alike && (apart.is_some_and(|days| days <= TWINS) || other == *born) {
             doubts.push(unlikely("a child of the same mother, day and name is registered"));
         } else if apart.is_some_and(|days| days > TWINS && days < BETWEEN_BIRTHS) {
             doubts.push(unlikely("another child of the mother was born within 200 days"));

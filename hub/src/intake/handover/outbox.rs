@@ -85,12 +85,12 @@ pub fn begins(
     let of_node = [&[NODE][..], node.as_bytes()].concat();
     let before = rows.get(OUTBOXES, &of_node)?;
     let mut lost = None;
-    if let Some(before) = before.filter(|before| before != outbox) {
-        if let Some(mut row) = rows.message::<Row>(OUTBOXES, &name(&before))? {
-            row.lost = true;
-            rows.put(OUTBOXES, name(&before), row.encode_to_vec());
-            lost = Some(row);
-        }
+    if let Some(before) = before.filter(|before| before != outbox)
+        && let Some(mut row) = rows.message::<Row>(OUTBOXES, &name(&before))?
+    {
+        row.lost = true;
+        rows.put(OUTBOXES, name(&before), row.encode_to_vec());
+        lost = Some(row);
     }
     rows.put(OUTBOXES, of_node, outbox.to_vec());
     let mut row = row(rows, node, outbox)?;

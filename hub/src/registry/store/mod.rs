@@ -47,6 +47,7 @@ impl From<std::io::Error> for StoreError {
 }
 
 /// One row to write. A batch of them is applied wholly or not at all.
+#[allow(clippy::large_enum_variant, reason = "a citizen's row is the usual one")]
 #[derive(Clone, Debug)]
 pub enum Write {
     /// A citizen's row.
