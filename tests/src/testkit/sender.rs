@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
+
 use dancu_proto::{
     contribution::{Place, seal},
     hub::v1::{
@@ -86,7 +87,7 @@ impl Sender {
                 registry_id: &registry_id,
                 outbox: &self.outbox,
                 sequence: self.sequence,
-                time: SystemTime::now().into(),
+                time: SystemTime::from(time::OffsetDateTime::now_utc()).into(),
             };
             signed.push(self.node.sign(&seal(contribution, &place, &self.recipient)?)?);
         }
