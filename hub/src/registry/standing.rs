@@ -5,7 +5,7 @@ use dancu_proto::{PersonalId, Record, Revision};
 use time::OffsetDateTime;
 
 use super::{
-    CitizenKey, CommitError, JournalEntry, Store, StoreError, StoredCitizen,
+    CitizenKey, JournalEntry, Store, StoreError, StoredCitizen,
     group::Group,
     store::{NamedRow, Rows, Snapshot},
 };
@@ -104,11 +104,6 @@ impl<'a> Standing<'a> {
         self.snapshot.rows_after(table, prefix, None)
     }
 
-    /// People born on a day: as on the disk.
-    pub fn born(&self, day: dancu_proto::v1::Date) -> Rows<'_, (dancu_proto::v1::Date, CitizenKey)> {
-        self.snapshot.births(day, day)
-    }
-
     fn row_of(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
         match self.group.changed.get(&key) {
             Some(citizen) => Ok(Some(citizen.clone())),
@@ -140,13 +135,5 @@ impl<'a> Standing<'a> {
     /// The lists that await someone with a number.
     pub(super) fn awaited(&self, number: PersonalId) -> Rows<'_, super::ListId> {
         self.snapshot.awaited(number)
-    }
-
-    /// The revision that carried out a contribution, if one did.
-    ///
-    /// # Errors
-    /// See above.
-    pub fn contribution(&self, id: uuid::Uuid) -> Result<Option<Revision>, CommitError> {
-        Ok(self.snapshot.contribution(id)?)
     }
 }

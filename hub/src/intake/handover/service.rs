@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Handover, Told, outbox};
+use super::{Handover, outbox};
 use crate::{
     audit::AccessLogIntake,
     enrollment::NodeHandle,
@@ -175,7 +175,6 @@ impl IntakeServer {
             return Err(Reason::InvalidRequest.field("begin.outbox", "has 16 bytes"));
         }
         let (name, outbox, queued) = (node.name.to_string(), begin.outbox.clone(), begin.last_sequence);
-        let told = Arc::new(Told::default());
         let lost = Arc::new(std::sync::Mutex::new(0));
         let noted = Arc::clone(&lost);
         let by = Arc::new(move |standing: &Standing<'_>| -> Result<Decision, CommitError> {
@@ -187,7 +186,6 @@ impl IntakeServer {
         });
         let content = Content::Decided(Decide { alone: false, by });
         self.handover.registry.commit(Commit { origin: Origin::default(), content }).await?;
-        drop(told);
         let never_came = *lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if never_came > 0 {
             tracing::error!(
