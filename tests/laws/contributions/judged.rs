@@ -32,8 +32,7 @@ async fn judged(seed: u64, count: usize) {
     let mut senders = Vec::new();
     for (number, role) in roles.iter().enumerate() {
         hub.let_contribute(role, role, PURPOSE).await;
-        let mut node = hub.simulate(&format!("node-{number}"), role).await;
-        node.start();
+        let node = hub.simulate(&format!("node-{number}"), role).await;
         node.wait_until_at(hub.head().await).await;
         senders.push(Sender::open(node, number).await.unwrap());
     }

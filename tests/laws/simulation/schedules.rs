@@ -26,7 +26,6 @@ async fn found() -> Founded {
     let mut joined = Vec::new();
     for number in 0..NODES {
         let mut node = hub.simulate(&format!("node-{number}"), "health").await;
-        node.start();
         node.wait_until_at(hub.head().await).await;
         let (name, registry_id) = (node.name().to_owned(), node.holding().registry);
         joined.push(Joined { name, identity: node.identity(), registry_id });

@@ -65,8 +65,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     for number in 0..NODES {
         // Most of what offices register is of residence and civil status.
         let role = ["residence", "civil-status", "residence", "citizen-id"][number % 4];
-        let mut node = hub.simulate(&format!("node-{number}"), role).await;
-        node.start();
+        let node = hub.simulate(&format!("node-{number}"), role).await;
         node.wait_until_at(hub.head().await).await;
         senders.push(Sender::open(node, number).await?);
         roles_of.push(role);

@@ -167,8 +167,11 @@ impl Simulated {
         self.shared().slowness = by;
     }
 
-    /// Follows the hub, and goes on after every break.
+    /// Follows the hub, and goes on after every break. A hub has one stream of a node: one that runs goes on.
     pub fn start(&mut self) {
+        if self.running.as_ref().is_some_and(|running| !running.is_finished()) {
+            return;
+        }
         let (url, config, shared) = (self.line.url(), Arc::clone(&self.config), Arc::clone(&self.shared));
         self.running = Some(tokio::spawn(async move {
             loop {
