@@ -67,6 +67,18 @@ impl Calendar {
     }
 }
 
+/// A moment as milliseconds since 1970.
+#[must_use]
+pub fn milliseconds(time: time::OffsetDateTime) -> i64 {
+    (time.unix_timestamp_nanos() / 1_000_000) as i64
+}
+
+/// The year of a moment, Asia/Ho_Chi_Minh.
+#[must_use]
+pub fn year(time: time::OffsetDateTime) -> u32 {
+    time.to_offset(VIETNAM).year().unsigned_abs()
+}
+
 /// The day it is, by a clock.
 pub fn today(clock: &Clock) -> Day {
     day_of(date_in_vietnam(clock))

@@ -4,12 +4,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use dancu_proto::hub::v1::mail::Content;
 use prost::Message;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::registry::{Rows, StoreError, View};
 
@@ -104,23 +104,75 @@ fn numbered(node: &str, number: u64) -> Vec<u8> {
     [&of(node, NUMBERED)[..], &number.to_be_bytes()].concat()
 }
 
+/// What the stream of a node hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bell {
+    /// How often it rang for mail.
+    rung: u64,
+    /// How many streams the node has had: only the newest goes on.
+    streams: u64,
+}
+
 /// Tells the streams of nodes that there is mail: only those whose it is.
 #[derive(Debug, Default)]
-pub struct Bells(Mutex<HashMap<String, Arc<Notify>>>);
+pub struct Bells(Mutex<HashMap<String, watch::Sender<Bell>>>);
+
+/// One stream's ear.
+#[derive(Debug)]
+pub struct Ear {
+    bell: watch::Receiver<Bell>,
+    stream: u64,
+}
 
 impl Bells {
-    /// The bell of a node.
+    /// A node has a new stream. One that it had before, on a line that may be dead, hears of that.
     #[must_use]
-    pub fn of(&self, node: &str) -> Arc<Notify> {
+    pub fn stream(&self, node: &str) -> Ear {
         let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(bells.entry(node.to_owned()).or_default())
+        let bell = bells.entry(node.to_owned()).or_default();
+        bell.send_modify(|bell| bell.streams += 1);
+        let bell = bell.subscribe();
+        let stream = bell.borrow().streams;
+        Ear { bell, stream }
     }
 
     /// There is mail for a node.
     pub fn ring(&self, node: &str) {
         let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bell) = bells.get(node) {
-            bell.notify_one();
+            bell.send_modify(|bell| bell.rung += 1);
         }
+    }
+}
+
+impl Ear {
+    /// Waits until there may be mail: whether the stream still is the newest of its node. What rang since the last
+    /// time counts.
+    pub async fn hears(&mut self) -> bool {
+        // The bells are never taken down while there is a stream.
+        let _ = self.bell.changed().await;
+        self.bell.borrow_and_update().streams == self.stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_stream_hears_of_mail_and_ends_the_one_before() {
+        let bells = Bells::default();
+        let mut old = bells.stream("node");
+        bells.ring("node");
+        let mut new = bells.stream("node");
+        assert_eq!(new.hears().now_or_never(), None);
+        bells.ring("other");
+        assert_eq!(new.hears().now_or_never(), None);
+        bells.ring("node");
+        assert_eq!(old.hears().now_or_never(), Some(false));
+        assert_eq!(new.hears().now_or_never(), Some(true));
+        assert_eq!(new.hears().now_or_never(), None);
     }
 }

@@ -1,7 +1,10 @@
 //! A personal number is cancelled and another takes its place (Decree 70/2024): the person is found
 //! by either, and the asker is told.
 
-use dancu_tests::testkit::{Agreement, Hub, people};
+use dancu_proto::v1::Contribution;
+use dancu_tests::testkit::{Agreement, Hub, Sender, people};
+use serde_json::json;
+use uuid::Uuid;
 
 fn agreement(fields: &[&str]) -> Agreement {
     Agreement {
@@ -53,4 +56,29 @@ async fn a_person_is_found_by_every_number_they_had() {
     // The same file again brings the old number for a person who has another: refused, named.
     let again = hub.import(&people).await;
     assert_eq!((again["unchanged"].as_u64(), again["rejected"].as_u64()), (Some(199), Some(1)), "{again}");
+}
+
+#[tokio::test]
+async fn a_file_that_brings_a_cancelled_number_is_taken_but_for_that_line() {
+    let hub = Hub::start().await;
+    let everybody = people(32, 50);
+    hub.import(&everybody[..40]).await;
+    hub.let_contribute("police", "citizen-id", "p").await;
+    let node = hub.simulate("node", "police").await;
+    node.wait_until_at(hub.head().await).await;
+    let mut sender = Sender::open(node, 0).await.unwrap();
+    let cancelled = &everybody[0].personal_id;
+    let contribution: Contribution = serde_json::from_value(json!({
+        "id": Uuid::now_v7().to_string(),
+        "context": { "purpose": "p", "case_number": "c", "officer": "o" },
+        "effective_date": "2026-01-05",
+        "document": { "number": "1/QĐ", "date": "2026-01-05", "issued_by": "Công an" },
+        "event": { "number_cancelled": { "person": { "personal_id": cancelled } } },
+    }))
+    .unwrap();
+    let batches = sender.queue(&[contribution]).unwrap();
+    assert_eq!(sender.hand_in(batches).await.unwrap().accepted, 1);
+    let again = hub.import(&everybody).await;
+    let counts = ["added", "unchanged", "rejected"].map(|count| again[count].as_u64().unwrap());
+    assert_eq!(counts, [10, 39, 1], "{again}");
 }

@@ -10,6 +10,7 @@ use super::{
     AgencyId, Agreement, AreaScope, Conditions, Officers, Operation, Purpose, Quota, ResidenceKinds, Scope,
     Withhold,
 };
+use crate::intake::event::OPERATOR;
 
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +285,9 @@ impl Check<'_> {
         for name in names.get_ref() {
             if let Err(error) = name.get_ref().parse::<AgencyId>() {
                 self.problem(name.span(), error);
+            }
+            if name.get_ref() == OPERATOR {
+                self.problem(name.span(), "is the hub's own: no agency has the authority of its operators");
             }
         }
         names.get_ref().iter().map(|name| name.get_ref().clone()).collect()

@@ -42,6 +42,12 @@ impl Batch {
                 import.reject(line, error, as_json(citizen));
                 return Ok(());
             }
+            None if import.registry.view().was_somebodys(id)? => {
+                let reason = "was cancelled: nobody gets this number any more";
+                let error = RowError { field: "personal_id".into(), reason: reason.into() };
+                import.reject(line, error, as_json(citizen));
+                return Ok(());
+            }
             None => CitizenKey::from(id),
         };
         let former = former_numbers(&set);
@@ -51,7 +57,13 @@ impl Batch {
             return self.add(import, id, line, citizen);
         }
         for number in &former {
-            if import.registry.view().resolve(*number)?.is_some_and(|(owner, _)| owner != key) {
+            let view = import.registry.view();
+            let of_another = match view.resolve(*number)? {
+                Some((owner, _)) => owner != key,
+                None => view.was_somebodys(*number)?,
+            };
+            drop(view);
+            if of_another {
                 let reason = "has a number that belongs or belonged to another person in the registry";
                 let error = RowError { field: Field::FormerPersonalIds.name().into(), reason: reason.into() };
                 import.reject(line, error, as_json(citizen));

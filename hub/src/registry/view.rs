@@ -65,6 +65,15 @@ impl<'a> View<'a> {
         Ok(citizen.map(|citizen| (key, citizen)))
     }
 
+    /// Whether a number was somebody's who has left the registry, or leads to one: nobody gets it any more.
+    ///
+    /// # Errors
+    /// See [`View::revision`].
+    pub fn was_somebodys(&self, number: PersonalId) -> Result<bool, StoreError> {
+        let row = self.snapshot.citizen(number.into())?;
+        Ok(row.is_some_and(|citizen| citizen.has_left()) || self.snapshot.alias(number)?.is_some())
+    }
+
     /// The place of a number in the order of keys, whether or not anyone has it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use dancu_proto::{
 
 use super::{Closing, Decided, NUMBERED, OPEN, REVIEWS, Review, decode};
 use crate::{
+    calendar::milliseconds,
     intake::{
         event::{self, Authority, Bench, Judgement, OPERATOR, Verdict},
         handover::{Told, conclude, handed_in, judge},
@@ -63,7 +64,7 @@ impl Deciding {
             accepted: self.accept,
             reason: self.reason.clone(),
             operator: self.operator.clone(),
-            time_ms: super::milliseconds(standing.now()),
+            time_ms: milliseconds(standing.now()),
             document: self.document.clone(),
         });
         let row = handed_in::by_name_in(&rows, &review.contribution)?;

@@ -9,13 +9,13 @@ use dancu_proto::{
     v1::{self, RejectionReason},
 };
 use prost::Message;
-use time::OffsetDateTime;
 
 pub use self::{
     decide::Deciding,
     service::{ReviewServer, names_of},
 };
 use crate::{
+    calendar::milliseconds,
     intake::{
         event,
         handover::{handed_in::HandedIn, mark},
@@ -215,8 +215,4 @@ pub fn all(view: &View<'_>, decided: bool) -> Result<Vec<Review>, StoreError> {
         decode(&review.ok_or(StoreError::Corrupt("a review"))?)
     })
     .collect()
-}
-
-fn milliseconds(time: OffsetDateTime) -> i64 {
-    (time.unix_timestamp_nanos() / 1_000_000) as i64
 }

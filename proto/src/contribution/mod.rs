@@ -16,7 +16,7 @@ mod sealing;
 #[cfg(test)]
 mod tests;
 
-pub use check::{MOST_PERSONS, validate};
+pub use check::{MOST_BYTES, MOST_PERSONS, validate};
 pub use event::{EVENTS, event_name, persons};
 pub use file::{read_file, write_file};
 pub use sealing::{OpenError, Place, SealError, open, seal};

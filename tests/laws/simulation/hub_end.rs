@@ -134,7 +134,12 @@ impl HubEnd {
         let content = Content::Decided(Decide { alone: false, by });
         self.runtime.block_on(handover.registry.commit(Commit { origin: Origin::default(), content }))?;
         let view = handover.registry.view();
-        Ok(Response::Standing(outbox::standing(&view, &begin.outbox, handover.log.recipient())?))
+        Ok(Response::Standing(outbox::standing(
+            &view,
+            &self.names[node],
+            &begin.outbox,
+            handover.log.recipient(),
+        )?))
     }
 
     fn take(&mut self, contributions: Vec<Signed>) -> bool {
@@ -142,9 +147,10 @@ impl HubEnd {
         self.runtime.block_on(handover.take(contributions)).is_ok()
     }
 
-    /// The highest sequence of an outbox that the hub has.
-    fn last_sequence(&self, outbox: &[u8]) -> u64 {
-        outbox::standing(&self.handover().registry.view(), outbox, &[]).unwrap().last_sequence
+    /// The highest sequence of a node's outbox that the hub has.
+    fn last_sequence(&self, node: usize, outbox: &[u8]) -> u64 {
+        let view = self.handover().registry.view();
+        outbox::standing(&view, &self.names[node], outbox, &[]).unwrap().last_sequence
     }
 }
 
@@ -176,7 +182,7 @@ impl HubSide for HubEnd {
                 if !self.take(batch.contributions) {
                     return false;
                 }
-                let last_sequence = self.last_sequence(&self.conversations[&node].outbox);
+                let last_sequence = self.last_sequence(node, &self.conversations[&node].outbox);
                 let Some(conversation) = self.conversations.get_mut(&node) else { return false };
                 assert!(conversation.says.is_none(), "a node has one batch under way at a time");
                 conversation.says = Some(Response::Taken(BatchTaken { last_sequence }));
@@ -241,9 +247,9 @@ impl HubSide for HubEnd {
         let handover = self.handover();
         let view = handover.registry.view();
         let mut all = BTreeMap::new();
-        for outbox in self.outboxes.values() {
-            for sequence in 1..=self.last_sequence(outbox) {
-                let name = dancu_hub::intake::handover::handed_in::name(outbox, sequence);
+        for (node, outbox) in &self.outboxes {
+            for sequence in 1..=self.last_sequence(*node, outbox) {
+                let name = dancu_hub::intake::handover::handed_in::name(&self.names[*node], outbox, sequence);
                 if let Some(outcome) = handover.outcome(&view, &name).unwrap() {
                     all.insert(outcome.contribution_id.clone(), outcome);
                 }

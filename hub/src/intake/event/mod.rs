@@ -25,6 +25,7 @@ use self::{
     effects::{Deed, Effects},
     people::People,
     plausible::Doubt,
+    take_back::TakenBack,
     weigh::{Weighed, Word},
 };
 use crate::registry::{
@@ -178,8 +179,7 @@ pub fn judge(
     };
     let deed = effects.deed;
     let effects = effects.by_person();
-    let corrected = taken_back.as_ref().map(|back| back.event.as_str());
-    let role = role_for(bench, event, what, corrected, &effects)?;
+    let role = role_for(bench, event, what, taken_back.as_ref(), &effects)?;
     let doubts = match what.event {
         Some(_) => plausible::doubts(&mut people, what, &effects, &day, &role, bench.areas)?,
         None => Vec::new(),
@@ -247,13 +247,14 @@ fn role_for(
     bench: Bench<'_>,
     event: &Event,
     what: &Event,
-    corrected: Option<&str>,
+    corrected: Option<&TakenBack>,
     effects: &[effects::Effect],
 ) -> Result<String, Judgement> {
     let name = |event: &Event| contribution::event_name(event);
-    let names = [name(event), name(what), corrected.unwrap_or_default()];
+    let names = [name(event), name(what), corrected.map_or("", |back| &back.event)];
     let may = |role: &&String| {
         names.iter().filter(|name| !name.is_empty()).all(|name| bench.authority.may(role, name))
+            && corrected.is_none_or(|back| outranks(bench.authority, role, back))
     };
     let fields: FieldSet = effects
         .iter()
@@ -269,6 +270,15 @@ fn role_for(
         let message =
             format!("no role of this agency may hand in `{}`; its agreement names the roles", names[0]);
         Judgement::rejected(RejectionReason::NotAuthoritative, message, "event")
+    })
+}
+
+/// Whether a role may take back what another claimed: it has at least the same authority for each field.
+fn outranks(authority: &Authority, role: &str, back: &TakenBack) -> bool {
+    back.fields.iter().all(|field| match authority.rank(&back.role, field) {
+        // The table has it otherwise by now.
+        None => true,
+        Some(theirs) => authority.rank(role, field).is_some_and(|mine| mine <= theirs),
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
     effects::Effect,
     people::{Named, People, Subject},
 };
-use crate::registry::CitizenKey;
+use crate::{calendar, registry::CitizenKey};
 
 /// Why somebody is to look at an event.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ fn source_role(people: &People<'_>, subject: &Subject) -> Result<String, Judgeme
 fn born(people: &mut People<'_>, birth: &Birth, doubts: &mut Vec<Doubt>) -> Result<(), Judgement> {
     let child = birth.child.clone().unwrap_or_default();
     let born = child.date_of_birth.unwrap_or_default();
-    let this_year = people.standing.now().year().unsigned_abs();
+    let this_year = calendar::year(people.standing.now());
     if this_year.saturating_sub(born.year) > OLDEST {
         doubts.push(unlikely("the birth is more than 120 years ago"));
     }

@@ -27,6 +27,10 @@ pub(super) struct TakenBack {
     pub(super) revision: Revision,
     /// The event.
     pub(super) event: String,
+    /// In which role it was handed in.
+    pub(super) role: String,
+    /// What was claimed in it.
+    pub(super) fields: FieldSet,
     /// Accepted contributions that came later and concern the same fields of the same people.
     pub(super) dependents: Vec<Uuid>,
 }
@@ -56,13 +60,14 @@ pub(super) fn take_back(
     let Some(JournalContent::Citizens(changes)) = &entry.content else {
         return Err(StoreError::Corrupt("the journal").into());
     };
-    let mut dependents = Vec::new();
+    let (mut dependents, mut claimed) = (Vec::new(), FieldSet::EMPTY);
     for change in &changes.changes {
         let key = CitizenKey(change.key);
         let Some(stored) = standing.citizen(key)? else { continue };
         people.take(key, stored)?;
         let claims = change.claims();
         let mut fields = claims.fields();
+        claimed = claimed.union(fields);
         if change.entered {
             // Everything that came later rests on it.
             fields = FieldSet::all();
@@ -79,7 +84,7 @@ pub(super) fn take_back(
         }
     }
     dependents.dedup();
-    Ok(TakenBack { revision, event: counts.event, dependents })
+    Ok(TakenBack { revision, event: counts.event, role: entry.role, fields: claimed, dependents })
 }
 
 type History = Vec<(Revision, JournalEntry)>;
@@ -171,7 +176,9 @@ fn greatest(
         } else {
             (Record::trusted(delta.set), delta.cleared)
         };
-        if without.contains(at) || !set.fields().union(cleared).contains(field) {
+        // What gave back what was taken is nobody's word.
+        let gives_back = entry.takes_back != 0 && !by_claim;
+        if gives_back || without.contains(at) || !set.fields().union(cleared).contains(field) {
             continue;
         }
         match weight_of(authority, entry, *at, field) {

@@ -15,6 +15,9 @@ const HANDED_IN: &str = "handed_in";
 const PLACE: u8 = b'p';
 const ID: u8 = b'i';
 
+/// What a node is told of a contribution that somebody looks at.
+const LOOKED_AT: &str = "does not fit what the registry has; somebody at the hub decides, and nothing is to be done here meanwhile";
+
 /// A contribution that the hub has taken over.
 #[derive(Clone, PartialEq, Message)]
 pub struct HandedIn {
@@ -90,8 +93,26 @@ impl HandedIn {
     /// The name of its row.
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
-        let place = name(&self.outbox, self.sequence);
+        let place = name(&self.node, &self.outbox, self.sequence);
         if self.place_again { [&place[..], &self.id].concat() } else { place }
+    }
+
+    /// The same contribution, and what became of it, at the place where it came by another way.
+    #[must_use]
+    pub fn as_came_at(&self, place: HandedIn) -> HandedIn {
+        let HandedIn { node, agency, outbox, sequence, signed, taken_ms, place_again, .. } = place;
+        HandedIn {
+            node,
+            agency,
+            outbox,
+            sequence,
+            signed,
+            taken_ms,
+            place_again,
+            also: Vec::new(),
+            review: 0,
+            ..self.clone()
+        }
     }
 
     /// Its id.
@@ -112,6 +133,21 @@ impl HandedIn {
         self.state() == ContributionState::Rejected
     }
 
+    /// Whether somebody is to decide, or it waits.
+    #[must_use]
+    pub fn is_in_review(&self) -> bool {
+        self.state() == ContributionState::InReview
+    }
+
+    /// What the node is told for people. Why somebody decides may say what the registry has of a person whom the
+    /// node knows nothing of: that is for those who decide.
+    fn told(&self) -> &str {
+        match self.reason() {
+            RejectionReason::Unlikely | RejectionReason::Conflict if self.is_in_review() => LOOKED_AT,
+            _ => &self.message,
+        }
+    }
+
     /// What became of it; the receipt is added when it is sent.
     #[must_use]
     pub fn outcome(&self) -> ContributionOutcome {
@@ -125,7 +161,7 @@ impl HandedIn {
             state: self.state,
             revision: self.revision,
             reason: self.reason,
-            message: self.message.clone(),
+            message: self.told().to_owned(),
             fields: self.fields.clone(),
             not_in_force: not_in_force.iter().map(number_of).collect(),
             personal_id: number.map(|number| number.to_string()).unwrap_or_default(),
@@ -138,10 +174,10 @@ fn number_of(field: Field) -> i32 {
     dancu_proto::v1::Field::from(field).into()
 }
 
-/// The name of a row by its place.
+/// The name of a row by its place: an outbox is its node's.
 #[must_use]
-pub fn name(outbox: &[u8], sequence: u64) -> Vec<u8> {
-    [&[PLACE][..], outbox, &sequence.to_be_bytes()].concat()
+pub fn name(node: &str, outbox: &[u8], sequence: u64) -> Vec<u8> {
+    [&[PLACE][..], node.as_bytes(), &[0], outbox, &sequence.to_be_bytes()].concat()
 }
 
 fn id_name(id: Uuid) -> Vec<u8> {

@@ -47,6 +47,11 @@ use crate::{
     },
 };
 
+/// So many faults of a contribution are told.
+const TOLD: usize = 16;
+/// No outbox gets to a place beyond this.
+const LAST_PLACE: u64 = 1 << 48;
+
 /// Takes over contributions.
 #[derive(Clone)]
 pub struct Handover {
@@ -93,7 +98,7 @@ impl Handover {
         let prepared: Vec<_> = prepared.into_iter().map(Arc::new).collect();
         let (commits, told): (Vec<_>, Vec<_>) = prepared.iter().map(|one| self.turn(one)).unzip();
         let outcomes = self.registry.commit_all(commits).await?;
-        let (mut taken, mut awaited) = (Taken::default(), false);
+        let (mut taken, mut awaited) = (Taken::default(), Vec::new());
         for ((outcome, told), one) in outcomes.into_iter().zip(told).zip(&prepared) {
             let news = match outcome {
                 Ok(_) => told.news(),
@@ -107,11 +112,9 @@ impl Handover {
                 taken.new += 1
             }
             news.mail_for.iter().for_each(|node| self.bells.ring(node));
-            awaited |= news.awaited;
+            awaited.extend(Some(one.id).filter(|_| news.awaited));
         }
-        if awaited {
-            self.look_again().await?;
-        }
+        self.look_again_after(awaited).await?;
         Ok(taken)
     }
 
@@ -140,18 +143,31 @@ impl Handover {
         Ok(told.news())
     }
 
-    /// Judges those anew whose birth is certain by now.
+    /// Judges those anew whose birth is certain by now, as a hub does when it starts.
     ///
     /// # Errors
     /// If the disk refuses.
     pub async fn look_again(&self) -> Result<u32, CommitError> {
-        let mut looked_at = 0;
-        loop {
-            let due = self.due()?;
-            if due.is_empty() {
-                return Ok(looked_at);
+        let mut births = Vec::new();
+        {
+            let view = self.registry.view();
+            for (birth, _) in waiting::all(&view)? {
+                let certain = handed_in::in_view(&view, birth)?.is_some_and(|birth| !birth.is_in_review());
+                if certain && births.last() != Some(&birth) {
+                    births.push(birth);
+                }
             }
-            for name in due {
+        }
+        self.look_again_after(births).await
+    }
+
+    /// Judges those anew that waited for births that are certain now. Each comes out of waiting for that birth,
+    /// and if it waits for another one, that is not certain.
+    async fn look_again_after(&self, mut births: Vec<Uuid>) -> Result<u32, CommitError> {
+        let mut looked_at = 0;
+        while let Some(birth) = births.pop() {
+            let waiting = waiting::of(&self.registry.view(), birth)?;
+            for name in waiting {
                 let told = Arc::new(Told::default());
                 let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
                 let office = Arc::clone(&self.office);
@@ -168,23 +184,13 @@ impl Handover {
                 });
                 let content = Content::Decided(Decide { alone: false, by });
                 self.registry.commit(Commit { origin: Origin::default(), content }).await?;
-                told.news().mail_for.iter().for_each(|node| self.bells.ring(node));
+                let news = told.news();
+                news.mail_for.iter().for_each(|node| self.bells.ring(node));
+                births.extend(news.row.filter(|_| news.awaited).map(|row| row.uuid()));
                 looked_at += 1;
             }
         }
-    }
-
-    /// Contributions that wait for a birth that is certain.
-    fn due(&self) -> Result<Vec<Vec<u8>>, CommitError> {
-        let view = self.registry.view();
-        let mut due = Vec::new();
-        for (birth, name) in waiting::all(&view)? {
-            let certain = handed_in::in_view(&view, birth)?;
-            if certain.is_some_and(|birth| birth.is_accepted() || birth.is_rejected()) {
-                due.push(name);
-            }
-        }
-        Ok(due)
+        Ok(looked_at)
     }
 
     /// The administrative orders as of now.
@@ -221,7 +227,7 @@ impl Handover {
         }
         let id = queued.contribution_id.parse::<Uuid>();
         let id = id.map_err(|_| refused("a contribution has no id".into()))?;
-        if queued.outbox.len() != 16 || queued.sequence == 0 {
+        if queued.outbox.len() != 16 || !(1..=LAST_PLACE).contains(&queued.sequence) {
             return Err(refused("a contribution has no place in an outbox".into()));
         }
         let agency = self.roll.get(&queued.node)?.agency;
@@ -245,6 +251,12 @@ impl Handover {
             fields,
             said: said.map(Box::new),
         };
+        // What it has beyond the limit its checks tell; more than this is not even opened.
+        if queued.sealed.len() > 2 * contribution::MOST_BYTES {
+            let message = format!("has more than {} bytes", contribution::MOST_BYTES);
+            let fault = fault(RejectionReason::Invalid, message, Vec::new(), None);
+            return Ok((Err(fault), BTreeSet::new()));
+        }
         let mut said = match self.log.open_contribution(queued) {
             Ok(said) => said,
             Err(error) => {
@@ -254,8 +266,8 @@ impl Handover {
         };
         if let Err(violations) = contribution::validate(&mut said, Some(areas), today) {
             let told = |violation: &Violation| format!("{}: {}", violation.field, violation.reason);
-            let message = violations.iter().map(told).collect::<Vec<_>>().join("; ");
-            let fields = violations.into_iter().map(|violation| violation.field).collect();
+            let message = violations.iter().take(TOLD).map(told).collect::<Vec<_>>().join("; ");
+            let fields = violations.into_iter().take(TOLD).map(|violation| violation.field).collect();
             return Ok((Err(fault(RejectionReason::Invalid, message, fields, Some(said))), BTreeSet::new()));
         }
         let view = self.registry.view();

@@ -6,6 +6,7 @@ use prost::Message;
 use time::OffsetDateTime;
 
 use crate::{
+    calendar::milliseconds,
     registry::{Rows, StoreError, View},
     sync::timestamp,
 };
@@ -43,8 +44,9 @@ pub struct Row {
     outbox: Vec<u8>,
 }
 
-fn name(outbox: &[u8]) -> Vec<u8> {
-    [&[OUTBOX][..], outbox].concat()
+/// An outbox is its node's: what another node says under the same identity is of another outbox.
+fn name(node: &str, outbox: &[u8]) -> Vec<u8> {
+    [&[OUTBOX][..], node.as_bytes(), &[0], outbox].concat()
 }
 
 fn ranges(missing: &[u64]) -> Vec<SequenceRange> {
@@ -58,8 +60,8 @@ fn ranges(missing: &[u64]) -> Vec<SequenceRange> {
 pub fn came(rows: &mut Rows<'_>, node: &str, outbox: &[u8], sequence: u64) -> Result<(), StoreError> {
     let mut row = row(rows, node, outbox)?;
     if sequence > row.taken {
-        if sequence > row.taken + 1 && row.missing.len() < 2 * GAPS {
-            row.missing.extend([row.taken + 1, sequence - 1]);
+        if sequence > row.taken + 1 {
+            row.misses(row.taken + 1, sequence - 1);
         }
         row.taken = sequence;
     } else {
@@ -67,7 +69,7 @@ pub fn came(rows: &mut Rows<'_>, node: &str, outbox: &[u8], sequence: u64) -> Re
     }
     row.queued = row.queued.max(sequence);
     row.last_ms = milliseconds(rows.standing().now());
-    rows.put(OUTBOXES, name(outbox), row.encode_to_vec());
+    rows.put(OUTBOXES, name(node, outbox), row.encode_to_vec());
     Ok(())
 }
 
@@ -86,10 +88,10 @@ pub fn begins(
     let before = rows.get(OUTBOXES, &of_node)?;
     let mut lost = None;
     if let Some(before) = before.filter(|before| before != outbox)
-        && let Some(mut row) = rows.message::<Row>(OUTBOXES, &name(&before))?
+        && let Some(mut row) = rows.message::<Row>(OUTBOXES, &name(node, &before))?
     {
         row.lost = true;
-        rows.put(OUTBOXES, name(&before), row.encode_to_vec());
+        rows.put(OUTBOXES, name(node, &before), row.encode_to_vec());
         lost = Some(row);
     }
     rows.put(OUTBOXES, of_node, outbox.to_vec());
@@ -97,16 +99,26 @@ pub fn begins(
     row.queued = row.queued.max(queued);
     // An outbox that comes back was not lost.
     row.lost = false;
-    rows.put(OUTBOXES, name(outbox), row.encode_to_vec());
+    rows.put(OUTBOXES, name(node, outbox), row.encode_to_vec());
     Ok(lost)
 }
 
 fn row(rows: &Rows<'_>, node: &str, outbox: &[u8]) -> Result<Row, StoreError> {
     let new = || Row { node: node.to_owned(), outbox: outbox.to_vec(), ..Row::default() };
-    Ok(rows.message(OUTBOXES, &name(outbox))?.unwrap_or_else(new))
+    Ok(rows.message(OUTBOXES, &name(node, outbox))?.unwrap_or_else(new))
 }
 
 impl Row {
+    /// What lies between two places that came never did. Beyond so many gaps the last one grows: what it takes in
+    /// that did come is known when it comes again.
+    fn misses(&mut self, from: u64, until: u64) {
+        if self.missing.len() < 2 * GAPS {
+            self.missing.extend([from, until]);
+        } else if let Some(last) = self.missing.last_mut() {
+            *last = until;
+        }
+    }
+
     /// How many contributions of it never came.
     #[must_use]
     pub fn never_came(&self) -> u64 {
@@ -136,8 +148,13 @@ impl Row {
 ///
 /// # Errors
 /// See above.
-pub fn standing(view: &View<'_>, outbox: &[u8], recipient: &[u8]) -> Result<HubStanding, StoreError> {
-    let row = view.row(OUTBOXES, &name(outbox))?;
+pub fn standing(
+    view: &View<'_>,
+    node: &str,
+    outbox: &[u8],
+    recipient: &[u8],
+) -> Result<HubStanding, StoreError> {
+    let row = view.row(OUTBOXES, &name(node, outbox))?;
     let row = row.map(|row| Row::decode(row.as_slice()).map_err(|_| StoreError::Corrupt("an outbox")));
     let row = row.transpose()?.unwrap_or_default();
     let missing = ranges(&row.missing);
@@ -176,10 +193,6 @@ fn without(missing: &[u64], sequence: u64) -> Vec<u64> {
     left
 }
 
-pub(super) fn milliseconds(time: OffsetDateTime) -> i64 {
-    (time.unix_timestamp_nanos() / 1_000_000) as i64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,5 +204,16 @@ mod tests {
         assert_eq!(without(&missing, 9), [2, 5]);
         assert_eq!(without(&missing, 2), [3, 5, 9, 9]);
         assert_eq!(without(&missing, 7), missing);
+    }
+
+    #[test]
+    fn beyond_so_many_gaps_the_last_one_grows() {
+        let mut row = Row::default();
+        for gap in 0..GAPS as u64 + 5 {
+            row.misses(2 * gap + 1, 2 * gap + 1);
+        }
+        assert_eq!(row.missing.len(), 2 * GAPS);
+        assert_eq!(row.missing.last(), Some(&(2 * (GAPS as u64 + 4) + 1)));
+        assert_eq!(row.never_came(), GAPS as u64 + 4 + 4);
     }
 }

@@ -13,7 +13,7 @@ use dancu_proto::{
     },
 };
 use tokio::{
-    sync::{Notify, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -99,7 +99,6 @@ struct Mailing {
     /// The last number sent, and the last that the node has.
     sent: u64,
     received: u64,
-    bell: Arc<Notify>,
 }
 
 impl IntakeServer {
@@ -116,18 +115,17 @@ impl IntakeServer {
             return Err(Reason::InvalidRequest.field("begin", "comes first"));
         };
         let mut standing = self.roll_state(node)?;
+        let mut ear = self.handover.bells.stream(&node.name);
         self.begin(node, &begin).await?;
         let hub = {
             let handover = &self.handover;
-            outbox::standing(&handover.registry.view(), &begin.outbox, handover.log.recipient())?
+            outbox::standing(&handover.registry.view(), &node.name, &begin.outbox, handover.log.recipient())?
         };
         send(answers, Answer::Standing(hub)).await?;
-        let bell = self.handover.bells.of(&node.name);
         let (sent, received) = (begin.mail_after, begin.mail_after);
-        let mut mailing = Mailing { off: begin.no_mail, sent, received, bell };
+        let mut mailing = Mailing { off: begin.no_mail, sent, received };
         loop {
             self.mail(node, &mut mailing, answers).await?;
-            let bell = Arc::clone(&mailing.bell);
             tokio::select! {
                 request = inbound.message() => {
                     let Some(request) = request? else { return Ok(()) };
@@ -145,7 +143,7 @@ impl IntakeServer {
                             let last_sequence = {
                                 let handover = &self.handover;
                                 let view = handover.registry.view();
-                                outbox::standing(&view, &begin.outbox, &[])?.last_sequence
+                                outbox::standing(&view, &node.name, &begin.outbox, &[])?.last_sequence
                             };
                             send(answers, Answer::Taken(BatchTaken { last_sequence })).await?;
                         }
@@ -153,7 +151,9 @@ impl IntakeServer {
                         _ => return Err(Reason::InvalidRequest.field("request", "is a batch, or mail received")),
                     }
                 }
-                () = bell.notified() => {}
+                newest = ear.hears() => if !newest {
+                    return Err(Reason::StreamReplaced.status("the node has another, newer stream"));
+                },
                 changed = standing.changed() => {
                     changed.map_err(|_| Reason::NotFound.status("the node is no longer on the roll"))?;
                     self.handover.roll.authorise(peer, self.handover.now())?;

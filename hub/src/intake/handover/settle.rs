@@ -17,6 +17,7 @@ use super::{
     outbox, waiting,
 };
 use crate::{
+    calendar::milliseconds,
     intake::event::{self, Authority, Bench, Counts, Judgement, Review, Verdict},
     mail::{self, Item},
     procedures::{Moving, Office, Refusal},
@@ -110,7 +111,7 @@ pub fn settle(
         outbox: prepared.outbox.clone(),
         sequence: prepared.sequence,
         signed: Some(prepared.signed.clone()),
-        taken_ms: outbox::milliseconds(standing.now()),
+        taken_ms: milliseconds(standing.now()),
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
     };
@@ -118,7 +119,9 @@ pub fn settle(
         // Nothing is lost for an outbox that was put back and gave a place again.
         row.place_again = there.id != row.id;
         if !row.place_again || handed_in::by_name_in(&rows, &row.name())?.is_some() {
-            told.tell(News { known: true, ..News::default() });
+            // What waits for it may not have been looked at: a disk was full then.
+            let awaited = !there.is_in_review() && waiting::any(&rows, there.uuid())?;
+            told.tell(News { known: true, awaited, ..News::default() });
             return Ok(Decision::default());
         }
     }
@@ -134,10 +137,7 @@ pub fn settle(
         let same = first.contribution.is_some() && first.contribution == row.contribution;
         if same {
             // By another way: it counts once, and both are told the same.
-            let copy = HandedIn { also: Vec::new(), review: 0, ..first.clone() };
-            let (node, agency, outbox) = (row.node, row.agency, row.outbox);
-            let (sequence, signed, taken_ms) = (row.sequence, row.signed, row.taken_ms);
-            row = HandedIn { node, agency, outbox, sequence, signed, taken_ms, ..copy };
+            row = first.as_came_at(row);
             first.also.push(row.name());
             handed_in::put(&mut rows, &first)?;
         } else {
@@ -202,6 +202,10 @@ pub fn conclude(
         Ok(Verdict::Counts(counts)) => move_cases(&mut rows, &row, counts, office),
         judged => (judged, Vec::new()),
     };
+    if waited {
+        // It may wait for another birth now.
+        waiting::remove(&mut rows, &row)?;
+    }
     match judged {
         Ok(Verdict::Counts(counts)) => {
             accept(&mut rows, &mut row, &counts)?;
@@ -232,17 +236,14 @@ pub fn conclude(
         }
         Err(Judgement::Failed(error)) => return Err(error),
     }
-    if waited && row.reason() != RejectionReason::Waits {
-        waiting::remove(&mut rows, &row)?;
-        if closes.is_none() && row.state() != ContributionState::InReview {
-            review::close_by_itself(&mut rows, row.review)?;
-        }
+    if waited && closes.is_none() && row.state() != ContributionState::InReview {
+        review::close_by_itself(&mut rows, row.review)?;
     }
     let decided = closes.is_some();
     if let Some(closing) = closes {
         review::close(&mut rows, &closing, &mut decision.updates)?;
     }
-    let awaited = row.state() != ContributionState::InReview && waiting::any(&rows, row.uuid())?;
+    let awaited = !row.is_in_review() && waiting::any(&rows, row.uuid())?;
     let mut mail_for = publish(&mut rows, &row)?;
     mail_for.extend(told_of_cases);
     decision.origin = Some(origin(&row, decided));
@@ -293,10 +294,7 @@ fn publish(rows: &mut Rows<'_>, row: &HandedIn) -> Result<Vec<String>, StoreErro
     mail::put(rows, &row.node, Item::Outcome(row.name()))?;
     for name in &row.also {
         let Some(other) = handed_in::by_name_in(rows, name)? else { continue };
-        let (node, agency, outbox) = (other.node, other.agency, other.outbox);
-        let (sequence, signed, taken_ms) = (other.sequence, other.signed, other.taken_ms);
-        let copy = HandedIn { also: Vec::new(), review: 0, ..row.clone() };
-        let copy = HandedIn { node, agency, outbox, sequence, signed, taken_ms, ..copy };
+        let copy = row.as_came_at(other);
         handed_in::put(rows, &copy)?;
         mail::put(rows, &copy.node, Item::Outcome(name.clone()))?;
         nodes.push(copy.node);

@@ -48,6 +48,16 @@ pub(super) fn any(rows: &Rows<'_>, birth: Uuid) -> Result<bool, StoreError> {
     Ok(rows.get(WAITING, &count(birth))?.is_some())
 }
 
+/// What waits for a birth: names of contributions.
+///
+/// # Errors
+/// If the disk refuses.
+pub(super) fn of(view: &View<'_>, birth: Uuid) -> Result<Vec<Vec<u8>>, StoreError> {
+    let prefix = of_birth(birth, &[]);
+    let rows = view.rows_after(WAITING, &prefix, None);
+    rows.map(|row| Ok(row?.0.split_off(prefix.len()))).collect()
+}
+
 /// What waits: names of contributions, each with its birth.
 ///
 /// # Errors

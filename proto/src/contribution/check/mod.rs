@@ -2,6 +2,8 @@
 
 mod event;
 
+use prost::Message;
+
 use crate::{
     Areas, Violation,
     v1::{CaseRequest, Contribution, Date, Event, TaskAnswer, TaskEnd, event::Event as Kind},
@@ -10,6 +12,8 @@ use crate::{
 
 /// An event names at most so many people.
 pub const MOST_PERSONS: usize = 100;
+/// A contribution has at most so many bytes, encoded.
+pub const MOST_BYTES: usize = 128 << 10;
 /// The longest purpose, case number or officer code, and name of a step or an answer, characters.
 const LONGEST_CODE: usize = 64;
 /// Answers of one task or request.
@@ -26,6 +30,11 @@ pub fn validate(
     areas: Option<&Areas>,
     today: Date,
 ) -> Result<(), Vec<Violation>> {
+    let size = contribution.encoded_len();
+    if size > MOST_BYTES {
+        let reason = format!("has {size} bytes; at most {MOST_BYTES} are allowed");
+        return Err(vec![Violation { field: "event".into(), reason }]);
+    }
     let mut check = Check::new(areas);
     uuid(&mut check, "id", &mut contribution.id);
     context(&mut check, contribution);
