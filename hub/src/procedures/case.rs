@@ -10,10 +10,7 @@ use dancu_proto::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    circumstances::Circumstances,
-    definition::{Procedure, Step},
-};
+use super::{circumstances::Circumstances, definition::Procedure};
 
 /// What is said of a step whose way was cut off.
 const STOPPED: &str = "Bước trước đó bị từ chối";
@@ -189,7 +186,7 @@ impl Case {
                 (step.state, step.ended_at) = (StepState::Returned, Some(world.now));
                 step.note.clone_from(&what);
                 for before in self.done_before(procedure, place) {
-                    self.begin(&procedure.steps[before], before, world);
+                    self.begin(procedure, before, world);
                     self.steps[before].note.clone_from(&what);
                 }
             }
@@ -222,9 +219,9 @@ impl Case {
     /// Whether anything changed.
     pub fn route(&mut self, procedure: &Procedure, world: &Circumstances<'_>) -> bool {
         let mut changed = false;
-        for (place, of) in procedure.steps.iter().enumerate().skip(1) {
+        for place in 1..procedure.steps.len() {
             if self.steps[place].state == StepState::Open {
-                changed |= self.assign(of, place, world);
+                changed |= self.assign(procedure, place, world);
             }
         }
         self.version += u64::from(changed);
@@ -266,7 +263,7 @@ impl Case {
                 step.ended_at = Some(world.now);
             } else {
                 step.note.clear();
-                self.begin(of, place, world);
+                self.begin(procedure, place, world);
             }
         }
         self.closed_at = self.steps.iter().all(has_ended).then_some(world.now);
@@ -304,7 +301,8 @@ impl Case {
         done
     }
 
-    fn begin(&mut self, of: &Step, place: usize, world: &Circumstances<'_>) {
+    fn begin(&mut self, procedure: &Procedure, place: usize, world: &Circumstances<'_>) {
+        let of = &procedure.steps[place];
         let mut places = of.address.iter().enumerate();
         let address = places.find_map(|(from, of)| Some((from, world.address(of, self)?)));
         let step = &mut self.steps[place];
@@ -316,12 +314,13 @@ impl Case {
             (step.address_from, step.address) = address.unzip();
         }
         if place > 0 {
-            self.assign(of, place, world);
+            self.assign(procedure, place, world);
         }
     }
 
-    fn assign(&mut self, of: &Step, place: usize, world: &Circumstances<'_>) -> bool {
-        let whose = world.routes.whose(&of.role, world.place_of(self.steps[place].address.as_ref()));
+    fn assign(&mut self, procedure: &Procedure, place: usize, world: &Circumstances<'_>) -> bool {
+        let whose =
+            world.routes.whose(procedure.work(place), world.place_of(self.steps[place].address.as_ref()));
         let (agency, nodes) = whose.map_or((None, Vec::new()), |whose| (Some(whose.agency), whose.nodes));
         let step = &mut self.steps[place];
         if step.agency == agency && step.tasks.keys().eq(nodes.iter()) {

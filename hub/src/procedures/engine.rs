@@ -421,7 +421,7 @@ fn told(
         let of = &procedure.steps[*place];
         if of.escalation.superior {
             let at = world.place_of(case.steps[*place].address.as_ref());
-            case.nodes.extend(world.routes.superiors(&of.role, at));
+            case.nodes.extend(world.routes.superiors(procedure.work(*place), at));
         }
         case.nodes.extend(world.routes.of_agencies(&of.escalation.agencies));
     }

@@ -38,7 +38,7 @@ pub use self::{
     engine::{AnsweredBy, CaseEffects, OpenedBy, Procedures, Reads, Refusal},
     keeper::Keeper,
     office::{Moving, Office, Surroundings},
-    routes::{NodeFacts, Routes, Whose},
+    routes::{NodeFacts, Routes, Whose, Work},
     rows::{TABLE, name_of_case},
     service::CaseServer,
     tell::status,

@@ -1,5 +1,5 @@
 //! Whose task a step is: the nodes whose agency has an agreement in force that lets it contribute in the
-//! step's role, and whose areas cover the address. The narrowest areas win.
+//! step's role under a purpose of the procedure, and whose areas cover the address. The narrowest areas win.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -39,10 +39,29 @@ pub struct Whose {
     pub nodes: Vec<String>,
 }
 
-/// Whether an agreement lets its agency contribute in a role.
-fn in_role(grant: &Grant, role: &str) -> bool {
-    grant.agreement.operations.contains(&Operation::Contribute)
-        && grant.agreement.contributes_as.contains(role)
+/// What somebody is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// In this role.
+    pub role: &'a str,
+    /// Under one of these purposes; under any where none is named.
+    pub purposes: &'a [String],
+}
+
+impl Work<'_> {
+    /// Whether an agreement lets its agency do it.
+    fn is_agreed(&self, grant: &Grant) -> bool {
+        let agreement = &grant.agreement;
+        agreement.operations.contains(&Operation::Contribute)
+            && agreement.contributes_as.contains(self.role)
+            && (self.purposes.is_empty() || agreement.purposes.iter().any(|code| self.is_under(&code.code)))
+    }
+
+    /// Whether it is done under a purpose.
+    #[must_use]
+    pub fn is_under(&self, purpose: &str) -> bool {
+        self.purposes.is_empty() || self.purposes.iter().any(|code| code == purpose)
+    }
 }
 
 impl Routes {
@@ -61,11 +80,11 @@ impl Routes {
         Routes { nodes: nodes.into_iter().map(|node| (node.name.clone(), node)).collect(), by_role }
     }
 
-    /// Whose task it is to do something in a role at a place: of those whose areas cover it the
+    /// Whose task it is to do something at a place: of those whose areas cover it the
     /// narrowest; of several agencies with equal ones, the first by name.
     #[must_use]
-    pub fn whose(&self, role: &str, place: Place) -> Option<Whose> {
-        let covering = self.covering(role, place);
+    pub fn whose(&self, work: Work<'_>, place: Place) -> Option<Whose> {
+        let covering = self.covering(work, place);
         let (_, agency, _) = covering.first()?;
         let nodes = covering.iter().filter(|(reach, of, _)| *reach == covering[0].0 && of == agency);
         let mut nodes: Vec<_> = nodes.map(|(_, _, name)| (*name).to_owned()).collect();
@@ -75,18 +94,18 @@ impl Routes {
 
     /// The nodes of those who do the same for wider areas that cover the place.
     #[must_use]
-    pub fn superiors(&self, role: &str, place: Place) -> Vec<String> {
-        let covering = self.covering(role, place);
+    pub fn superiors(&self, work: Work<'_>, place: Place) -> Vec<String> {
+        let covering = self.covering(work, place);
         let Some((narrowest, ..)) = covering.first() else { return Vec::new() };
         let wider = covering.iter().filter(|(reach, ..)| reach > narrowest);
         wider.map(|(_, _, name)| (*name).to_owned()).collect()
     }
 
     /// Reach, agency and name, in that order.
-    fn covering(&self, role: &str, place: Place) -> Vec<(Reach, &str, &str)> {
-        let nodes = self.by_role.get(role).into_iter().flatten().filter_map(|name| self.nodes.get(name));
+    fn covering(&self, work: Work<'_>, place: Place) -> Vec<(Reach, &str, &str)> {
+        let nodes = self.by_role.get(work.role).into_iter().flatten().filter_map(|name| self.nodes.get(name));
         let reach = |node: &NodeFacts| {
-            let grants = node.policy.grants().iter().filter(|grant| in_role(grant, role));
+            let grants = node.policy.grants().iter().filter(|grant| work.is_agreed(grant));
             grants.filter_map(|grant| grant.reach(place)).min()
         };
         let covering = |node| Some((reach(node)?, node.agency.as_str(), node.name.as_str()));
@@ -95,12 +114,12 @@ impl Routes {
         covering
     }
 
-    /// The agreements that let a node do something in a role at a place, or wherever.
+    /// The agreements that let a node do something at a place, or wherever.
     #[must_use]
-    pub fn grants(&self, node: &str, role: &str, place: Option<Place>) -> Vec<&Grant> {
+    pub fn grants(&self, node: &str, work: Work<'_>, place: Option<Place>) -> Vec<&Grant> {
         let grants = self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
         let there = |grant: &&Grant| place.is_none_or(|place| grant.reach(place).is_some());
-        grants.filter(|grant| in_role(grant, role)).filter(there).collect()
+        grants.filter(|grant| work.is_agreed(grant)).filter(there).collect()
     }
 
     /// A node.

@@ -89,11 +89,12 @@ impl Teller<'_> {
     #[must_use]
     pub(super) fn task(&self, place: usize, node: &str) -> Task {
         let (of, step) = (&self.procedure.steps[place], &self.case.steps[place]);
-        let grants = self.grants(place, node);
+        let (grants, work) = (self.grants(place, node), self.procedure.work(place));
         let mut purposes: Vec<_> = grants
             .iter()
             .flat_map(|grant| &grant.agreement.purposes)
             .map(|purpose| purpose.code.clone())
+            .filter(|code| work.is_under(code))
             .collect();
         purposes.sort_unstable();
         purposes.dedup();
@@ -129,9 +130,9 @@ impl Teller<'_> {
     /// The agreements that make a step a node's task. The first step is with who opened the case, wherever
     /// its areas lie.
     fn grants(&self, place: usize, node: &str) -> Vec<&Grant> {
-        let (of, step) = (&self.procedure.steps[place], &self.case.steps[place]);
+        let step = &self.case.steps[place];
         let at = (place > 0).then(|| self.world.place_of(step.address.as_ref()));
-        self.world.routes.grants(node, &of.role, at)
+        self.world.routes.grants(node, self.procedure.work(place), at)
     }
 }
 

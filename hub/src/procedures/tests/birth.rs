@@ -28,7 +28,8 @@ fn a_birth_goes_through_three_agencies_and_the_portal_sees_it() {
 
     let task = opened.task("ba-dinh-n");
     assert_eq!(task.event, "permanent_residence_registered");
-    assert_eq!(task.purposes, ["police-ba-dinh.p"]);
+    // Under that of the procedure, and not under whatever else the agency has agreed.
+    assert_eq!(task.purposes, ["3.000722"]);
     // The child has no residence yet and the father lives elsewhere: this commune's agreement covers neither.
     assert_eq!(task.persons.get("child").map(String::as_str), Some(CHILD));
     assert_eq!(task.persons.get("mother").map(String::as_str), Some(MOTHER));
@@ -131,7 +132,8 @@ fn a_step_is_returned_for_more_and_comes_back() {
     assert_eq!(returned.states(), [StepState::Open, StepState::Returned, StepState::Waiting]);
     let task = returned.task("justice-n");
     assert_eq!((task.step.as_str(), task.note.as_str()), ("register-birth", "thiếu giấy tờ"));
-    assert_eq!(task.purposes, ["justice.p"]);
+    // It was registered under whatever purpose the agency has for it.
+    assert_eq!(task.purposes, ["2.002622", "3.000722", "justice.p"]);
     world.now = datetime!(2026-03-04 09:00 +7);
     let consent = [("household_head_consent", "đồng ý")];
     let again = world.answer("justice-n", &done("register-birth", &consent), None).unwrap();
