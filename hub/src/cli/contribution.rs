@@ -238,7 +238,7 @@ async fn import(global: &Global, file: &std::path::Path) -> anyhow::Result<()> {
         output::done(&format!("{} taken over, {} had come before, of {total}", done.taken, done.known));
     }
     if !done.refused.is_empty() {
-        anyhow::bail!("the rest was refused: {}", done.refused);
+        anyhow::bail!("not everything was taken over: {}", done.refused);
     }
     Ok(())
 }

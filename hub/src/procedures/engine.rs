@@ -10,7 +10,7 @@ use std::{
 use dancu_proto::{
     Areas, PersonalId, Revision,
     hub::v1::mail,
-    v1::{Address, CaseRequest, RejectionReason, StepState, TaskAnswer, TaskEnd},
+    v1::{Address, CaseRequest, CaseStatus, RejectionReason, StepState, TaskAnswer, TaskEnd},
 };
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -458,7 +458,12 @@ fn told(
         nodes.extend(world.routes.of_agencies(&procedure.followers.agencies));
         let roles = procedure.followers.roles.iter();
         nodes.extend(roles.flat_map(|role| world.routes.in_role(role).iter().cloned()));
-        mail.extend(nodes.into_iter().map(|node| (node, mail::Content::Case(status.clone()))));
+        let roles = procedure.steps.iter().map(|step| &step.role).chain(&procedure.followers.roles);
+        let roles: Vec<_> = roles.map(String::as_str).collect();
+        mail.extend(nodes.into_iter().map(|node| {
+            let purposes = world.routes.purposes(&node, &roles);
+            (node, mail::Content::Case(CaseStatus { purposes, ..status.clone() }))
+        }));
     }
     CaseEffects { rows: case.writes(), case, mail }
 }

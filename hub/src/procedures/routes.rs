@@ -135,6 +135,21 @@ impl Routes {
         of.map(|node| node.name.clone()).collect()
     }
 
+    /// The purposes of a node's agreements that contribute in one of these roles; where none does, of all.
+    #[must_use]
+    pub fn purposes(&self, node: &str, roles: &[&str]) -> Vec<String> {
+        let grants = || self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
+        let takes_part = |grant: &&Grant| roles.iter().any(|role| in_role(grant, role));
+        let mut taking_part = grants().filter(takes_part).peekable();
+        let codes =
+            |grant: &Grant| grant.agreement.purposes.iter().map(|of| of.code.clone()).collect::<Vec<_>>();
+        let purposes: BTreeSet<_> = match taking_part.peek() {
+            Some(_) => taking_part.flat_map(codes).collect(),
+            None => grants().flat_map(codes).collect(),
+        };
+        purposes.into_iter().collect()
+    }
+
     /// The nodes that contribute in a role, wherever.
     #[must_use]
     pub fn in_role(&self, role: &str) -> &[String] {

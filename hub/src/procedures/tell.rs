@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dancu_proto::{
     FieldSet,
-    v1::{CaseStatus, PrefilledValue, StepState, StepStatus, Task},
+    v1::{CaseStatus, PrefilledValue, StepState, StepStatus, Task, TaskView},
 };
 use prost::Message;
 
@@ -42,6 +42,7 @@ pub fn status(procedure: &Procedure, case: &Case) -> CaseStatus {
         opened_at: Some(timestamp(case.opened_at)),
         closed_at: case.closed_at.map(timestamp),
         version: case.version,
+        purposes: Vec::new(),
     }
 }
 
@@ -98,8 +99,19 @@ impl Teller<'_> {
             .collect();
         purposes.sort_unstable();
         purposes.dedup();
-        let handles: Vec<_> = grants.iter().map(|grant| grant.handle).collect();
-        let task = Known { teller: self, place, node, handles, grants };
+        let views = purposes.iter().map(|purpose| {
+            let under = |grant: &&&Grant| grant.agreement.purposes.iter().any(|of| of.code == *purpose);
+            let known = self.known(place, node, grants.iter().filter(under).copied().collect());
+            let given = of.prefill.iter().filter(|value| known.value(value).is_some());
+            TaskView {
+                purpose: purpose.clone(),
+                persons: known.persons().into_keys().collect(),
+                prefilled: given.map(|value| value.name.clone()).collect(),
+                address_source: known.address().unwrap_or_default(),
+            }
+        });
+        let views = views.collect();
+        let task = self.known(place, node, grants);
         let (mut prefilled, mut missing) = (Vec::new(), Vec::new());
         for value in &of.prefill {
             match task.value(value) {
@@ -124,7 +136,13 @@ impl Teller<'_> {
             note: step.note.clone(),
             purposes,
             missing,
+            views,
         }
+    }
+
+    fn known<'a>(&'a self, place: usize, node: &'a str, grants: Vec<&'a Grant>) -> Known<'a> {
+        let handles = grants.iter().map(|grant| grant.handle).collect();
+        Known { teller: self, place, node, handles, grants }
     }
 
     /// The agreements that make a step a node's task. The first step is with who opened the case, wherever

@@ -333,6 +333,11 @@ impl ReviewService for ReviewServer {
                 Ok(taken) => {
                     done.taken += taken.new;
                     done.known += taken.known;
+                    if let Some(first) = taken.refused.into_iter().next()
+                        && done.refused.is_empty()
+                    {
+                        done.refused = first.message;
+                    }
                 }
                 Err(status) => {
                     done.refused = status.message().to_owned();

@@ -231,6 +231,57 @@ fn an_agreement_that_gives_less_takes_values_away_from_open_tasks() {
 }
 
 #[test]
+fn a_case_is_seen_under_the_purposes_of_whoever_takes_part_or_follows() {
+    let mut world = World::new();
+    let portal = world.nodes.iter().position(|node| node.name == "portal-n").unwrap();
+    let follows = ["one", "two"].map(|id| {
+        let text = agreement("national-portal", "", "\"full_name\"", "nation = true");
+        text.replace("id = \"national-portal\"", &format!("id = \"{id}\"")).replace("national-portal.p", id)
+    });
+    world.nodes[portal] = node("portal-n", "national-portal", &follows);
+    let justice = world.nodes.iter().position(|node| node.name == "justice-n").unwrap();
+    let both = [
+        agreement("justice", "civil-status", "\"full_name\"", "communes = [\"00004\"]"),
+        follows[0].replace("national-portal", "justice"),
+    ];
+    world.nodes[justice] = node("justice-n", "justice", &both);
+    let opened = world.open(BIRTH, "birth", FAMILY);
+    let purposes = |of: &str| {
+        let seen = opened.mail.iter().find_map(|(node, content)| match content {
+            Content::Case(status) if node == of => Some(status.purposes.clone()),
+            _ => None,
+        });
+        seen.unwrap()
+    };
+    assert_eq!(purposes("portal-n"), ["one", "two"]);
+    assert_eq!(
+        purposes("justice-n"),
+        ["justice.p"],
+        "what it looks people up for is not what it takes part for"
+    );
+}
+
+#[test]
+fn a_value_is_shown_under_the_purposes_whose_agreements_give_it() {
+    let mut world = World::new();
+    let commune = world.nodes.iter().position(|node| node.name == "ba-dinh-n").unwrap();
+    let of = |purpose: &str, fields: &str| {
+        let text = agreement("police-ba-dinh", "residence", fields, "communes = [\"00004\"]");
+        text.replace("id = \"police-ba-dinh\"", &format!("id = \"{purpose}\""))
+            .replace("police-ba-dinh.p", purpose)
+    };
+    let both = [of("names", "\"full_name\""), of("homes", "\"permanent_residence\"")];
+    world.nodes[commune] = node("ba-dinh-n", "police-ba-dinh", &both);
+    let opened = world.open(BIRTH, "birth", FAMILY);
+    let task = opened.task("ba-dinh-n");
+    assert!(task.address.is_some());
+    let view = |purpose: &str| task.views.iter().find(|view| view.purpose == purpose).unwrap();
+    let shows = |purpose: &str, name: &str| view(purpose).prefilled.iter().any(|shown| shown == name);
+    assert!(shows("names", "mother_name") && !shows("homes", "mother_name"));
+    assert_eq!((view("names").address_source.as_str(), view("homes").address_source.is_empty()), ("", false));
+}
+
+#[test]
 fn the_applicants_address_decides_where_the_child_is_registered() {
     let mut world = World::new();
     let request = |commune: &str| CaseRequest {
