@@ -139,7 +139,8 @@ impl Routes {
     #[must_use]
     pub fn purposes(&self, node: &str, roles: &[&str]) -> Vec<String> {
         let grants = || self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
-        let takes_part = |grant: &&Grant| roles.iter().any(|role| in_role(grant, role));
+        let takes_part =
+            |grant: &&Grant| roles.iter().any(|role| Work { role, purposes: &[] }.is_agreed(grant));
         let mut taking_part = grants().filter(takes_part).peekable();
         let codes =
             |grant: &Grant| grant.agreement.purposes.iter().map(|of| of.code.clone()).collect::<Vec<_>>();
