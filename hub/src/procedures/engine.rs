@@ -21,7 +21,7 @@ use super::{
     catalogue::Catalogue,
     circumstances::{Circumstances, PersonInCase, place_of},
     definition::{Ask, Asked, Procedure, Step},
-    routes::Routes,
+    routes::{Routes, Work},
     rows::name_of_case,
     tell::{Teller, ended, mark, status},
 };
@@ -458,10 +458,11 @@ fn told(
         nodes.extend(world.routes.of_agencies(&procedure.followers.agencies));
         let roles = procedure.followers.roles.iter();
         nodes.extend(roles.flat_map(|role| world.routes.in_role(role).iter().cloned()));
-        let roles = procedure.steps.iter().map(|step| &step.role).chain(&procedure.followers.roles);
-        let roles: Vec<_> = roles.map(String::as_str).collect();
+        let steps = (0..procedure.steps.len()).map(|place| procedure.work(place));
+        let followers = procedure.followers.roles.iter().map(|role| Work { role, purposes: &[] });
+        let work: Vec<_> = steps.chain(followers).collect();
         mail.extend(nodes.into_iter().map(|node| {
-            let purposes = world.routes.purposes(&node, &roles);
+            let purposes = world.routes.purposes(&node, &work);
             (node, mail::Content::Case(CaseStatus { purposes, ..status.clone() }))
         }));
     }
