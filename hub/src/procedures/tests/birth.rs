@@ -253,32 +253,32 @@ fn a_case_is_seen_under_the_purposes_of_whoever_takes_part_or_follows() {
         });
         seen.unwrap()
     };
-    assert_eq!(purposes("portal-n"), ["one", "two"]);
-    assert_eq!(
-        purposes("justice-n"),
-        ["justice.p"],
-        "what it looks people up for is not what it takes part for"
-    );
+    assert_eq!(purposes("portal-n"), ["2.002622", "3.000722", "one", "two"], "it follows");
+    // What it looks people up for is not what it takes part for.
+    assert_eq!(purposes("justice-n"), ["2.002622", "3.000722", "justice.p"]);
+    assert_eq!(purposes("vss-n"), ["3.000722"], "that the procedure names");
 }
 
 #[test]
 fn a_value_is_shown_under_the_purposes_whose_agreements_give_it() {
     let mut world = World::new();
     let commune = world.nodes.iter().position(|node| node.name == "ba-dinh-n").unwrap();
-    let of = |purpose: &str, fields: &str| {
+    let of = |id: &str, fields: &str| {
         let text = agreement("police-ba-dinh", "residence", fields, "communes = [\"00004\"]");
-        text.replace("id = \"police-ba-dinh\"", &format!("id = \"{purpose}\""))
-            .replace("police-ba-dinh.p", purpose)
+        text.replace("id = \"police-ba-dinh\"", &format!("id = \"{id}\""))
     };
-    let both = [of("names", "\"full_name\""), of("homes", "\"permanent_residence\"")];
+    let homes = of("homes", "\"permanent_residence\"").replace("3.000722", "2.002621");
+    let both = [of("names", "\"full_name\""), homes];
     world.nodes[commune] = node("ba-dinh-n", "police-ba-dinh", &both);
     let opened = world.open(BIRTH, "birth", FAMILY);
     let task = opened.task("ba-dinh-n");
     assert!(task.address.is_some());
     let view = |purpose: &str| task.views.iter().find(|view| view.purpose == purpose).unwrap();
     let shows = |purpose: &str, name: &str| view(purpose).prefilled.iter().any(|shown| shown == name);
-    assert!(shows("names", "mother_name") && !shows("homes", "mother_name"));
-    assert_eq!((view("names").address_source.as_str(), view("homes").address_source.is_empty()), ("", false));
+    let (names, homes) = ("3.000722", "2.002621");
+    assert!(shows(names, "mother_name") && !shows(homes, "mother_name"));
+    assert_eq!(view(names).address_source, "");
+    assert_ne!(view(homes).address_source, "");
 }
 
 #[test]
