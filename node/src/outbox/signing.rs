@@ -15,6 +15,14 @@ use super::{
 };
 
 impl Outbox {
+    /// What was signed and has no outcome yet, after a place, in order, each with its own: what goes into a file.
+    pub fn export(&self, after: u64) -> impl Iterator<Item = Result<(u64, Signed), OutboxError>> + '_ {
+        let signed = |place| self.to_send(place).map(|signed| signed.map(|signed| (place, signed)));
+        // One that was concluded meanwhile is not there any more.
+        let places = self.places(after.saturating_add(1));
+        places.filter_map(move |place| place.and_then(signed).transpose())
+    }
+
     /// What stands at a place, as it can be believed; none if nothing does.
     pub(super) fn to_send(&self, sequence: u64) -> Result<Option<Signed>, OutboxError> {
         let Some((_, signed)) = self.queued(sequence)? else { return Ok(None) };

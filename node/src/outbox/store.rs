@@ -395,14 +395,6 @@ impl Outbox {
         Ok(self.0.database.get(rows::numbered(rows::UNSENT, sequence))?.is_some())
     }
 
-    /// What was signed and has no outcome yet, after a place, in order, each with its own: what goes into a file.
-    pub fn export(&self, after: u64) -> impl Iterator<Item = Result<(u64, Signed), OutboxError>> + '_ {
-        let signed = |place| self.to_send(place).map(|signed| signed.map(|signed| (place, signed)));
-        // One that was concluded meanwhile is not there any more.
-        let places = self.places(after.saturating_add(1));
-        places.filter_map(move |place| place.and_then(signed).transpose())
-    }
-
     /// Places that still have what was signed, whether sent or not, in order, from one on.
     pub(super) fn places(&self, from: u64) -> impl Iterator<Item = Result<u64, OutboxError>> + '_ {
         self.table(rows::QUEUE, &rows::numbered(rows::QUEUE, from))
