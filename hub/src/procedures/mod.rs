@@ -9,11 +9,13 @@
 //!   time; [`CaseServer`]: how cases stand, for operators.
 //! - [`Catalogue`]: the documents, [`WorkingDays`] and forms that the hub knows.
 
+mod answers;
 mod case;
 mod catalogue;
 mod circumstances;
 mod definition;
 mod document;
+mod effects;
 mod engine;
 mod form;
 mod keeper;
@@ -27,6 +29,7 @@ mod tests;
 mod working_days;
 
 pub use self::{
+    answers::Refusal,
     case::{Case, CaseStep, End, Opening, Said},
     catalogue::{Catalogue, CatalogueError},
     circumstances::{Circumstances, PersonInCase},
@@ -35,9 +38,10 @@ pub use self::{
         persons_of,
     },
     document::parse,
-    engine::{AnsweredBy, CaseEffects, OpenedBy, Procedures, Reads, Refusal},
+    effects::CaseEffects,
+    engine::{AnsweredBy, OpenedBy, Procedures, Reads, TakenBack},
     keeper::Keeper,
-    office::{Moving, Office, Surroundings},
+    office::{Correcting, Mark, Moving, Office, Surroundings},
     routes::{NodeFacts, Routes, Whose},
     rows::{TABLE, name_of_case},
     service::CaseServer,
