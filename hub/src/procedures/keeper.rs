@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     case::Case,
-    office::{Looking, Mark, Office, Reading, carry_out},
+    office::{Looking, Office, Reading, carry_out},
     rows::{FORM, OPEN, TABLE, name_of_case},
+    surroundings::Mark,
 };
 use crate::{
     intake::handover::{News, Told},
@@ -55,7 +56,7 @@ impl Keeper {
     /// Looks once. After a change of agreements, areas, the day or the roll at everything; otherwise at what
     /// has become late.
     async fn look(&self, seen: &mut Option<Mark>) -> Result<(), CommitError> {
-        let mark = self.office.refresh(&self.registry.view())?;
+        let mark = self.office.lookout().refresh(&self.registry.view())?;
         if seen.is_none_or(|seen| seen.roll != mark.roll) {
             self.tell_forms().await?;
         }
@@ -66,7 +67,7 @@ impl Keeper {
                 let mut rows = Rows::new(standing);
                 let Some(row) = rows.get(TABLE, &name_of_case(id))? else { return Ok(None) };
                 let case = Case::decode(&row)?;
-                let surroundings = office.now(standing)?;
+                let surroundings = office.lookout().now(standing)?;
                 let reads = Reading { rows: &rows, updates: &[], surroundings: &surroundings };
                 let (now, at) = (standing.now(), standing.at());
                 let Some(effects) = office.engine().tick(&case, anew, now, at, &reads)? else {
@@ -94,7 +95,7 @@ impl Keeper {
                 let id = id.ok_or(StoreError::Corrupt("the list of open cases"))?;
                 let Some(row) = view.row(TABLE, &name_of_case(id))? else { continue };
                 let case = Case::decode(&row)?;
-                let reads = Looking { view: &view, surroundings: &office.surroundings() };
+                let reads = Looking { view: &view, surroundings: &office.lookout().known() };
                 if office.engine().tick(&case, anew, now, view.revision()?, &reads)?.is_some() {
                     due.push(id);
                 }
@@ -157,7 +158,7 @@ fn untold(office: &Office, view: &View<'_>) -> Result<Vec<(String, Form)>, Store
     }
     let forms = office.engine().catalogue().forms();
     let mut untold = Vec::new();
-    for node in office.surroundings().routes.names() {
+    for node in office.lookout().known().routes.names() {
         let prefix = name_of_form(node, "");
         let known = told.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
         let known = known.filter_map(|(name, _)| String::from_utf8(name[prefix.len()..].to_vec()).ok());

@@ -2,7 +2,7 @@
 //!
 //! - [`Procedure`]: what is to be done, in which order, by whom: a document, checked ([`parse`]).
 //! - [`Case`]: one birth, one death going its way, as a state machine without reading and writing.
-//! - [`Routes`]: whose task a step is, by the agreements.
+//! - [`Routes`]: whose task a step is, by the agreements; [`Lookout`] keeps them as they are now.
 //! - [`Procedures`]: what a contribution and the passing of time do to a case; the rows and the mail that
 //!   come of it go into the commit of whoever asks ([`Reads`], [`CaseEffects`]).
 //! - [`Office`]: the same at the hub that runs, on its agreements and its roll; [`Keeper`]: the passing of
@@ -23,6 +23,7 @@ mod office;
 mod routes;
 mod rows;
 mod service;
+mod surroundings;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -41,10 +42,11 @@ pub use self::{
     effects::CaseEffects,
     engine::{AnsweredBy, OpenedBy, Procedures, Reads, TakenBack},
     keeper::Keeper,
-    office::{Correcting, Mark, Moving, Office, Surroundings},
+    office::{Correcting, Moving, Office},
     routes::{NodeFacts, Routes, Whose},
     rows::{TABLE, name_of_case},
     service::CaseServer,
+    surroundings::{Lookout, Mark, Surroundings},
     tell::status,
     working_days::WorkingDays,
 };

@@ -1,15 +1,11 @@
 //! Procedures at the hub that runs: whose tasks there are by the agreements and the roll of now, and cases in
 //! the commits of contributions.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use anyhow::Context;
 use dancu_proto::{
-    Areas, Delta, PersonalId, Record, Revision, contribution,
+    Areas, Delta, PersonalId, Record, contribution,
     hub::v1::mail::Content,
     v1::{CaseRequest, Event, TaskAnswer, person_ref::By},
 };
@@ -20,52 +16,24 @@ use super::{
     catalogue::Catalogue,
     effects::CaseEffects,
     engine::{AnsweredBy, OpenedBy, Procedures, Reads, TakenBack},
-    routes::{NodeFacts, Routes},
+    routes::Routes,
     rows::{DOCUMENT, TABLE},
+    surroundings::{Lookout, Surroundings},
 };
 use crate::{
-    enrollment::{NodeRoll, NodeState},
+    enrollment::NodeRoll,
     intake::handover::handed_in::{self, HandedIn},
     mail::{self, Item},
     projection::{Day, Ledger},
     registry::{
-        CitizenAt, CitizenUpdate, CommitError, Person, Registry, Rows, Standing, StoreError, View,
-        store::Write,
+        CitizenAt, CitizenUpdate, CommitError, Person, Registry, Rows, StoreError, View, store::Write,
     },
 };
 
 /// The engine, with what it stands on. Shared.
 pub struct Office {
     engine: Procedures,
-    ledger: Arc<Ledger>,
-    roll: Arc<NodeRoll>,
-    surroundings: RwLock<Surroundings>,
-    /// Held by whoever takes in changes, so that commits wait for what is found out only once it is.
-    refreshing: Mutex<()>,
-}
-
-/// Who does what where, and by which order and day.
-#[derive(Debug)]
-pub struct Surroundings {
-    /// Who does what where.
-    pub routes: Routes,
-    /// The administrative orders.
-    pub areas: Arc<Areas>,
-    /// The day.
-    pub day: Day,
-    /// The revision as of which this is.
-    at: Revision,
-    /// By which agreements and which roll.
-    pub mark: Mark,
-}
-
-/// Marks a state of agreements, areas, day and roll: with the same one nothing is another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The latest change of the sharing policy.
-    policy: Revision,
-    /// The generation of the roll.
-    pub roll: usize,
+    lookout: Lookout,
 }
 
 /// A contribution that concerns a case.
@@ -120,17 +88,9 @@ impl Office {
             let text = String::from_utf8(row?.1).context("a procedure of before")?;
             catalogue.remember(&text).context("a procedure of before")?;
         }
-        let surroundings = Surroundings {
-            routes: Routes::default(),
-            areas: ledger.areas(Revision::NONE),
-            day: ledger.day(Revision::NONE),
-            at: Revision::NONE,
-            mark: Mark { policy: Revision::NONE, roll: 0 },
-        };
-        let (engine, surroundings) = (Procedures::new(catalogue), RwLock::new(surroundings));
-        let office = Office { engine, ledger, roll, surroundings, refreshing: Mutex::default() };
-        office.refresh(&registry.view())?;
-        Ok(office)
+        let lookout = Lookout::new(ledger, roll);
+        lookout.refresh(&registry.view())?;
+        Ok(Office { engine: Procedures::new(catalogue), lookout })
     }
 
     /// Over files, or what is built in where none are given.
@@ -153,70 +113,10 @@ impl Office {
         &self.engine
     }
 
-    /// Who does what where, as it was last found out.
-    pub fn surroundings(&self) -> RwLockReadGuard<'_, Surroundings> {
-        self.surroundings.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in what has changed in agreements, areas, day and roll up to a view's revision, at the cost of the
-    /// nodes that it changes. To be asked outside of commits: these only look whether it was.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn refresh(&self, view: &View<'_>) -> Result<Mark, StoreError> {
-        let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, policy) = (view.revision()?, view.policy_revision()?);
-        let (before, known) = {
-            let known = self.surroundings();
-            (known.at, known.mark)
-        };
-        let (roll, entries) = self.roll.changed_since(known.roll);
-        if policy <= known.policy && entries.is_empty() {
-            return Ok(known);
-        }
-        self.ledger.catch_up(view)?;
-        // A view may be older than what was taken in by another.
-        let (at, policy) = (at.max(before), policy.max(known.policy));
-        let of = |name: &str, agency: &str| NodeFacts {
-            name: name.to_owned(),
-            agency: agency.to_owned(),
-            policy: Arc::new(self.ledger.policy(name, agency, at)),
-        };
-        let serves = |state: &NodeState| matches!(state, NodeState::Invited | NodeState::Active);
-        let (come, gone): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| serves(&entry.state));
-        let mut fresh: Vec<_> = {
-            let known = self.surroundings();
-            let names: Vec<&String> = match self.ledger.turned(before, at) {
-                Some(agencies) => {
-                    let mut names = Vec::new();
-                    agencies.iter().for_each(|agency| names.extend(known.routes.of_agency(agency)));
-                    names
-                }
-                None => known.routes.names().collect(),
-            };
-            let nodes = names.into_iter().filter_map(|name| known.routes.node(name));
-            nodes.map(|node| of(&node.name, &node.agency)).collect()
-        };
-        fresh.extend(come.iter().map(|entry| of(&entry.name, &entry.agency)));
-        let mut known = self.surroundings.write().unwrap_or_else(PoisonError::into_inner);
-        fresh.into_iter().for_each(|node| known.routes.put(node));
-        gone.iter().for_each(|entry| known.routes.remove(&entry.name));
-        (known.areas, known.day) = (self.ledger.areas(at), self.ledger.day(at));
-        (known.at, known.mark) = (at, Mark { policy, roll });
-        Ok(known.mark)
-    }
-
-    /// Who does what where, for a commit.
-    ///
-    /// # Errors
-    /// It is not as of now: it must be taken in first.
-    pub(super) fn now(
-        &self,
-        standing: &Standing<'_>,
-    ) -> Result<RwLockReadGuard<'_, Surroundings>, CommitError> {
-        let known = self.surroundings();
-        let now = Mark { policy: standing.policy_revision(), roll: self.roll.generation() };
-        if known.mark == now { Ok(known) } else { Err(CommitError::Stale) }
+    /// Who does what where.
+    #[must_use]
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// Moves the cases that a contribution concerns, in its commit; whom there is mail for.
@@ -224,7 +124,7 @@ impl Office {
     /// # Errors
     /// The contribution is to be rejected for it, or the disk refuses; nothing is written then.
     pub fn moves(&self, rows: &mut Rows<'_>, moving: Moving<'_>) -> Result<Vec<String>, Refusal> {
-        let surroundings = self.now(rows.standing()).map_err(Refusal::Commit)?;
+        let surroundings = self.lookout.now(rows.standing()).map_err(Refusal::Commit)?;
         let reads = Reading { rows, updates: moving.updates, surroundings: &surroundings };
         let answered = moving.task.map(|answer| self.answered(&reads, answer, moving)).transpose()?;
         let opened = moving.opens.map(|request| {
@@ -255,7 +155,7 @@ impl Office {
     /// # Errors
     /// The contribution is to be rejected for it, or the disk refuses.
     pub fn check(&self, rows: &Rows<'_>, moving: Moving<'_>) -> Result<(), Refusal> {
-        let surroundings = self.now(rows.standing()).map_err(Refusal::Commit)?;
+        let surroundings = self.lookout.now(rows.standing()).map_err(Refusal::Commit)?;
         let reads = Reading { rows, updates: moving.updates, surroundings: &surroundings };
         if let Some(answer) = moving.task {
             self.answered(&reads, answer, moving)?;
@@ -301,7 +201,7 @@ impl Office {
         let opened = said.opens.as_ref().map(|_| taken_back.uuid());
         let mut nodes = Vec::new();
         for case in of_task.into_iter().chain(opened) {
-            let surroundings = self.now(rows.standing())?;
+            let surroundings = self.lookout.now(rows.standing())?;
             let instead = correction.instead;
             let back = TakenBack {
                 contribution: taken_back.uuid(),

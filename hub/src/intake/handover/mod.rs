@@ -4,6 +4,7 @@
 //! [`Handover::take`] prepares a batch (signature, seal, values, agreement) and has each contribution decided
 //! on in the registry's one order ([`settle`]); `service` is the stream around it.
 
+mod cases;
 pub mod handed_in;
 pub mod outbox;
 mod service;
@@ -139,7 +140,7 @@ impl Handover {
     /// It is refused, or the disk refuses.
     pub async fn decided(&self, commit: impl Fn() -> (Commit, Arc<Told>)) -> Result<News, CommitError> {
         loop {
-            self.office.refresh(&self.registry.view())?;
+            self.office.lookout().refresh(&self.registry.view())?;
             let (commit, told) = commit();
             match self.registry.commit(commit).await {
                 Err(CommitError::Stale) => {}
@@ -233,7 +234,7 @@ impl Handover {
     }
 
     fn prepare(&self, contributions: Vec<Signed>) -> Result<Vec<Prepared>, Status> {
-        self.office.refresh(&self.registry.view())?;
+        self.office.lookout().refresh(&self.registry.view())?;
         let (areas, today) = (self.areas()?, self.today());
         contributions.into_iter().map(|signed| self.ready(signed, &areas, today)).collect()
     }

@@ -8,11 +8,12 @@ use std::{
 
 use dancu_proto::{
     Areas, FieldSet, Record, Revision, contribution,
-    v1::{Contribution, ContributionState, RejectionReason, Signed, event::Event as Kind},
+    v1::{Contribution, ContributionState, RejectionReason, Signed},
 };
 use uuid::Uuid;
 
 use super::{
+    cases,
     handed_in::{self, HandedIn},
     outbox, waiting,
 };
@@ -20,7 +21,7 @@ use crate::{
     calendar::milliseconds,
     intake::event::{self, Authority, Bench, Counts, Judgement, Review, Verdict},
     mail::{self, Item},
-    procedures::{Correcting, Moving, Office, Refusal},
+    procedures::{Office, Refusal},
     registry::{
         CitizenKey, CitizenUpdate, CommitError, Decision, Origin, Person, Rows, Standing, StoreError,
     },
@@ -200,7 +201,7 @@ pub fn conclude(
     (row.reason, row.message, row.fields) = (0, String::new(), Vec::new());
     let mut mail_for = Vec::new();
     let judged = match judged {
-        Ok(verdict) => match move_cases(&mut rows, &row, &verdict, office) {
+        Ok(verdict) => match cases::moved(&mut rows, &row, &verdict, office) {
             Ok(nodes) => {
                 mail_for = nodes;
                 Ok(verdict)
@@ -269,36 +270,6 @@ pub fn conclude(
     Ok(decision)
 }
 
-/// Moves the cases that a contribution concerns, if it counts; whom there is mail for. While somebody is to
-/// decide, it is seen to that they could move.
-fn move_cases(
-    rows: &mut Rows<'_>,
-    row: &HandedIn,
-    verdict: &Verdict,
-    office: &Office,
-) -> Result<Vec<String>, Refusal> {
-    let said = row.contribution.as_ref().filter(|said| said.task.is_some() || said.opens.is_some());
-    let Some(said) = said else { return Ok(Vec::new()) };
-    let moving = Moving {
-        id: row.uuid(),
-        agency: &row.agency,
-        node: &row.node,
-        roles: &row.roles,
-        case_number: said.context.as_ref().map(|context| &*context.case_number).unwrap_or_default(),
-        event: said.event.as_ref(),
-        persons: &[],
-        updates: &[],
-        task: said.task.as_ref(),
-        opens: said.opens.as_ref(),
-    };
-    match verdict {
-        Verdict::Counts(Counts { persons, updates, .. }) => {
-            office.moves(rows, Moving { persons, updates, ..moving })
-        }
-        Verdict::Review(_) => office.check(rows, moving).map(|()| Vec::new()),
-    }
-}
-
 /// Writes a row, and those of the same contribution that came by other ways, and tells their nodes.
 fn publish(rows: &mut Rows<'_>, row: &HandedIn) -> Result<Vec<String>, StoreError> {
     let mut nodes = vec![row.node.clone()];
@@ -352,13 +323,7 @@ fn take_back(
     let Some(mut corrected) = handed_in::by_id_in(rows, id)? else { return Ok(Vec::new()) };
     corrected.taken_back = row.revision;
     handed_in::put(rows, &corrected)?;
-    let said = row.contribution.as_ref().and_then(|said| said.event.as_ref()?.event.as_ref());
-    let instead = match said {
-        Some(Kind::Correction(correction)) => correction.instead.as_deref(),
-        _ => None,
-    };
-    let correcting = Correcting { instead, persons: &counts.persons, updates: &counts.updates };
-    office.take_back(rows, &corrected, correcting)
+    cases::without(rows, row, counts, &corrected, office)
 }
 
 fn review_row(rows: &mut Rows<'_>, row: &mut HandedIn, in_review: Review) -> Result<(), StoreError> {

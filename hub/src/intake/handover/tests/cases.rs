@@ -218,7 +218,7 @@ fn a_case_goes_by_the_agreements_and_the_roll_of_its_turn() {
     let mut office = Office::open();
     day_begins(&office);
     office.roll.add("police-n", "police", Duration::from_secs(60), NOW).unwrap();
-    office.cases.refresh(&office.registry.view()).unwrap();
+    office.cases.lookout().refresh(&office.registry.view()).unwrap();
     agree(&office, "police", "residence");
     let opens = json!({ "opens": { "procedure": DEATH } });
     let event = death(FATHER, "2026-11-01");
@@ -238,7 +238,7 @@ fn a_case_goes_by_the_agreements_and_the_roll_of_its_turn() {
     // What concerns no case does not wait for that.
     let plain = office.prepared(Uuid::now_v7(), "residence", "2026-11-01", moved(OTHER, "9 Mới"), json!({}));
     assert!(turn(&office, &plain).is_ok());
-    office.cases.refresh(&office.registry.view()).unwrap();
+    office.cases.lookout().refresh(&office.registry.view()).unwrap();
     assert!(turn(&office, &early).is_ok());
     let row = HandedIn { id: early.id.as_bytes().to_vec(), ..HandedIn::default() };
     let case = office.case(&row).unwrap();
@@ -248,7 +248,7 @@ fn a_case_goes_by_the_agreements_and_the_roll_of_its_turn() {
     let late =
         office.prepared(Uuid::now_v7(), "civil-status", "2026-11-01", death(OTHER, "2026-11-01"), opens);
     assert!(matches!(turn(&office, &late), Err(CommitError::Stale)));
-    office.cases.refresh(&office.registry.view()).unwrap();
+    office.cases.lookout().refresh(&office.registry.view()).unwrap();
     assert!(turn(&office, &late).is_ok());
     let row = HandedIn { id: late.id.as_bytes().to_vec(), ..HandedIn::default() };
     assert!(office.case(&row).unwrap().steps[1].tasks.is_empty());
@@ -262,23 +262,23 @@ fn an_agreement_costs_the_nodes_of_its_agency() {
         office.roll.add(&format!("{agency}-n"), agency, Duration::from_secs(60), NOW).unwrap();
     }
     agree(&office, "police", "residence");
-    let before = office.cases.refresh(&office.registry.view()).unwrap();
-    assert_eq!(office.cases.refresh(&office.registry.view()).unwrap(), before, "nothing changed");
+    let before = office.cases.lookout().refresh(&office.registry.view()).unwrap();
+    assert_eq!(office.cases.lookout().refresh(&office.registry.view()).unwrap(), before, "nothing changed");
     let policy = |agency: &str| {
-        let known = office.cases.surroundings();
+        let known = office.cases.lookout().known();
         Arc::clone(&known.routes.node(&format!("{agency}-n")).unwrap().policy)
     };
     let (police, health) = (policy("police"), policy("health"));
     agree(&office, "justice", "civil-status");
-    assert_ne!(office.cases.refresh(&office.registry.view()).unwrap(), before);
+    assert_ne!(office.cases.lookout().refresh(&office.registry.view()).unwrap(), before);
     assert!(Arc::ptr_eq(&policy("police"), &police) && Arc::ptr_eq(&policy("health"), &health));
     assert_eq!(policy("justice").grants().len(), 1);
     // So does a change of the roll.
     office.roll.suspend("justice-n", "x").unwrap();
-    office.cases.refresh(&office.registry.view()).unwrap();
-    assert!(office.cases.surroundings().routes.node("justice-n").is_none());
+    office.cases.lookout().refresh(&office.registry.view()).unwrap();
+    assert!(office.cases.lookout().known().routes.node("justice-n").is_none());
     assert!(Arc::ptr_eq(&policy("police"), &police));
     office.roll.resume("justice-n").unwrap();
-    office.cases.refresh(&office.registry.view()).unwrap();
+    office.cases.lookout().refresh(&office.registry.view()).unwrap();
     assert_eq!(policy("justice").grants().len(), 1);
 }
