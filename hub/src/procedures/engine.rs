@@ -181,7 +181,7 @@ impl Procedures {
         let people = people(&by.persons, reads, &areas)?;
         let world = self.world(by.now, by.revision, people, reads.routes(), &areas);
         let subjects = subjects(procedure, &by.persons, &world);
-        if self.stands_for(procedure, &subjects, reads)? {
+        if stands_for(procedure, &subjects, reads)? {
             return Err(Refusal::OpenedBefore);
         }
         let opening = Opening {
@@ -312,27 +312,26 @@ impl Procedures {
     ) -> Circumstances<'a> {
         Circumstances { now, revision, people, days: self.catalogue.days(), routes, areas }
     }
+}
 
-    /// Whether there is a case of a procedure about one of some numbers that makes another one needless.
-    fn stands_for(
-        &self,
-        procedure: &Procedure,
-        subjects: &BTreeSet<PersonalId>,
-        reads: &dyn Reads,
-    ) -> Result<bool, StoreError> {
-        for number in subjects {
-            let Some(id) = reads.row(&name_of_subject(&procedure.id, *number))? else { continue };
-            let id = Uuid::from_slice(&id).map_err(|_| StoreError::Corrupt("whom a case is about"))?;
-            let Some(row) = reads.row(&name_of_case(id))? else { continue };
-            let case = Case::decode(&row)?;
-            // What was withdrawn or taken back may be registered anew.
-            let withdrawn = case.steps.first().is_some_and(|step| step.state == StepState::Refused);
-            if !withdrawn && (case.closed_at.is_none() || procedure.is_once_in_a_life()) {
-                return Ok(true);
-            }
+/// Whether there is a case of a procedure about one of some numbers that makes another one needless.
+fn stands_for(
+    procedure: &Procedure,
+    subjects: &BTreeSet<PersonalId>,
+    reads: &dyn Reads,
+) -> Result<bool, StoreError> {
+    for number in subjects {
+        let Some(id) = reads.row(&name_of_subject(&procedure.id, *number))? else { continue };
+        let id = Uuid::from_slice(&id).map_err(|_| StoreError::Corrupt("whom a case is about"))?;
+        let Some(row) = reads.row(&name_of_case(id))? else { continue };
+        let case = Case::decode(&row)?;
+        // What was withdrawn or taken back may be registered anew.
+        let withdrawn = case.steps.first().is_some_and(|step| step.state == StepState::Refused);
+        if !withdrawn && (case.closed_at.is_none() || procedure.is_once_in_a_life()) {
+            return Ok(true);
         }
-        Ok(false)
     }
+    Ok(false)
 }
 
 /// All numbers that those have and had whom the first step is about.

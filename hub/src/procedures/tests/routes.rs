@@ -49,7 +49,10 @@ proptest! {
                     .collect();
                 covering.sort_unstable();
                 let first = covering.first().copied();
-                let nodes = covering.iter().filter(|(reach, agency, _)| first.is_some_and(|first| (first.0, first.1) == (*reach, *agency)));
+                let theirs = |first: (_, &String, _), reach: &_, agency| (&first.0, first.1) == (reach, agency);
+                let nodes = covering
+                    .iter()
+                    .filter(|(reach, agency, _)| first.is_some_and(|first| theirs(first, reach, *agency)));
                 let nodes: Vec<_> = nodes.map(|(_, _, name)| (*name).clone()).collect();
                 let whose = routes.whose(role, place);
                 prop_assert_eq!(whose.as_ref().map(|whose| &whose.agency), first.map(|first| first.1));
