@@ -65,6 +65,15 @@ pub fn put(rows: &mut Rows<'_>, node: &str, item: Item) -> Result<(), StoreError
     Ok(())
 }
 
+/// The number of the last mail that there ever was for a node; 0 for none.
+///
+/// # Errors
+/// If the disk refuses, or the mail is damaged.
+pub fn latest(view: &View<'_>, node: &str) -> Result<u64, StoreError> {
+    let row = view.row(MAIL, &last(node))?.unwrap_or_else(|| vec![0; 8]);
+    row.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Corrupt("the mail of a node"))
+}
+
 /// What is in a node's mail after a number, at most so much.
 ///
 /// # Errors

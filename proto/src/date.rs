@@ -53,10 +53,12 @@ impl Date {
         Date::checked(self.year, self.month, self.day).map(drop)
     }
 
-    /// As the number yyyymmdd; unknown parts are 0, so that a year alone sorts before its days.
+    /// As the number yyyymmdd; unknown parts are 0, so that a year alone sorts before its days. What is no
+    /// date is some number.
     #[must_use]
     pub fn as_number(&self) -> u32 {
-        self.year * 10_000 + self.month * 100 + self.day
+        let days = self.month.saturating_mul(100).saturating_add(self.day);
+        self.year.saturating_mul(10_000).saturating_add(days)
     }
 
     /// From the number yyyymmdd.
@@ -134,5 +136,12 @@ mod tests {
         assert_eq!(error("85-01-01"), DateError::Form);
         assert_eq!(error("28/02/1985"), DateError::Form);
         assert_eq!(error("1799"), DateError::Year);
+    }
+
+    #[test]
+    fn what_is_no_date_lies_behind_every_date() {
+        for year in [u32::MAX, u32::MAX / 10_000 + 1] {
+            assert!(Date { year, month: u32::MAX, day: 1 }.as_number() > 99_991_231);
+        }
     }
 }

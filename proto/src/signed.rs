@@ -118,6 +118,22 @@ pub fn verify<S: Statement>(
     Ok((statement, signer.identity))
 }
 
+/// When the certificate holds that a statement was signed with; none if it cannot be read.
+#[must_use]
+pub fn validity(signed: &Signed) -> Option<RangeInclusive<OffsetDateTime>> {
+    let certificate = CertificateDer::from(signed.certificate.clone());
+    let read = PeerCertificate::read(vec![certificate]).ok()?;
+    Some(read.not_before..=read.not_after)
+}
+
+/// Whether a statement is of a time when the certificate that it was signed with did not hold: nobody will
+/// believe it, whatever else is right.
+#[must_use]
+pub fn is_untimely<S: Statement>(signed: &Signed) -> bool {
+    let time = S::decode(signed.content.as_slice()).ok().and_then(|statement| statement.time());
+    time.zip(validity(signed)).is_some_and(|(time, validity)| !validity.contains(&time))
+}
+
 /// Checks many statements of the same signers: the certificate of each is looked into once.
 pub struct Verifier {
     authority: CertificateDer<'static>,
@@ -355,6 +371,15 @@ mod tests {
             let (read, signer) = verify(&Signed::from_text(&text).unwrap(), &authority.0).unwrap();
             assert_eq!((read, signer), (report(THEN), PeerIdentity::Node("ha-noi".into())));
         }
+    }
+
+    #[test]
+    fn a_statement_of_before_or_after_its_certificate_is_untimely() {
+        let node = node(&authority(), &rcgen::PKCS_ED25519);
+        let untimely = |time| is_untimely::<SliceReport>(&sign(&report(time), &node).unwrap());
+        assert!(!untimely(THEN));
+        assert!(untimely(0));
+        assert!(untimely(THEN + 365 * 86_400));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct Violation {
     pub reason: String,
 }
 
+/// More of what is wrong is not said: whoever made one mistake a million times has it named often enough.
+const MOST_VIOLATIONS: usize = 100;
+/// Somebody has at most so many nationalities.
+const MOST_COUNTRIES: usize = 10;
 /// Texts are at most this long, characters.
 const LONGEST_TEXT: usize = 300;
 
@@ -59,6 +63,9 @@ impl<'a> Check<'a> {
     }
 
     pub(crate) fn say(&mut self, field: &str, reason: impl Into<String>) {
+        if self.violations.len() >= MOST_VIOLATIONS {
+            return;
+        }
         self.violations.push(Violation { field: field.to_owned(), reason: reason.into() });
     }
 
@@ -249,8 +256,16 @@ impl<'a> Check<'a> {
     }
 
     pub(crate) fn countries(&mut self, field: &str, list: Option<&StringList>) {
+        let values = list.map_or(&[][..], |list| &list.values);
+        let again = |(place, code): (usize, &String)| values[..place].contains(code);
+        if values.len() > MOST_COUNTRIES {
+            return self.say(field, format!("has more than {MOST_COUNTRIES} countries"));
+        }
+        if values.iter().enumerate().any(again) {
+            self.say(field, "names a country twice");
+        }
         let known = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
-        if list.is_some_and(|list| !list.values.iter().all(known)) {
+        if !values.iter().all(known) {
             self.say(field, "countries are two capital letters, like VN (ISO 3166-1)");
         }
     }
@@ -369,7 +384,7 @@ mod tests {
     #[test]
     fn every_fault_is_named() {
         type Spoil = fn(&mut Citizen);
-        let faults: [(&str, Spoil); 13] = [
+        let faults: [(&str, Spoil); 15] = [
             ("personal_id", |c| c.personal_id = "00118500123".into()),
             ("personal_id", |c| c.personal_id.clear()),
             ("full_name", |c| c.full_name = None),
@@ -384,6 +399,11 @@ mod tests {
             ("email", |c| c.email = "nobody".into()),
             ("mobile_number", |c| c.mobile_number = "12".into()),
             ("nationality", |c| c.nationality = Some(StringList { values: vec!["Vietnam".into()] })),
+            ("nationality", |c| c.nationality = Some(StringList { values: vec!["VN".into(), "VN".into()] })),
+            ("nationality", |c| {
+                let code = |letter| format!("A{}", char::from(letter));
+                c.nationality = Some(StringList { values: (b'A'..=b'K').map(code).collect() });
+            }),
             ("in_question", |c| c.in_question = vec![6]),
         ];
         for (field, spoil) in faults {

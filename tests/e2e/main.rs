@@ -5,6 +5,7 @@
 mod contributions;
 mod enrolment;
 mod interests;
+mod late;
 mod numbers;
 mod procedures;
 mod python_client;

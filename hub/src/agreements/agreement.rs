@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
-use dancu_proto::{Areas, CommuneCode, FieldSet, ProvinceCode, v1::Date};
+use dancu_proto::{Areas, CommuneCode, Field, FieldSet, ProvinceCode, v1::Date};
 
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
@@ -185,6 +185,22 @@ pub struct Conditions {
 }
 
 impl Scope {
+    /// The fields that decide whom it covers: an answer under it says something of these too.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        let listed = matches!(self.areas, AreaScope::Listed { .. });
+        let Conditions { living, born_from, born_until, age_from, age_below } = &self.conditions;
+        let born = born_from.is_some() || born_until.is_some() || age_from.is_some() || age_below.is_some();
+        let deciding = [
+            (Field::PermanentResidence, listed && self.residence.permanent),
+            (Field::TemporaryResidence, listed && self.residence.temporary),
+            (Field::CurrentDwelling, listed && self.residence.dwelling),
+            (Field::DateOfDeath, living.is_some()),
+            (Field::DateOfBirth, born),
+        ];
+        deciding.into_iter().filter_map(|(field, decides)| decides.then_some(field)).collect()
+    }
+
     /// The scope by the administrative order in force: areas named by an earlier one are followed.
     #[must_use]
     pub fn followed(&self, written_under: u32, areas: &Areas) -> Scope {

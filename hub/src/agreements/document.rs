@@ -231,9 +231,7 @@ impl Check<'_> {
         let mut seen = BTreeSet::new();
         for row in rows.get_ref() {
             let code = row.code.get_ref();
-            let fits = (1..=64).contains(&code.len())
-                && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-            if !fits {
+            if !is_purpose(code) {
                 self.problem(
                     row.code.span(),
                     "a purpose is 1 to 64 letters, digits, dots, hyphens, underscores",
@@ -466,6 +464,11 @@ impl Check<'_> {
         let value = |limit: &Option<Spanned<u32>>| limit.as_ref().map(|limit| *limit.get_ref());
         Quota { per_second: value(&table.per_second), per_day: value(&table.per_day) }
     }
+}
+
+/// Whether a text can be the code of a purpose.
+pub(crate) fn is_purpose(code: &str) -> bool {
+    (1..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 /// Names what nothing is called, and what is called nearly so.

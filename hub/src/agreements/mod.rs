@@ -8,7 +8,7 @@ mod agreement;
 mod differences;
 mod document;
 
-pub(crate) use self::document::{unknown, with_nearest_key};
+pub(crate) use self::document::{is_purpose, unknown, with_nearest_key};
 pub use self::{
     agreement::{
         AgencyId, Agreement, AgreementId, AreaScope, Conditions, Officers, Operation, Purpose, Quota,

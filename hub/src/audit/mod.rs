@@ -7,9 +7,11 @@
 //! - [`Alarm`]: what was wrong; [`Withheld`] looks for nodes that hand nothing in.
 //! - [`NoticeServer`]: what citizens are shown of it.
 //! - [`AuditServer`]: answers operators: `query` finds records and proves them, `patterns` what is odd.
+//! - [`Gap`]: who was answered before something that holds from an earlier day was known.
 
 mod alarm;
 mod chain;
+mod gap;
 mod intake;
 mod log;
 mod notice;
@@ -24,6 +26,7 @@ mod withheld;
 pub use self::{
     alarm::{Alarm, AlarmKind, Fault},
     chain::Place,
+    gap::{Answered, Deciding, Gap, Unaware},
     intake::AccessLogIntake,
     log::{AuditError, AuditLog},
     notice::NoticeServer,

@@ -18,7 +18,7 @@ use super::{
     tree,
 };
 use crate::{
-    registry::{Registry, StoreError},
+    registry::{CitizenKey, Registry, StoreError},
     sync::timestamp,
 };
 
@@ -139,6 +139,14 @@ impl<'a> Query<'a> {
             }
         };
         Ok(places.filter_map(found))
+    }
+
+    /// The records that concern the person of a key, in the order in which they were taken over.
+    pub(super) fn of_key(
+        &self,
+        key: CitizenKey,
+    ) -> impl Iterator<Item = Result<Found, StoreError>> + use<'_, 'a> {
+        self.rows.of_person(key).map(|place| place.and_then(|index| self.read(index)))
     }
 
     fn read(&self, index: u64) -> Result<Found, StoreError> {

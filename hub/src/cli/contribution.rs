@@ -6,14 +6,17 @@ use anyhow::Context;
 use clap::Subcommand;
 use console::style;
 use dancu_proto::{
+    Field,
     hub::v1::{
-        GetContributionRequest, ImportContributionsRequest, ListOutboxesRequest, Outbox, SequenceRange,
+        DerivedAccess, GetContributionRequest, ImportContributionsRequest, ListOutboxesRequest, Outbox,
+        SequenceRange,
     },
     v1::{ContributionState, RejectionReason, Signed},
 };
 use serde_json::{Value, json};
 
-use super::{Global, connect, output};
+use super::{Global, audit::operation_name, connect, output};
+use crate::review::names_of;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ContributionCommand {
@@ -78,6 +81,8 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
             "reason": reason_name(outcome.reason), "message": outcome.message, "agency": found.agency,
             "node": outcome.node, "role": found.role, "personal_id": outcome.personal_id,
             "review": found.review, "derived": derived,
+            "accesses": found.accesses.iter().map(access_json).collect::<Vec<_>>(),
+            "accesses_left_off": found.accesses_left_off,
         }));
     }
     output::pairs(&[
@@ -106,10 +111,58 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
             ]);
         }
         println!("{table}");
-        let person = "`dancu-hub audit citizen NUMBER` shows who was answered in between.";
-        println!("{}", style(person).dim());
     }
+    accesses(&found.accesses, found.accesses_left_off);
     Ok(())
+}
+
+/// Who was answered without it, before it was known.
+fn accesses(accesses: &[DerivedAccess], left_off: u64) {
+    if accesses.is_empty() {
+        return;
+    }
+    println!("{}", style("Calls that were answered without it, from the day on from which it holds:").bold());
+    let header =
+        ["time", "node / caller", "officer", "purpose", "case", "call", "person", "fields", "record"];
+    let mut table = output::table(header);
+    for access in accesses {
+        let by = match access.caller.as_str() {
+            "" => access.node.clone(),
+            caller => format!("{} / {caller}", access.node),
+        };
+        let cells = [
+            output::moment(access.time.as_ref()),
+            by,
+            access.officer.clone(),
+            access.purpose.clone(),
+            access.case_number.clone(),
+            operation_name(access.operation()).to_owned(),
+            access.personal_id.clone(),
+            names_of(&access.fields),
+            access.index.to_string(),
+        ];
+        // Officer, case and more are what a back-end or a node chose to say.
+        table.add_row(cells.iter().map(|cell| output::plain(cell)));
+    }
+    println!("{table}");
+    if left_off > 0 {
+        let more = format!(
+            "{} earlier ones are left off; `dancu-hub audit citizen NUMBER` shows all.",
+            output::number(left_off)
+        );
+        println!("{}", style(more).dim());
+    }
+}
+
+fn access_json(access: &DerivedAccess) -> Value {
+    let fields = access.fields.iter().filter_map(|number| Field::try_from(*number).ok());
+    json!({
+        "index": access.index, "time": output::moment(access.time.as_ref()), "node": access.node,
+        "caller": access.caller, "officer": access.officer, "purpose": access.purpose,
+        "case_number": access.case_number, "operation": operation_name(access.operation()),
+        "revision": access.revision, "person": access.personal_id,
+        "fields": fields.map(Field::name).collect::<Vec<_>>(),
+    })
 }
 
 async fn outboxes(global: &Global) -> anyhow::Result<()> {
@@ -185,7 +238,7 @@ async fn import(global: &Global, file: &std::path::Path) -> anyhow::Result<()> {
         output::done(&format!("{} taken over, {} had come before, of {total}", done.taken, done.known));
     }
     if !done.refused.is_empty() {
-        anyhow::bail!("the rest was refused: {}", done.refused);
+        anyhow::bail!("not everything was taken over: {}", done.refused);
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::{
     circumstances::Circumstances,
-    definition::{Procedure, Step},
-    routes::Whose,
+    definition::Procedure,
+    routes::{Whose, Work},
 };
 
 /// What is said of a step whose way was cut off.
@@ -194,7 +194,7 @@ impl Case {
                 (step.state, step.ended_at) = (StepState::Returned, Some(world.now));
                 step.note.clone_from(&what);
                 for before in self.done_before(procedure, place) {
-                    self.begin(&procedure.steps[before], before, world);
+                    self.begin(procedure, before, world);
                     self.steps[before].note.clone_from(&what);
                 }
             }
@@ -225,7 +225,7 @@ impl Case {
         if self.closed_at.is_some() || self.steps[place].state != StepState::Done {
             return;
         }
-        self.begin(&procedure.steps[place], place, world);
+        self.begin(procedure, place, world);
         self.steps[place].note = TAKEN_BACK.to_owned();
         for after in place + 1..self.steps.len() {
             if self.steps[after].state == StepState::Open && self.waits_for_others(procedure, after) {
@@ -259,9 +259,9 @@ impl Case {
     /// Gives open steps to whose tasks they are by now. Whether anything changed.
     pub fn route(&mut self, procedure: &Procedure, world: &Circumstances<'_>) -> bool {
         let mut changed = false;
-        for (place, of) in procedure.steps.iter().enumerate() {
+        for place in 0..procedure.steps.len() {
             if self.steps[place].state == StepState::Open {
-                changed |= self.assign(of, place, world);
+                changed |= self.assign(procedure, place, world);
             }
         }
         self.version += u64::from(changed);
@@ -300,7 +300,7 @@ impl Case {
                 step.ended_at = Some(world.now);
             } else {
                 step.note.clear();
-                self.begin(of, place, world);
+                self.begin(procedure, place, world);
             }
         }
         self.closed_at = self.steps.iter().all(has_ended).then_some(world.now);
@@ -338,7 +338,8 @@ impl Case {
         done
     }
 
-    fn begin(&mut self, of: &Step, place: usize, world: &Circumstances<'_>) {
+    fn begin(&mut self, procedure: &Procedure, place: usize, world: &Circumstances<'_>) {
+        let of = &procedure.steps[place];
         let mut places = of.address.iter().enumerate();
         let address = places.find_map(|(from, of)| Some((from, world.address(of, self)?)));
         let step = &mut self.steps[place];
@@ -349,29 +350,30 @@ impl Case {
         if step.address.is_none() {
             (step.address_from, step.address) = address.unzip();
         }
-        self.assign(of, place, world);
+        self.assign(procedure, place, world);
     }
 
     /// Whose the first step is when it stands open again: the node's that opened the case, as long as it
     /// may; then the agency's that it was, and then whose it would be where the case goes on.
-    fn who_opens(&self, of: &Step, world: &Circumstances<'_>) -> Option<Whose> {
+    fn who_opens(&self, work: Work<'_>, world: &Circumstances<'_>) -> Option<Whose> {
         let mut nodes = vec![self.node.clone()];
-        nodes.retain(|node| world.routes.contributes(node, &of.role));
+        nodes.retain(|node| world.routes.does(node, work));
         if nodes.is_empty() {
             nodes = world.routes.of_agency(&self.agency).cloned().collect();
-            nodes.retain(|node| world.routes.contributes(node, &of.role));
+            nodes.retain(|node| world.routes.does(node, work));
         }
         if !nodes.is_empty() {
             return Some(Whose { agency: self.agency.clone(), nodes });
         }
         let address = self.steps.iter().find_map(|step| step.address.as_ref());
-        world.routes.whose(&of.role, world.place_of(address))
+        world.routes.whose(work, world.place_of(address))
     }
 
-    fn assign(&mut self, of: &Step, place: usize, world: &Circumstances<'_>) -> bool {
+    fn assign(&mut self, procedure: &Procedure, place: usize, world: &Circumstances<'_>) -> bool {
+        let work = procedure.work(place);
         let whose = match place {
-            0 => self.who_opens(of, world),
-            _ => world.routes.whose(&of.role, world.place_of(self.steps[place].address.as_ref())),
+            0 => self.who_opens(work, world),
+            _ => world.routes.whose(work, world.place_of(self.steps[place].address.as_ref())),
         };
         let (agency, nodes) = whose.map_or((None, Vec::new()), |whose| (Some(whose.agency), whose.nodes));
         let step = &mut self.steps[place];

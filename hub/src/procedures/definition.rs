@@ -2,6 +2,8 @@
 
 use dancu_proto::{Field, FieldPath};
 
+use super::routes::Work;
+
 /// A procedure that runs across agencies. `deploy/procedures/README.md` says what each part means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Procedure {
@@ -13,6 +15,8 @@ pub struct Procedure {
     pub title: String,
     /// The provisions that it rests on.
     pub legal_basis: Vec<String>,
+    /// The purposes under which it is carried out; none for whatever agencies have agreed.
+    pub purposes: Vec<String>,
     /// The event that opens a case.
     pub opened_by: &'static str,
     /// Whether the applicant says an address.
@@ -171,6 +175,13 @@ impl Procedure {
     #[must_use]
     pub fn first(&self) -> &Step {
         &self.steps[0]
+    }
+
+    /// What is to be done at a step. The first is the registration itself, under whatever purpose that has.
+    #[must_use]
+    pub fn work(&self, place: usize) -> Work<'_> {
+        let purposes = if place == 0 { &[][..] } else { &self.purposes[..] };
+        Work { role: &self.steps[place].role, purposes }
     }
 
     /// Whether what opens a case is so once in a life: then one case of it is enough for ever.

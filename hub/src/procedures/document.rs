@@ -10,7 +10,7 @@ use super::definition::{
     AddressFrom, Ask, Asked, Escalation, Followers, Prefill, Procedure, Skip, Step, ValueFrom, When,
     persons_of,
 };
-use crate::agreements::{DocumentErrors, Problem, unknown, with_nearest_key};
+use crate::agreements::{DocumentErrors, Problem, is_purpose, unknown, with_nearest_key};
 
 /// Deadlines are at most a year of working days.
 const LONGEST: u32 = 260;
@@ -24,6 +24,8 @@ struct Document {
     version: Spanned<u32>,
     title: Spanned<String>,
     legal_basis: Spanned<Vec<String>>,
+    #[serde(default)]
+    purposes: Vec<Spanned<String>>,
     opened_by: Spanned<String>,
     address: Option<Spanned<String>>,
     #[serde(default)]
@@ -164,6 +166,7 @@ impl<'a> Check<'a> {
             agencies: self.identifiers(&document.followers.agencies),
             roles: self.identifiers(&document.followers.roles),
         };
+        let purposes = self.purposes(&document.purposes);
         let mut steps = Vec::new();
         for (place, row) in document.steps.get_ref().iter().enumerate() {
             steps.push(self.step(place, row, address));
@@ -177,6 +180,7 @@ impl<'a> Check<'a> {
             version: *document.version.get_ref(),
             title: document.title.get_ref().trim().to_owned(),
             legal_basis: document.legal_basis.get_ref().clone(),
+            purposes,
             opened_by: opened_by?,
             address,
             answers,
@@ -286,6 +290,20 @@ impl<'a> Check<'a> {
     fn identifiers(&mut self, names: &[Spanned<String>]) -> Vec<String> {
         names.iter().for_each(|name| self.name(name, b"-"));
         names.iter().map(|name| name.get_ref().clone()).collect()
+    }
+
+    fn purposes(&mut self, codes: &[Spanned<String>]) -> Vec<String> {
+        let mut seen = Vec::new();
+        for code in codes {
+            if !is_purpose(code.get_ref()) {
+                let fault = "a purpose is 1 to 64 letters, digits, dots, hyphens, underscores";
+                self.problem(code.span(), fault);
+            } else if seen.contains(code.get_ref()) {
+                self.problem(code.span(), format!("purpose `{}` stands twice", code.get_ref()));
+            }
+            seen.push(code.get_ref().clone());
+        }
+        seen
     }
 
     fn event(&mut self, name: &Spanned<String>) -> Option<&'static str> {

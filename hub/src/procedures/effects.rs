@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use dancu_proto::{hub::v1::mail, v1::StepState};
+use dancu_proto::{
+    hub::v1::mail,
+    v1::{CaseStatus, StepState},
+};
 
 use super::{
     case::Case,
@@ -38,7 +41,7 @@ pub(super) fn told(
         let of = &procedure.steps[*place];
         if of.escalation.superior {
             let at = world.place_of(case.steps[*place].address.as_ref());
-            case.nodes.extend(world.routes.superiors(&of.role, at));
+            case.nodes.extend(world.routes.superiors(procedure.work(*place), at));
         }
         let agencies = of.escalation.agencies.iter();
         case.nodes.extend(agencies.flat_map(|agency| world.routes.of_agency(agency)).cloned());
@@ -78,7 +81,12 @@ pub(super) fn told(
         nodes.extend(agencies.flat_map(|agency| world.routes.of_agency(agency)).cloned());
         let roles = procedure.followers.roles.iter();
         nodes.extend(roles.flat_map(|role| world.routes.in_role(role).cloned()));
-        mail.extend(nodes.into_iter().map(|node| (node, mail::Content::Case(status.clone()))));
+        let roles = procedure.steps.iter().map(|step| &step.role).chain(&procedure.followers.roles);
+        let roles: Vec<_> = roles.map(String::as_str).collect();
+        mail.extend(nodes.into_iter().map(|node| {
+            let purposes = world.routes.purposes(&node, &roles);
+            (node, mail::Content::Case(CaseStatus { purposes, ..status.clone() }))
+        }));
     }
     CaseEffects { rows: case.writes(), case, mail }
 }
@@ -87,8 +95,8 @@ pub(super) fn told(
 /// the procedure, or its agency is told of what is late.
 fn takes_part(procedure: &Procedure, routes: &Routes, node: &str) -> bool {
     let agency = routes.node(node).map(|node| &node.agency);
-    procedure.steps.iter().any(|step| {
+    procedure.steps.iter().enumerate().any(|(place, step)| {
         let told_of_late = agency.is_some_and(|agency| step.escalation.agencies.contains(agency));
-        told_of_late || routes.contributes(node, &step.role)
+        told_of_late || routes.does(node, procedure.work(place))
     })
 }

@@ -129,6 +129,13 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_readme_is_good() {
+        let page = include_str!("../../../deploy/forms/README.md");
+        let example = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+        assert_eq!(parse(example).unwrap().fields.len(), 2);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_line() {
         let said = |from: &str, to: &str| {
             assert!(CT01.contains(from), "{from}");

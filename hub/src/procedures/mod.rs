@@ -43,7 +43,7 @@ pub use self::{
     engine::{AnsweredBy, OpenedBy, Procedures, Reads, TakenBack},
     keeper::Keeper,
     office::{Correcting, Moving, Office},
-    routes::{NodeFacts, Routes, Whose},
+    routes::{NodeFacts, Routes, Whose, Work},
     rows::{TABLE, name_of_case},
     service::CaseServer,
     surroundings::{Lookout, Mark, Surroundings},

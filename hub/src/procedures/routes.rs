@@ -1,5 +1,5 @@
 //! Whose task a step is: the nodes whose agency has an agreement in force that lets it contribute in the
-//! step's role, and whose areas cover the address. The narrowest areas win.
+//! step's role under a purpose of the procedure, and whose areas cover the address. The narrowest areas win.
 //!
 //! It is looked up by role and place, and a node that changes is put in anew, so that neither costs more where
 //! there are more nodes.
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     agreements::Operation,
-    projection::{Grant, Place, Policy},
+    projection::{Grant, Place, Policy, Reach},
 };
 
 /// A node, and what its agreements give.
@@ -48,6 +48,30 @@ pub struct Whose {
     pub agency: String,
     /// Its nodes, by name.
     pub nodes: Vec<String>,
+}
+
+/// What somebody is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// In this role.
+    pub role: &'a str,
+    /// Under one of these purposes; under any where none is named.
+    pub purposes: &'a [String],
+}
+
+impl Work<'_> {
+    /// Whether an agreement lets its agency do it.
+    fn is_agreed(&self, grant: &Grant) -> bool {
+        let agreement = &grant.agreement;
+        in_role(grant, self.role)
+            && (self.purposes.is_empty() || agreement.purposes.iter().any(|code| self.is_under(&code.code)))
+    }
+
+    /// Whether it is done under a purpose.
+    #[must_use]
+    pub fn is_under(&self, purpose: &str) -> bool {
+        self.purposes.is_empty() || self.purposes.iter().any(|code| code == purpose)
+    }
 }
 
 fn contributes(grant: &Grant) -> bool {
@@ -105,11 +129,11 @@ impl Routes {
         self.by_agency.get_mut(&node.agency).into_iter().for_each(|nodes| _ = nodes.remove(name));
     }
 
-    /// Whose task it is to do something in a role at a place: of those whose areas cover it the
+    /// Whose task it is to do something at a place: of those whose areas cover it the
     /// narrowest; of several agencies with equal ones, the first by name.
     #[must_use]
-    pub fn whose(&self, role: &str, place: Place) -> Option<Whose> {
-        let narrowest = self.covering(role, place).next()?;
+    pub fn whose(&self, work: Work<'_>, place: Place) -> Option<Whose> {
+        let narrowest = self.covering(work, place).next()?;
         let (agency, _) = narrowest.first()?;
         let nodes = narrowest.iter().take_while(|(of, _)| of == agency).map(|(_, name)| name.clone());
         Some(Whose { agency: agency.clone(), nodes: nodes.collect() })
@@ -117,35 +141,60 @@ impl Routes {
 
     /// The nodes of those who do the same for wider areas that cover the place.
     #[must_use]
-    pub fn superiors(&self, role: &str, place: Place) -> Vec<String> {
-        let mut covering = self.covering(role, place);
-        let Some(narrowest) = covering.next() else { return Vec::new() };
-        let wider: BTreeSet<_> = covering.flatten().filter(|who| !narrowest.contains(who)).collect();
-        wider.into_iter().map(|(_, name)| name.clone()).collect()
+    pub fn superiors(&self, work: Work<'_>, place: Place) -> Vec<String> {
+        self.covering(work, place).skip(1).flatten().map(|(_, name)| name.clone()).collect()
     }
 
-    /// Those whose areas cover a place, by how wide these are, the narrowest first.
-    fn covering(&self, role: &str, place: Place) -> impl Iterator<Item = &BTreeSet<(String, String)>> {
+    /// Agency and name of those whose areas cover a place, by how wide these are, the narrowest first.
+    fn covering<'a>(
+        &'a self,
+        work: Work<'a>,
+        place: Place,
+    ) -> impl Iterator<Item = Vec<&'a (String, String)>> {
         let commune = place.commune.map(|commune| Place { province: None, commune: Some(commune) });
         let province = place.province.map(|province| Place { province: Some(province), commune: None });
-        let doers = self.by_role.get(role);
-        let places = [commune, province, Some(Place::default())].into_iter().flatten();
-        places.filter_map(move |place| doers?.there.get(&place)).filter(|there| !there.is_empty())
+        let named =
+            [(Reach::Commune, commune), (Reach::Province, province), (Reach::Nation, Some(Place::default()))];
+        let theirs = move |(reach, named): (Reach, Option<Place>)| {
+            let there = self.by_role.get(work.role)?.there.get(&named?)?;
+            // Another agreement of theirs may be the one that names the place.
+            let there = there.iter().filter(|(_, name)| {
+                let grants = self.grants(name, work, Some(place)).into_iter();
+                grants.filter_map(|grant| grant.reach(place)).min() == Some(reach)
+            });
+            Some(there.collect::<Vec<_>>()).filter(|there| !there.is_empty())
+        };
+        named.into_iter().filter_map(theirs)
     }
 
-    /// The agreements that let a node do something in a role at a place, or wherever.
+    /// The agreements that let a node do something at a place, or wherever.
     #[must_use]
-    pub fn grants(&self, node: &str, role: &str, place: Option<Place>) -> Vec<&Grant> {
+    pub fn grants(&self, node: &str, work: Work<'_>, place: Option<Place>) -> Vec<&Grant> {
         let grants = self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
         let there = |grant: &&Grant| place.is_none_or(|place| grant.reach(place).is_some());
-        grants.filter(|grant| in_role(grant, role)).filter(there).collect()
+        grants.filter(|grant| work.is_agreed(grant)).filter(there).collect()
     }
 
-    /// Whether a node contributes in a role, wherever.
+    /// Whether a node does something, wherever.
     #[must_use]
-    pub fn contributes(&self, node: &str, role: &str) -> bool {
+    pub fn does(&self, node: &str, work: Work<'_>) -> bool {
         let node = self.nodes.get(node);
-        node.is_some_and(|node| node.policy.grants().iter().any(|grant| in_role(grant, role)))
+        node.is_some_and(|node| node.policy.grants().iter().any(|grant| work.is_agreed(grant)))
+    }
+
+    /// The purposes of a node's agreements that contribute in one of these roles; where none does, of all.
+    #[must_use]
+    pub fn purposes(&self, node: &str, roles: &[&str]) -> Vec<String> {
+        let grants = || self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
+        let takes_part = |grant: &&Grant| roles.iter().any(|role| in_role(grant, role));
+        let mut taking_part = grants().filter(takes_part).peekable();
+        let codes =
+            |grant: &Grant| grant.agreement.purposes.iter().map(|of| of.code.clone()).collect::<Vec<_>>();
+        let purposes: BTreeSet<_> = match taking_part.peek() {
+            Some(_) => taking_part.flat_map(codes).collect(),
+            None => grants().flat_map(codes).collect(),
+        };
+        purposes.into_iter().collect()
     }
 
     /// A node.

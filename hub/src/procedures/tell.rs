@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dancu_proto::{
     FieldSet,
-    v1::{Address, CaseStatus, PrefilledValue, StepState, StepStatus, Task},
+    v1::{Address, CaseStatus, PrefilledValue, StepState, StepStatus, Task, TaskView},
 };
 use prost::Message;
 
@@ -42,6 +42,7 @@ pub fn status(procedure: &Procedure, case: &Case) -> CaseStatus {
         opened_at: Some(timestamp(case.opened_at)),
         closed_at: case.closed_at.map(timestamp),
         version: case.version,
+        purposes: Vec::new(),
     }
 }
 
@@ -89,16 +90,30 @@ impl Teller<'_> {
     #[must_use]
     pub(super) fn task(&self, place: usize, node: &str) -> Task {
         let (of, step) = (&self.procedure.steps[place], &self.case.steps[place]);
-        let grants = self.grants(place, node);
+        let (grants, work) = (self.grants(place, node), self.procedure.work(place));
         let mut purposes: Vec<_> = grants
             .iter()
             .flat_map(|grant| &grant.agreement.purposes)
             .map(|purpose| purpose.code.clone())
+            .filter(|code| work.is_under(code))
             .collect();
         purposes.sort_unstable();
         purposes.dedup();
-        let handles: Vec<_> = grants.iter().map(|grant| grant.handle).collect();
-        let task = Known { teller: self, place, node, handles, grants };
+        // Under a purpose is shown what its agreements give as the task has it, and nothing that they give less of.
+        let task = self.known(place, node, grants.clone());
+        let views = purposes.iter().map(|purpose| {
+            let under = |grant: &&&Grant| grant.agreement.purposes.iter().any(|of| of.code == *purpose);
+            let known = self.known(place, node, grants.iter().filter(under).copied().collect());
+            let gives = |value: &&Prefill| known.value(value).is_some_and(|of| task.value(value) == Some(of));
+            let address = known.address().filter(|of| task.address().as_ref() == Some(of));
+            TaskView {
+                purpose: purpose.clone(),
+                persons: known.persons().into_keys().collect(),
+                prefilled: of.prefill.iter().filter(gives).map(|value| value.name.clone()).collect(),
+                address_source: address.map(|(source, _)| source).unwrap_or_default(),
+            }
+        });
+        let views = views.collect();
         let (mut prefilled, mut missing) = (Vec::new(), Vec::new());
         for value in &of.prefill {
             match task.value(value) {
@@ -123,15 +138,21 @@ impl Teller<'_> {
             note: step.note.clone(),
             purposes,
             missing,
+            views,
         }
+    }
+
+    fn known<'a>(&'a self, place: usize, node: &'a str, grants: Vec<&'a Grant>) -> Known<'a> {
+        let handles = grants.iter().map(|grant| grant.handle).collect();
+        Known { teller: self, place, node, handles, grants }
     }
 
     /// The agreements that make a step a node's task. The first step is with who opened the case, wherever
     /// its areas lie.
     fn grants(&self, place: usize, node: &str) -> Vec<&Grant> {
-        let (of, step) = (&self.procedure.steps[place], &self.case.steps[place]);
+        let step = &self.case.steps[place];
         let at = (place > 0).then(|| self.world.place_of(step.address.as_ref()));
-        self.world.routes.grants(node, &of.role, at)
+        self.world.routes.grants(node, self.procedure.work(place), at)
     }
 }
 

@@ -2,6 +2,7 @@
 //! that rested on something that was taken back. Rows of the table `reviews`.
 
 mod decide;
+mod derived;
 mod service;
 
 use dancu_proto::{

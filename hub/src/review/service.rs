@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use dancu_proto::{
-    Field, FieldSet, PersonalId, Reason, Record, Revision,
+    Field, FieldSet, Reason, Record,
     area::by_order_in_force,
     hub::v1::{
-        DecideReviewRequest, DecideReviewResponse, DerivedEvent, GetContributionRequest,
-        GetContributionResponse, GetReviewRequest, GetReviewResponse, ImportContributionsRequest,
-        ImportContributionsResponse, ListOutboxesRequest, ListOutboxesResponse, ListReviewsRequest,
-        ListReviewsResponse, Review as Shown, ReviewDecision, ReviewSide, ReviewSource,
-        review_service_server::ReviewService,
+        DecideReviewRequest, DecideReviewResponse, GetContributionRequest, GetContributionResponse,
+        GetReviewRequest, GetReviewResponse, ImportContributionsRequest, ImportContributionsResponse,
+        ListOutboxesRequest, ListOutboxesResponse, ListReviewsRequest, ListReviewsResponse, Review as Shown,
+        ReviewDecision, ReviewSide, ReviewSource, review_service_server::ReviewService,
     },
     v1::{self, Citizen},
 };
@@ -18,8 +17,9 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
 
-use super::{Deciding, Review};
+use super::{Deciding, Review, derived};
 use crate::{
     admin::operator,
     intake::handover::{
@@ -27,7 +27,7 @@ use crate::{
         handed_in::{self, HandedIn},
         outbox,
     },
-    registry::{CitizenKey, Commit, Content, Decide, JournalContent, Origin, Standing, StoreError, View},
+    registry::{CitizenKey, Commit, Content, Decide, Origin, Standing, StoreError, View},
     sync::timestamp,
 };
 
@@ -43,7 +43,7 @@ pub struct ReviewServer {
     pub owner: u32,
 }
 
-fn moment(milliseconds: i64) -> Option<prost_types::Timestamp> {
+pub(super) fn moment(milliseconds: i64) -> Option<prost_types::Timestamp> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok().map(timestamp)
 }
 
@@ -76,6 +76,24 @@ impl ReviewServer {
             since: moment(review.since_ms),
             dependent: review.dependent,
             decision,
+        })
+    }
+
+    /// What a contribution says, what became of it, and what others derived from the time before it.
+    fn contribution(&self, id: Uuid) -> Result<GetContributionResponse, Status> {
+        let view = self.handover.registry.view();
+        let row = handed_in::in_view(&view, id)?.ok_or_else(|| unknown("contribution"))?;
+        let unaware = derived::accesses(&view, &self.handover, &row)?;
+        Ok(GetContributionResponse {
+            outcome: Some(self.handover.with_receipt(&row)?),
+            agency: row.agency.clone(),
+            role: row.role.clone(),
+            taken_at: moment(row.taken_ms),
+            derived: derived::events(&view, &row)?,
+            review: row.review,
+            contribution: row.contribution,
+            accesses: unaware.calls.into_iter().map(derived::shown).collect(),
+            accesses_left_off: unaware.left_off,
         })
     }
 
@@ -122,39 +140,6 @@ impl ReviewServer {
             handed_in: Some(shown(handed_in)?),
             cleared: cleared.iter().map(|field| v1::Field::from(field).into()).collect(),
         }))
-    }
-
-    /// Events of the same people that hold from a later day and were known before.
-    fn derived(&self, view: &View<'_>, row: &HandedIn) -> Result<Vec<DerivedEvent>, Status> {
-        if row.revision == 0 {
-            return Ok(Vec::new());
-        }
-        let at = Revision(row.revision);
-        let entry = view.journal(at)?.ok_or(StoreError::Corrupt("the journal"))?;
-        let Some(JournalContent::Citizens(changes)) = &entry.content else { return Ok(Vec::new()) };
-        let mut derived = Vec::new();
-        for change in &changes.changes {
-            let key = CitizenKey(change.key);
-            for revision in view.history(key, Revision::NONE)?.into_iter().filter(|revision| *revision < at) {
-                let other = view.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
-                if other.effective_date <= entry.effective_date || other.event.is_empty() {
-                    continue;
-                }
-                let origin = other.origin();
-                derived.push(DerivedEvent {
-                    revision: revision.0,
-                    contribution_id: origin.contribution.map(|id| id.to_string()).unwrap_or_default(),
-                    source: origin.source,
-                    event: origin.event,
-                    effective_date: origin.effective_date,
-                    known_at: Some(timestamp(other.time())),
-                    personal_id: PersonalId::from_u64(change.key)
-                        .map(|id| id.to_string())
-                        .unwrap_or_default(),
-                });
-            }
-        }
-        Ok(derived)
     }
 }
 
@@ -316,22 +301,16 @@ impl ReviewService for ReviewServer {
         &self,
         request: Request<GetContributionRequest>,
     ) -> Result<Response<GetContributionResponse>, Status> {
-        self.admit(&request)?;
+        let operator = self.admit(&request)?;
         let id = request.into_inner().contribution_id.parse();
         let id = id.map_err(|_| Reason::InvalidRequest.field("contribution_id", "is not a UUID"))?;
-        let view = self.handover.registry.view();
-        let row = handed_in::in_view(&view, id)?.ok_or_else(|| unknown("contribution"))?;
-        let derived = self.derived(&view, &row)?;
-        let outcome = Some(self.handover.with_receipt(&row)?);
-        Ok(Response::new(GetContributionResponse {
-            outcome,
-            agency: row.agency.clone(),
-            role: row.role.clone(),
-            taken_at: moment(row.taken_ms),
-            derived,
-            review: row.review,
-            contribution: row.contribution,
-        }))
+        // Who looks at the log is looked at too.
+        tracing::info!(operator, of = "contribution", "the access log is read");
+        let server = self.clone();
+        // A person who is often asked for has many records.
+        let reading = tokio::task::spawn_blocking(move || server.contribution(id));
+        let found = reading.await.map_err(|_| Reason::Internal.status("the look broke off"))?;
+        Ok(Response::new(found?))
     }
 
     async fn list_outboxes(
@@ -355,6 +334,11 @@ impl ReviewService for ReviewServer {
                 Ok(taken) => {
                     done.taken += taken.new;
                     done.known += taken.known;
+                    if let Some(first) = taken.refused.into_iter().next()
+                        && done.refused.is_empty()
+                    {
+                        done.refused = first.message;
+                    }
                 }
                 Err(status) => {
                     done.refused = status.message().to_owned();

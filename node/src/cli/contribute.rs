@@ -4,12 +4,14 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 use dancu_proto::{
     Reason,
+    channel::file,
     contribution::persons,
     node::v1::{
         ContributionStatus, SubmitContributionRequest, WatchContributionsRequest,
@@ -125,12 +127,15 @@ impl Contribute {
         }
         let written = || -> std::io::Result<()> {
             // One that is there has ids that may be in use.
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(out)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create_new(true).mode(file::SECRET).open(out)?;
             for contribution in contributions.iter() {
                 serde_json::to_writer(&mut file, contribution)?;
                 file.write_all(b"\n")?;
             }
-            file.sync_all()
+            file.sync_all()?;
+            let directory = out.parent().filter(|directory| !directory.as_os_str().is_empty());
+            fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
         };
         written().map_err(|source| {
             if source.kind() == std::io::ErrorKind::AlreadyExists {
@@ -365,6 +370,8 @@ fn as_json(contribution: &Contribution, stands: &Stands) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn contribute(file: &Path, out: Option<&Path>) -> Contribute {
@@ -392,6 +399,7 @@ mod tests {
         let written = contribute(&out, None).read().unwrap();
         assert_eq!(written, read);
         assert_eq!((written.len(), written[1].based_on), (2, 7));
+        assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, file::SECRET);
         assert!(written.iter().all(|one| Uuid::try_parse(&one.id).unwrap().get_version_num() == 7));
         let again = with.name(&mut with.read().unwrap());
         assert!(matches!(again, Err(Failure::Usage(_))), "other ids would count again");

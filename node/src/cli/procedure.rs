@@ -79,6 +79,9 @@ pub(super) struct Complete {
     /// Returned for more: what is needed
     #[arg(long = "return", value_name = "WHAT", conflicts_with_all = ["event", "answers"])]
     return_for: Option<String>,
+    /// The id of an attempt of before that broke off, as it was printed: it counts once
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
     #[command(flatten)]
     call: Call,
 }
@@ -179,8 +182,13 @@ impl Complete {
             (None, Some(what)) => (TaskEnd::Returned, what.clone()),
             (None, None) => (TaskEnd::Done, String::new()),
         };
-        if contribution.id.is_empty() {
+        if let Some(id) = self.id {
+            contribution.id = id.to_string();
+        } else if contribution.id.is_empty() {
             contribution.id = Uuid::now_v7().to_string();
+            // Before it is sent: if that breaks off, it is the same one that is handed in again.
+            let again = format!("if this breaks off, repeat it with --id {}", contribution.id);
+            eprintln!("{}", style(again).dim().for_stderr());
         }
         contribution.context.get_or_insert_with(|| self.call.context.to_message());
         contribution.task = Some(TaskAnswer {

@@ -34,7 +34,7 @@ use crate::{
     metrics,
     officers::{OfficerError, Officers, OfficersFile},
     outbox::OutboxError,
-    procedures::{Desk, DeskError},
+    procedures::{self, Desk, DeskError},
     quota::Quotas,
     serve::{self, Listeners, ServeError, Served, ServingCertificate, ServingError},
     slice::{Slice, SliceError, SliceOptions},
@@ -274,6 +274,8 @@ impl Running {
         };
         let procedures = Desk::open(&config.data_dir.join("procedures"), slice.clone())?;
         let outbox = handing_in.start(Arc::new(procedures.clone()), dial.clone(), &tasks, &cancel)?;
+        let (desk_kept, keep) = (procedures.clone(), config.outbox.keep);
+        tasks.spawn(procedures::keep(desk_kept, slice.clone(), keep, clock.clone(), cancel.clone()));
         let (routes, health) = serve::services(Served {
             node: Arc::clone(&node),
             roster: Arc::clone(&roster),

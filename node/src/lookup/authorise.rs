@@ -136,6 +136,11 @@ impl Permit {
         Some(fields)
     }
 
+    /// The fields that the agreements give of anybody.
+    pub(super) fn fields(&self) -> FieldSet {
+        self.grants.iter().fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields))
+    }
+
     /// The fields that the agreements of these handles give; none where none of them may be used.
     pub(super) fn fields_of(&self, handles: &[u32]) -> Option<FieldSet> {
         let of_handles = self.grants.iter().filter(|grant| handles.contains(&grant.handle));

@@ -51,16 +51,21 @@ impl Lookup {
         Ok(AboutProcedures { caller: call.caller, asked, patience: call.patience })
     }
 
-    /// Whether tasks may be seen under the purpose, or, to follow, how cases stand; and how fresh that is.
-    pub(crate) async fn agreed(&self, call: &AboutProcedures, following: bool) -> Result<Freshness, Refusal> {
+    /// Whether tasks may be seen under the purpose, or, to follow, how cases stand; how fresh that is, and which
+    /// fields are given.
+    pub(crate) async fn agreed(
+        &self,
+        call: &AboutProcedures,
+        following: bool,
+    ) -> Result<(Freshness, FieldSet), Refusal> {
         let operations = if following { &FOLLOWING[..] } else { &FOLLOWING[..1] };
         self.read(call.patience, |reader, line| {
             let state = reader.state();
             let mut permits =
                 operations.iter().map(|operation| authorise(state, &call.asked, *operation, line.offline));
             let first = permits.next().unwrap_or(Err(Refusal::NoAgreement));
-            first.or_else(|refusal| permits.find(Result::is_ok).unwrap_or(Err(refusal)))?;
-            Ok(freshness(state.cursor, line.last_heard, line.offline))
+            let permit = first.or_else(|refusal| permits.find(Result::is_ok).unwrap_or(Err(refusal)))?;
+            Ok((freshness(state.cursor, line.last_heard, line.offline), permit.fields()))
         })
         .await
     }

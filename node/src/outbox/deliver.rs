@@ -35,6 +35,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// After a break, doubled with each that follows, up to the last.
 const AGAIN: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(30);
+/// What the hub refused is sent again after so long, with a new connection: a clock may have been put right
+/// meanwhile, or a certificate renewed.
+const REFUSED: Duration = Duration::from_secs(600);
 /// Between two looks whether the registry is known.
 const NOT_YET: Duration = Duration::from_millis(100);
 /// Between two looks at what is too old to be kept.
@@ -60,6 +63,8 @@ enum Ended {
     Protocol(#[from] ProtocolError),
     #[error("the slice was opened: mail can be kept from now on")]
     Opened,
+    #[error("what the hub refused is sent again")]
+    Again,
 }
 
 impl Deliverer {
@@ -90,7 +95,7 @@ impl Deliverer {
                 pause = AGAIN;
             }
             match ended {
-                Ended::Opened => continue,
+                Ended::Opened | Ended::Again => continue,
                 Ended::Offline(why) => tracing::debug!(why, "contributions wait for the hub"),
                 ended => tracing::warn!(error = %ended, "contributions are not handed over"),
             }
@@ -128,12 +133,17 @@ impl Deliverer {
         let mut answers = answers.map_err(|_| no_answer())?.map_err(refused)?.into_inner();
         let outbox = self.outbox.clone();
         let mut due = Instant::now() + ANSWER;
+        let again = Instant::now() + REFUSED;
         loop {
-            let awaits = lock(&self.protocol).awaits();
+            let (awaits, refused) = {
+                let protocol = lock(&self.protocol);
+                (protocol.awaits(), protocol.has_refused())
+            };
             let input = tokio::select! {
                 answer = answer(&mut answers) => Input::Response(answer?),
                 () = outbox.added() => Input::Queued,
                 () = sleep_until(due), if awaits => return Err(no_answer()),
+                () = sleep_until(again), if refused && !awaits => return Err(Ended::Again),
                 opened = states.wait_for(|state| state.phase != Phase::Sealed), if !mail => {
                     drop(opened);
                     return Err(Ended::Opened);

@@ -61,15 +61,20 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The hub has not what stands at a place; whether it can still be sent.
-    pub(super) fn missing(&mut self, sequence: u64) -> Result<bool, OutboxError> {
-        let Some((id, _)) = self.outbox.queued(sequence)? else { return Ok(false) };
+    /// The hub has not what stands at a place: it is to be sent, and whatever was said of it does not hold.
+    pub(super) fn missing(&mut self, sequence: u64) -> Result<(), OutboxError> {
+        let Some((id, _)) = self.outbox.queued(sequence)? else { return Ok(()) };
         self.batch.put(rows::numbered(rows::UNSENT, sequence), []);
         if let Some(row) = self.row(id)?
-            && row.state() == ContributionState::HandedOver
+            && matches!(row.state(), ContributionState::HandedOver | ContributionState::InReview)
         {
-            self.put(id, StatusRow { state: ContributionState::Queued.into(), ..row })?;
+            self.put(id, StatusRow { state: ContributionState::Queued.into(), outcome: None, ..row })?;
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Whether it is this contribution that stands at a place.
+    pub(super) fn stands_at(&self, id: Uuid, sequence: u64) -> Result<bool, OutboxError> {
+        Ok(self.outbox.queued(sequence)?.is_some_and(|(there, _)| there == id))
     }
 }

@@ -1,6 +1,8 @@
 //! Contributions of other nodes' outboxes, which came in a file: sent on as they are, and dropped once the hub
 //! has them.
 
+use std::collections::BTreeSet;
+
 use dancu_proto::v1::Signed;
 use prost::Message;
 use rocksdb::WriteBatch;
@@ -50,16 +52,21 @@ impl Outbox {
         Ok(brought)
     }
 
-    /// Contributions of one other outbox in their order, with their keys: so many at most, in so many bytes.
+    /// Contributions of one other outbox in their order, with their keys: so many at most, in so many bytes,
+    /// and none of those that the hub refused.
     pub(super) fn foreign(
         &self,
         many: usize,
         bytes: usize,
+        refused: &BTreeSet<Vec<u8>>,
     ) -> Result<(Vec<Vec<u8>>, Vec<Signed>), OutboxError> {
         let (mut keys, mut found, mut size) = (Vec::new(), Vec::new(), 0);
         let mut outbox: Option<Vec<u8>> = None;
         for row in self.table(rows::FOREIGN, &[rows::FOREIGN]) {
             let (key, value) = row?;
+            if refused.contains(&key[..]) {
+                continue;
+            }
             let of = key[..key.len().saturating_sub(8)].to_vec();
             let other = outbox.get_or_insert_with(|| of.clone()) != &of;
             if other || found.len() >= many || (size + value.len() > bytes && !found.is_empty()) {

@@ -3,7 +3,7 @@
 //! - [`Outbox`]: contributions on disk, sealed for the hub's key: in order, without a gap, and readable by
 //!   nobody here. It takes them in while the slice is sealed and the hub out of reach.
 //! - `store`, `draft`, `rows`: the disk; `handover`, `told`: what the hub says, and what callers are told;
-//!   `queue`: what comes at the same time shares one write.
+//!   `queue`: what comes at the same time shares one write; `signing`: what is signed anew.
 //! - [`Protocol`]: what is said to the hub and what its answers change, without a line; [`Deliverer`]: the
 //!   task with the line.
 //! - `agreed`: for which purposes the agency may hand in, kept for while the slice is sealed.
@@ -19,6 +19,7 @@ mod protocol;
 mod queue;
 mod rows;
 mod service;
+mod signing;
 mod store;
 #[cfg(test)]
 mod tests;

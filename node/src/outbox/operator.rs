@@ -9,12 +9,14 @@ use dancu_proto::{
         ExportOutboxRequest, ExportOutboxResponse, GetOutboxRequest, GetOutboxResponse, ImportOutboxRequest,
         ImportOutboxResponse, outbox_service_server::OutboxService,
     },
+    v1::Signed,
 };
 use futures::Stream;
 use prost::Message;
 use prost_types::Timestamp;
 use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::store::{Outbox, OutboxError};
@@ -29,13 +31,15 @@ const BYTES: usize = 256 << 10;
 pub struct OutboxDesk {
     outbox: Outbox,
     owner: u32,
+    tasks: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl OutboxDesk {
-    /// Of an outbox; `owner` is the user that the node runs as.
+    /// Of an outbox; `owner` is the user that the node runs as. Exports are made among `tasks`, until `closing`.
     #[must_use]
-    pub fn new(outbox: Outbox, owner: u32) -> OutboxDesk {
-        OutboxDesk { outbox, owner }
+    pub fn new(outbox: Outbox, owner: u32, tasks: TaskTracker, closing: CancellationToken) -> OutboxDesk {
+        OutboxDesk { outbox, owner, tasks, closing }
     }
 
     fn for_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
@@ -83,11 +87,12 @@ impl OutboxService for OutboxDesk {
     ) -> Result<Response<Self::ExportOutboxStream>, Status> {
         self.for_operator(&request)?;
         let (to, messages) = mpsc::channel(WAITING);
-        let outbox = self.outbox.clone();
-        // It ends with its reader.
-        spawn_blocking(move || {
-            if let Err(error) = export(&outbox, &to) {
-                let _ = to.blocking_send(Err(error.into()));
+        let (outbox, closing) = (self.outbox.clone(), self.closing.clone());
+        // It ends with its reader, or with the node.
+        self.tasks.spawn(async move {
+            let read = closing.run_until_cancelled(export(&outbox, &to)).await;
+            if let Some(Err(error)) = read {
+                let _ = to.try_send(Err(error.into()));
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
@@ -117,23 +122,35 @@ impl OutboxService for OutboxDesk {
 type Exported = Result<ExportOutboxResponse, Status>;
 
 /// Everything that the hub has not said the outcome of, in order.
-fn export(outbox: &Outbox, to: &mpsc::Sender<Exported>) -> Result<(), OutboxError> {
-    let (mut part, mut size) = (ExportOutboxResponse::default(), 0);
-    for signed in outbox.export() {
-        let signed = signed?;
-        size += signed.encoded_len();
-        part.contributions.push(signed);
-        if size >= BYTES {
-            size = 0;
-            if to.blocking_send(Ok(std::mem::take(&mut part))).is_err() {
-                return Ok(());
-            }
+async fn export(outbox: &Outbox, to: &mpsc::Sender<Exported>) -> Result<(), OutboxError> {
+    let mut after = 0;
+    loop {
+        let reading = outbox.clone();
+        let part = spawn_blocking(move || part(&reading, after)).await;
+        let (contributions, last) = part.map_err(|_| OutboxError::Closed)??;
+        if contributions.is_empty() {
+            return Ok(());
+        }
+        after = last;
+        if to.send(Ok(ExportOutboxResponse { contributions })).await.is_err() {
+            return Ok(());
         }
     }
-    if !part.contributions.is_empty() {
-        let _ = to.blocking_send(Ok(part));
+}
+
+/// What comes after a place, in one message, and the last place of it.
+fn part(outbox: &Outbox, after: u64) -> Result<(Vec<Signed>, u64), OutboxError> {
+    let (mut part, mut size, mut last) = (Vec::new(), 0, after);
+    for exported in outbox.export(after) {
+        let (place, signed) = exported?;
+        last = place;
+        size += signed.encoded_len();
+        part.push(signed);
+        if size >= BYTES {
+            break;
+        }
     }
-    Ok(())
+    Ok((part, last))
 }
 
 fn broke_off() -> Status {

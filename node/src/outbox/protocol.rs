@@ -1,13 +1,17 @@
 //! What is said to the hub, and what its answers change: without a line and without time, so that it can be
 //! driven through everything that a line does.
 
-use std::{fmt, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, mem,
+    sync::Arc,
+};
 
 use dancu_proto::{
     hub::v1::{
-        ContributionBatch, HubStanding, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest,
-        SubmitContributionsResponse, mail::Content, submit_contributions_request::Request,
-        submit_contributions_response::Response,
+        BatchTaken, ContributionBatch, HubStanding, Mail, MailBatch, OutboxStanding,
+        SubmitContributionsRequest, SubmitContributionsResponse, mail::Content,
+        submit_contributions_request::Request, submit_contributions_response::Response,
     },
     v1::Signed,
 };
@@ -32,6 +36,22 @@ pub trait MailSink: Send + Sync {
     /// # Errors
     /// It cannot be kept now; it comes again.
     fn put(&self, mail: &Mail) -> Result<(), MailError>;
+
+    /// Whether what was taken before is still here and can be read. Asked before more comes.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    fn has_kept(&self) -> Result<bool, MailError> {
+        Ok(true)
+    }
+
+    /// Forgets what was taken: all of it comes again.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    fn begin_anew(&self) -> Result<(), MailError> {
+        Ok(())
+    }
 }
 
 /// Keeps nothing: a node that takes part in no procedure.
@@ -69,6 +89,11 @@ pub enum ProtocolError {
     /// Mail.
     #[error("mail of the hub cannot be kept: {0}")]
     Mail(MailError),
+    /// The hub has sent less than came here.
+    #[error(
+        "the hub was restored from an older copy: it has sent less mail than came here; all of it comes anew"
+    )]
+    MailTakenBack,
     /// The hub said what it does not say there.
     #[error("the hub answers out of turn")]
     OutOfTurn,
@@ -96,6 +121,16 @@ pub struct Protocol {
     outbox: Outbox,
     sink: Arc<dyn MailSink>,
     phase: Phase,
+    /// Mail can be kept.
+    mail: bool,
+    refused: Refused,
+}
+
+/// What the hub refused on this connection. It stays in the outbox, and is sent again with the next one.
+#[derive(Default)]
+struct Refused {
+    own: BTreeSet<u64>,
+    brought: BTreeSet<Vec<u8>>,
 }
 
 impl fmt::Debug for Protocol {
@@ -108,7 +143,13 @@ impl Protocol {
     /// Of an outbox; mail that is no outcome goes to a sink.
     #[must_use]
     pub fn new(outbox: Outbox, sink: Arc<dyn MailSink>) -> Protocol {
-        Protocol { outbox, sink, phase: Phase::Apart }
+        Protocol { outbox, sink, phase: Phase::Apart, mail: false, refused: Refused::default() }
+    }
+
+    /// Whether a new connection is worth while: for what the hub refused on this one.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        !(self.refused.own.is_empty() && self.refused.brought.is_empty())
     }
 
     /// Whether the hub owes an answer.
@@ -129,7 +170,12 @@ impl Protocol {
                 Vec::new()
             }
             Input::Connected { mail } => {
-                self.phase = Phase::Begun;
+                (self.phase, self.mail, self.refused) = (Phase::Begun, mail, Refused::default());
+                if mail && !self.sink.has_kept().map_err(ProtocolError::Mail)? {
+                    // In this order: what breaks off in between is done again.
+                    self.outbox.mail_begins_anew()?;
+                    self.sink.begin_anew().map_err(ProtocolError::Mail)?;
+                }
                 let standing = self.outbox.standing();
                 vec![Request::Begin(OutboxStanding {
                     outbox: standing.outbox.to_vec(),
@@ -141,7 +187,7 @@ impl Protocol {
             Input::Queued => self.next()?,
             Input::Response(response) => match response.response {
                 Some(Response::Standing(standing)) => self.standing(&standing)?,
-                Some(Response::Taken(_)) => self.taken()?,
+                Some(Response::Taken(taken)) => self.taken(&taken)?,
                 Some(Response::Mail(mail)) => self.mail(mail)?,
                 // Of a later version.
                 None => Vec::new(),
@@ -154,17 +200,34 @@ impl Protocol {
         if !matches!(self.phase, Phase::Begun) {
             return Err(ProtocolError::OutOfTurn);
         }
+        if self.mail && standing.last_mail.is_some_and(|last| last < self.outbox.standing().mail) {
+            self.sink.begin_anew().map_err(ProtocolError::Mail)?;
+            self.outbox.mail_begins_anew()?;
+            return Err(ProtocolError::MailTakenBack);
+        }
         self.outbox.set_recipient(&standing.recipient)?;
         self.outbox.hub_stands(standing)?;
         self.phase = Phase::InStep(None);
         self.next()
     }
 
-    fn taken(&mut self) -> Result<Vec<Request>, ProtocolError> {
+    fn taken(&mut self, taken: &BatchTaken) -> Result<Vec<Request>, ProtocolError> {
         let Phase::InStep(under_way) = &mut self.phase else { return Err(ProtocolError::OutOfTurn) };
         match mem::take(under_way) {
-            Some(Batch::Own(places)) => self.outbox.taken(&places)?,
-            Some(Batch::Brought(keys)) => self.outbox.foreign_taken(&keys)?,
+            Some(Batch::Own(places)) => {
+                let (places, refused) = parted(places, taken);
+                self.outbox.taken(&places)?;
+                for place in refused {
+                    // If the certificate is what the hub does not believe, there may be a better one by now.
+                    self.outbox.sign_anew(place)?;
+                    self.refused.own.insert(place);
+                }
+            }
+            Some(Batch::Brought(keys)) => {
+                let (keys, refused) = parted(keys, taken);
+                self.outbox.foreign_taken(&keys)?;
+                self.refused.brought.extend(refused);
+            }
             None => return Err(ProtocolError::OutOfTurn),
         }
         self.next()
@@ -173,9 +236,9 @@ impl Protocol {
     /// The next batch, if none is under way.
     fn next(&mut self) -> Result<Vec<Request>, ProtocolError> {
         let Phase::InStep(under_way @ None) = &mut self.phase else { return Ok(Vec::new()) };
-        let (places, mut contributions) = own(&self.outbox)?;
+        let (places, mut contributions) = own(&self.outbox, &self.refused.own)?;
         let batch = if places.is_empty() {
-            let (keys, brought) = self.outbox.foreign(MANY, BYTES)?;
+            let (keys, brought) = self.outbox.foreign(MANY, BYTES, &self.refused.brought)?;
             contributions = brought;
             Batch::Brought(keys)
         } else {
@@ -211,17 +274,39 @@ impl Protocol {
     }
 }
 
+/// A batch as the hub has taken it: what it has, and what it refused.
+fn parted<T>(batch: Vec<T>, taken: &BatchTaken) -> (Vec<T>, Vec<T>) {
+    let why: BTreeMap<_, _> = taken.refused.iter().map(|one| (one.index as usize, &one.message)).collect();
+    let (mut has, mut refused) = (Vec::new(), Vec::new());
+    for (index, one) in batch.into_iter().enumerate() {
+        match why.get(&index) {
+            None => has.push(one),
+            Some(why) => {
+                tracing::error!(
+                    why,
+                    "the hub does not take a contribution over; it is kept, and sent again later"
+                );
+                refused.push(one);
+            }
+        }
+    }
+    (has, refused)
+}
+
 /// Contributions of an outbox that follow each other, from the first that the hub is not known to have.
-fn own(outbox: &Outbox) -> Result<(Vec<u64>, Vec<Signed>), OutboxError> {
+fn own(outbox: &Outbox, refused: &BTreeSet<u64>) -> Result<(Vec<u64>, Vec<Signed>), OutboxError> {
     let (mut places, mut found, mut size) = (Vec::new(), Vec::<Signed>::new(), 0);
     for place in outbox.unsent(0) {
         let place = place?;
+        if refused.contains(&place) {
+            continue;
+        }
         let gap = places.last().is_some_and(|last| last + 1 != place);
         if gap || places.len() >= MANY {
             break;
         }
-        let queued = outbox.queued(place)?;
-        let (_, signed) = queued.ok_or(OutboxError::Damaged("a place in the queue is empty"))?;
+        let signed = outbox.to_send(place)?;
+        let signed = signed.ok_or(OutboxError::Damaged("a place in the queue is empty"))?;
         size += signed.encoded_len();
         if size > BYTES && !found.is_empty() {
             break;

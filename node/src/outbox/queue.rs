@@ -4,7 +4,7 @@
 use std::{
     mem,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,7 +17,7 @@ use dancu_proto::{
 use prost::Message;
 use prost_types::Timestamp;
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::spawn_blocking,
 };
 use uuid::Uuid;
@@ -33,31 +33,45 @@ const WAITING: usize = 4096;
 /// Contributions of one write.
 const TOGETHER: usize = 256;
 
-/// A contribution that a caller hands in, checked.
+/// A contribution that a caller hands in.
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// Who.
-    pub caller: String,
-    /// What.
-    pub contribution: Contribution,
+    pub(super) caller: String,
+    /// The hash of what the caller said: how it is read may change with the administrative order.
+    said: [u8; 32],
+    /// What, brought to its normal form where it was checked since.
+    pub(super) contribution: Contribution,
+}
+
+impl Submission {
+    /// What a caller says, as it is said.
+    #[must_use]
+    pub fn new(caller: String, contribution: Contribution) -> Submission {
+        let said = blake3::hash(&contribution.encode_to_vec()).into();
+        Submission { caller, said, contribution }
+    }
 }
 
 struct Waiting {
     submission: Submission,
     told: oneshot::Sender<Result<ContributionStatus, OutboxError>>,
+    /// Held as long as it waits, whether its caller still does or not.
+    _place: OwnedSemaphorePermit,
 }
 
 /// Where contributions wait to be written.
 pub(super) struct Desk {
     queue: Mutex<Vec<Waiting>>,
-    places: Semaphore,
+    pub(super) places: Arc<Semaphore>,
     /// A thread is on its way to write.
     on_its_way: AtomicBool,
 }
 
 impl Default for Desk {
     fn default() -> Desk {
-        Desk { queue: Mutex::default(), places: Semaphore::new(WAITING), on_its_way: AtomicBool::new(false) }
+        let places = Arc::new(Semaphore::new(WAITING));
+        Desk { queue: Mutex::default(), places, on_its_way: AtomicBool::new(false) }
     }
 }
 
@@ -76,9 +90,10 @@ impl Outbox {
     /// Nothing was queued: the id is another contribution's, there is no room, or the disk refuses.
     pub async fn submit(&self, submission: Submission) -> Result<ContributionStatus, OutboxError> {
         let desk = &self.0.desk;
-        let _place = desk.places.acquire().await.map_err(|_| OutboxError::Closed)?;
+        let places = Arc::clone(&desk.places);
+        let place = places.acquire_owned().await.map_err(|_| OutboxError::Closed)?;
         let (told, answer) = oneshot::channel();
-        desk.queue().push(Waiting { submission, told });
+        desk.queue().push(Waiting { submission, told, _place: place });
         if !desk.on_its_way.swap(true, Ordering::AcqRel) {
             let outbox = self.clone();
             spawn_blocking(move || {
@@ -94,10 +109,10 @@ impl Outbox {
         while !waiting.is_empty() {
             let rest = waiting.split_off(waiting.len().min(TOGETHER));
             let (submissions, told): (Vec<_>, Vec<_>) =
-                waiting.into_iter().map(|one| (one.submission, one.told)).unzip();
+                waiting.into_iter().map(|one| (one.submission, (one.told, one._place))).unzip();
             let answers = self.submit_all(&submissions);
             // Who does not wait any more has gone; the contribution stays.
-            told.into_iter().zip(answers).for_each(|(told, answer)| drop(told.send(answer)));
+            told.into_iter().zip(answers).for_each(|((told, _place), answer)| drop(told.send(answer)));
             waiting = rest;
         }
     }
@@ -126,7 +141,7 @@ impl Outbox {
 
     fn known(&self, submission: &Submission) -> Option<Result<ContributionStatus, OutboxError>> {
         let id = Uuid::try_parse(&submission.contribution.id).ok()?;
-        let row = self.row(id).ok().flatten()?;
+        let row = self.row(id).ok().flatten().filter(StatusRow::is_handed_in)?;
         Some(self.same(id, row, submission))
     }
 
@@ -136,7 +151,7 @@ impl Outbox {
         row: StatusRow,
         submission: &Submission,
     ) -> Result<ContributionStatus, OutboxError> {
-        let content = self.content(&submission.contribution.encode_to_vec());
+        let content = self.content(&submission.said);
         if row.caller != submission.caller || row.content != content {
             return Err(OutboxError::Reused);
         }
@@ -151,10 +166,10 @@ impl Outbox {
         registry: &[u8],
         recipient: &[u8],
     ) -> Result<ContributionStatus, OutboxError> {
-        let Submission { caller, contribution } = submission;
+        let Submission { caller, said, contribution } = submission;
         let id =
             Uuid::try_parse(&contribution.id).map_err(|_| OutboxError::Sealing("it has no id".into()))?;
-        if let Some(row) = draft.row(id)? {
+        if let Some(row) = draft.row(id)?.filter(StatusRow::is_handed_in) {
             return self.same(id, row, submission);
         }
         let setup = &self.0.setup;
@@ -162,9 +177,9 @@ impl Outbox {
         let time = Timestamp { seconds: now.unix_timestamp(), nanos: now.nanosecond() as i32 };
         let place =
             Place { node: &setup.node, registry_id: registry, outbox: &self.0.outbox, sequence, time };
-        let refused = |error: &dyn std::fmt::Display| OutboxError::Sealing(error.to_string());
-        let queued = seal(contribution, &place, recipient).map_err(|error| refused(&error))?;
-        let signed = (setup.sign)(&queued).map_err(|error| refused(&error))?;
+        let queued = seal(contribution, &place, recipient);
+        let queued = queued.map_err(|error| OutboxError::Sealing(error.to_string()))?;
+        let signed = self.sign(&queued, now)?;
         let row = QueueRow { id: id.as_bytes().to_vec(), signed: signed.encode_to_vec() };
         draft.batch.put(rows::numbered(rows::QUEUE, sequence), row.encode_to_vec());
         draft.batch.put(rows::numbered(rows::UNSENT, sequence), []);
@@ -174,7 +189,7 @@ impl Outbox {
             sequence,
             queued: time.seconds,
             state: ContributionState::Queued.into(),
-            content: self.content(&contribution.encode_to_vec()),
+            content: self.content(said),
             context: contribution.context.clone(),
             ..StatusRow::default()
         };

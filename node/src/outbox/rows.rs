@@ -87,7 +87,9 @@ pub(super) struct StatusRow {
     /// The number that somebody got, sealed.
     #[prost(bytes = "vec", tag = "6")]
     pub(super) number: Vec<u8>,
-    /// Of what it says: long enough to tell that something else is said, and too short to try out what.
+    /// Of what it says, as the caller said it: long enough to tell that something else is said. What it is
+    /// hashed with lies beside it, so that who has the disk can try out a guess, and be wrong once in four
+    /// billion; it is too short to tell one of many guesses from the others.
     #[prost(fixed32, tag = "7")]
     pub(super) content: u32,
     /// Its latest change.
@@ -96,9 +98,18 @@ pub(super) struct StatusRow {
     /// Under which purpose, in which case, by which officer.
     #[prost(message, optional, tag = "9")]
     pub(super) context: Option<AccessContext>,
+    /// When the hub's last word on it came, seconds; 0 before.
+    #[prost(int64, tag = "10")]
+    pub(super) concluded: i64,
 }
 
 impl StatusRow {
+    /// Whether somebody handed it in here; of one that was handed in before the disk was lost, only what the
+    /// hub said of it is known.
+    pub(super) fn is_handed_in(&self) -> bool {
+        !self.caller.is_empty()
+    }
+
     /// Whether nothing more is expected of it.
     pub(super) fn is_final(&self) -> bool {
         matches!(self.state(), ContributionState::Accepted | ContributionState::Rejected)

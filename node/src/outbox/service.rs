@@ -1,7 +1,7 @@
 //! `dancu.node.v1.ContributionService`. Every call is recorded: whom a contribution names, and who is told a
 //! number.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::HashSet, pin::Pin, sync::Arc};
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
@@ -44,6 +44,9 @@ const WAITING: usize = 64;
 const TOGETHER: usize = 64;
 /// Contributions that one call follows by name.
 const NAMED: usize = 10_000;
+
+/// What a caller who follows is told.
+type Followed = Result<WatchContributionsResponse, Status>;
 
 /// Takes contributions from back-ends. Cheap to clone.
 #[derive(Clone)]
@@ -89,7 +92,7 @@ impl Contributions {
     ) -> Result<Submission, Status> {
         let caller = self.caller(peer, entry)?;
         let missing = || Reason::InvalidRequest.field("contribution", "is missing");
-        let mut contribution = contribution.ok_or_else(missing)?;
+        let contribution = contribution.ok_or_else(missing)?;
         let purpose = lookup::purpose(contribution.context.as_ref(), &caller).map_err(below)?;
         let officer = contribution.context.as_ref().map(|context| context.officer.as_str());
         let listed = self.officers.may(officer.unwrap_or_default(), purpose, (self.node.clock)());
@@ -105,14 +108,15 @@ impl Contributions {
         // Of a sealed slice the administrative order is not known; the hub looks again.
         let open = !matches!(state.phase, Phase::Sealed | Phase::Empty);
         let areas = open.then(|| state.areas());
-        validate(&mut contribution, areas, today((self.node.clock)())).map_err(|violations| {
+        let mut submission = Submission::new(caller.name.clone(), contribution);
+        validate(&mut submission.contribution, areas, today((self.node.clock)())).map_err(|violations| {
             let faults: Vec<_> = violations
                 .into_iter()
                 .map(|violation| (format!("contribution.{}", violation.field), violation.reason))
                 .collect();
             Reason::InvalidRequest.fields(&faults)
         })?;
-        Ok(Submission { caller: caller.name.clone(), contribution })
+        Ok(submission)
     }
 
     /// Checks a contribution of whoever is at the other end, and queues it. Recorded before it is queued: what
@@ -148,6 +152,15 @@ impl Contributions {
         }
     }
 
+    /// Whether whoever is at the other end has handed in a contribution of that id before. Nothing is told of it.
+    pub(crate) async fn has(&self, peer: &Peer, id: &str) -> bool {
+        let caller = self.caller(peer, &mut Entry::new(AccessOperation::Contribute, None));
+        let (Ok(caller), Ok(id)) = (caller, Uuid::try_parse(id)) else { return false };
+        let outbox = self.outbox.clone();
+        let found = spawn_blocking(move || outbox.status(id, &caller.name).is_ok()).await;
+        found.unwrap_or_default()
+    }
+
     /// Records that a caller is told where a contribution stands.
     async fn record_told(
         &self,
@@ -180,18 +193,46 @@ impl Contributions {
         }
     }
 
-    /// The ids that a caller follows; each is there.
-    fn followed(&self, caller: &Caller, ids: &[String]) -> Result<Vec<Uuid>, Status> {
+    /// Those that a caller named and of which something is still to be told; each is there.
+    fn open(outbox: &Outbox, caller: &str, ids: &[String], after: u64) -> Result<HashSet<Uuid>, Status> {
+        let mut open = HashSet::new();
+        for (place, id) in ids.iter().enumerate() {
+            let id = uuid(&format!("contribution_ids[{place}]"), id)?;
+            let (status, _) = outbox.status(id, caller)?;
+            // What was concluded before is not told again, and not waited for.
+            if status.change > after || !is_final(&status) {
+                open.insert(id);
+            }
+        }
+        Ok(open)
+    }
+
+    /// What a caller wants to follow: some that it names, or all.
+    async fn followed(
+        &self,
+        caller: &Caller,
+        ids: Vec<String>,
+        after: u64,
+    ) -> Result<Option<HashSet<Uuid>>, Status> {
         if ids.len() > NAMED {
             let fault = format!("at most {NAMED} in a call");
             return Err(Reason::InvalidRequest.field("contribution_ids", fault));
         }
-        let ids = ids.iter().enumerate().map(|(place, id)| {
-            let id = uuid(&format!("contribution_ids[{place}]"), id)?;
-            self.outbox.status(id, &caller.name)?;
-            Ok(id)
-        });
-        ids.collect()
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let (outbox, caller) = (self.outbox.clone(), caller.name.clone());
+        let open = spawn_blocking(move || Contributions::open(&outbox, &caller, &ids, after)).await;
+        open.map_err(|_| Status::from(OutboxError::Closed))?.map(Some)
+    }
+
+    /// Tells a caller who follows, as soon as it reads; whether it goes on. Nobody waits for it when the node
+    /// closes.
+    async fn tell(&self, to: &mpsc::Sender<Followed>, told: Followed) -> bool {
+        tokio::select! {
+            sent = to.send(told) => sent.is_ok(),
+            () = self.closing.cancelled() => false,
+        }
     }
 
     /// Tells what changes, until all that were named are concluded, nobody listens, or the node closes.
@@ -199,35 +240,27 @@ impl Contributions {
         self,
         caller: Arc<Caller>,
         peer: Peer,
-        ids: Vec<Uuid>,
+        mut open: Option<HashSet<Uuid>>,
         mut after: u64,
-        to: mpsc::Sender<Result<WatchContributionsResponse, Status>>,
+        to: mpsc::Sender<Followed>,
     ) {
         let mut changes = self.outbox.changes();
-        let mut open: std::collections::HashSet<Uuid> = ids.iter().copied().collect();
-        if !ids.is_empty() {
-            // What was concluded before is not told again, and not waited for.
-            open.retain(|id| {
-                let status = self.outbox.status(*id, &caller.name);
-                status.is_ok_and(|(status, _)| status.change > after || !is_final(&status))
-            });
-        }
-        loop {
-            if !ids.is_empty() && open.is_empty() {
-                return;
-            }
+        while open.as_ref().is_none_or(|open| !open.is_empty()) {
             changes.mark_unchanged();
             let (outbox, name) = (self.outbox.clone(), caller.name.clone());
             let read = spawn_blocking(move || outbox.changed(after, &name, TOGETHER)).await;
             let (found, looked) = match read {
                 Ok(Ok(read)) => read,
-                Ok(Err(error)) => return drop(to.send(Err(error.into())).await),
+                Ok(Err(error)) => {
+                    self.tell(&to, Err(error.into())).await;
+                    return;
+                }
                 Err(_) => return,
             };
             let more = found.len() >= TOGETHER;
             for (status, context) in found {
                 let id = Uuid::try_parse(&status.contribution_id).unwrap_or_default();
-                if !ids.is_empty() && !open.contains(&id) {
+                if open.as_ref().is_some_and(|open| !open.contains(&id)) {
                     continue;
                 }
                 // A caller that was taken off the list is told nothing more.
@@ -240,24 +273,21 @@ impl Contributions {
                 let last = recorded.is_err();
                 let concluded = is_final(&status);
                 let told = recorded.map(|()| WatchContributionsResponse { status: Some(status) });
-                if to.send(told).await.is_err() || last {
+                if !self.tell(&to, told).await || last {
                     return;
                 }
-                if concluded {
+                if let Some(open) = open.as_mut().filter(|_| concluded) {
                     open.remove(&id);
                 }
             }
             after = looked;
-            if more {
+            if more || open.as_ref().is_some_and(HashSet::is_empty) {
                 continue;
-            }
-            if !ids.is_empty() && open.is_empty() {
-                return;
             }
             tokio::select! {
                 () = self.closing.cancelled() => {
                     let going = Reason::ShuttingDown.status(OutboxError::Closed.to_string());
-                    return drop(to.send(Err(going)).await);
+                    return drop(to.try_send(Err(going)));
                 }
                 () = to.closed() => return,
                 changed = changes.changed() => if changed.is_err() { return },
@@ -286,8 +316,7 @@ impl ContributionService for Contributions {
         Ok(Response::new(GetContributionResponse { status: Some(status) }))
     }
 
-    type WatchContributionsStream =
-        Pin<Box<dyn Stream<Item = Result<WatchContributionsResponse, Status>> + Send>>;
+    type WatchContributionsStream = Pin<Box<dyn Stream<Item = Followed> + Send>>;
 
     async fn watch_contributions(
         &self,
@@ -295,13 +324,16 @@ impl ContributionService for Contributions {
     ) -> Result<Response<Self::WatchContributionsStream>, Status> {
         let (peer, request) = (Peer::of(&request), request.into_inner());
         let mut entry = Entry::new(AccessOperation::Contribute, None);
-        let admitted = self.caller(&peer, &mut entry).and_then(|caller| {
-            let ids = self.followed(&caller, &request.contribution_ids)?;
-            Ok((caller, ids))
-        });
-        let (caller, ids) = self.log.conclude(entry, admitted).await?;
+        let admitted = match self.caller(&peer, &mut entry) {
+            Ok(caller) => {
+                let open = self.followed(&caller, request.contribution_ids, request.after).await;
+                open.map(|open| (caller, open))
+            }
+            Err(status) => Err(status),
+        };
+        let (caller, open) = self.log.conclude(entry, admitted).await?;
         let (to, answers) = mpsc::channel(WAITING);
-        self.tasks.spawn(self.clone().follow(caller, peer, ids, request.after, to));
+        self.tasks.spawn(self.clone().follow(caller, peer, open, request.after, to));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 }

@@ -232,7 +232,7 @@ impl Outbox {
         Ok(outbox)
     }
 
-    fn changing(&self) -> MutexGuard<'_, (StandingRow, Tally)> {
+    pub(super) fn changing(&self) -> MutexGuard<'_, (StandingRow, Tally)> {
         // It is replaced whole.
         self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -363,9 +363,9 @@ impl Outbox {
         Ok(self.0.database.put_opt(rows::AGREED, agreed.encode_to_vec(), &synced())?)
     }
 
-    /// The keyed hash of what a contribution says, cut short.
-    pub(super) fn content(&self, encoded: &[u8]) -> u32 {
-        let hash = blake3::keyed_hash(&self.0.hashed_with, encoded);
+    /// The keyed hash of what a caller said, cut short.
+    pub(super) fn content(&self, said: &[u8; 32]) -> u32 {
+        let hash = blake3::keyed_hash(&self.0.hashed_with, said);
         let [a, b, c, d, ..] = *hash.as_bytes();
         u32::from_be_bytes([a, b, c, d])
     }
@@ -390,17 +390,22 @@ impl Outbox {
             .map(|row| rows::number(&row?.0).ok_or(OutboxError::Damaged("a place in the queue")))
     }
 
-    /// What was signed and has no outcome yet, in order: what goes into a file.
-    pub fn export(&self) -> impl Iterator<Item = Result<Signed, OutboxError>> + '_ {
-        let signed =
-            |place: Result<u64, _>| self.queued(place?).map(|queued| queued.map(|(_, signed)| signed));
-        // One that was concluded meanwhile is not there any more.
-        self.places().filter_map(move |place| signed(place).transpose())
+    /// Whether the hub is not known to have what stands at a place.
+    pub(super) fn is_unsent(&self, sequence: u64) -> Result<bool, OutboxError> {
+        Ok(self.0.database.get(rows::numbered(rows::UNSENT, sequence))?.is_some())
     }
 
-    /// Places that still have what was signed, whether sent or not, in order.
-    pub(super) fn places(&self) -> impl Iterator<Item = Result<u64, OutboxError>> + '_ {
-        self.table(rows::QUEUE, &[rows::QUEUE])
+    /// What was signed and has no outcome yet, after a place, in order, each with its own: what goes into a file.
+    pub fn export(&self, after: u64) -> impl Iterator<Item = Result<(u64, Signed), OutboxError>> + '_ {
+        let signed = |place| self.to_send(place).map(|signed| signed.map(|signed| (place, signed)));
+        // One that was concluded meanwhile is not there any more.
+        let places = self.places(after.saturating_add(1));
+        places.filter_map(move |place| place.and_then(signed).transpose())
+    }
+
+    /// Places that still have what was signed, whether sent or not, in order, from one on.
+    pub(super) fn places(&self, from: u64) -> impl Iterator<Item = Result<u64, OutboxError>> + '_ {
+        self.table(rows::QUEUE, &rows::numbered(rows::QUEUE, from))
             .map(|row| rows::number(&row?.0).ok_or(OutboxError::Damaged("a place in the queue")))
     }
 

@@ -48,13 +48,14 @@ impl Outbox {
         Ok((found, looked))
     }
 
-    /// As a caller is told. While the slice is sealed, without the number that somebody got.
+    /// As a caller is told. Without the number that somebody got while the slice is sealed, or where that was
+    /// sealed with a key of before: it comes again.
     pub(super) fn told(&self, id: Uuid, row: StatusRow) -> Result<ContributionStatus, OutboxError> {
         let mut outcome = row.outcome;
         if let Some(outcome) = outcome.as_mut().filter(|_| !row.number.is_empty())
             && let Ok(cipher) = self.0.setup.slice.cipher()
+            && let Ok(opened) = cipher.open(&rows::status(id), &row.number, "a number that somebody got")
         {
-            let opened = cipher.open(&rows::status(id), &row.number, "a number that somebody got")?;
             let number = opened.try_into().map(u64::from_be_bytes);
             let number = number.ok().and_then(|number| PersonalId::from_u64(number).ok());
             let damaged = OutboxError::Damaged("a number that somebody got");
@@ -70,7 +71,7 @@ impl Outbox {
         })
     }
 
-    /// Forgets contributions of which nothing more is expected and that were queued before a time.
+    /// Forgets contributions of which nothing more is expected since before a time.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -79,7 +80,7 @@ impl Outbox {
         for row in self.table(rows::STATUS, &[rows::STATUS]) {
             let (key, row) = row?;
             let row = status_row(&row)?;
-            if row.is_final() && row.queued < before {
+            if row.is_final() && row.concluded.max(row.queued) < before {
                 old.push(Uuid::from_slice(&key[1..]).map_err(|_| OutboxError::Damaged("a contribution"))?);
             }
         }

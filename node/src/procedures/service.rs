@@ -16,7 +16,10 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
 
-use super::store::{Desk, DeskError};
+use super::{
+    shown::shown,
+    store::{Desk, DeskError},
+};
 use crate::{
     access_log::{AccessLog, Entry},
     lookup::{Filled, Lookup},
@@ -40,6 +43,9 @@ pub trait HandsIn: Send + Sync {
         peer: &Peer,
         contribution: Option<Contribution>,
     ) -> Result<ContributionStatus, Status>;
+
+    /// Whether whoever is at the other end has handed in a contribution of that id before.
+    async fn has(&self, peer: &Peer, id: &str) -> bool;
 }
 
 #[tonic::async_trait]
@@ -51,6 +57,10 @@ impl HandsIn for Contributions {
     ) -> Result<ContributionStatus, Status> {
         // The inherent one.
         Contributions::hand_in(self, peer, contribution).await
+    }
+
+    async fn has(&self, peer: &Peer, id: &str) -> bool {
+        Contributions::has(self, peer, id).await
     }
 }
 
@@ -90,13 +100,12 @@ impl Procedures {
     ) -> Result<Vec<Task>, Status> {
         let asked = request.get_ref();
         let call = self.lookup.about_procedures(request, asked.context.as_ref(), entry)?;
-        entry.revision = self.lookup.agreed(&call, false).await?.revision;
-        let mut tasks = self.read(Desk::tasks).await?;
+        let (freshness, fields) = self.lookup.agreed(&call, false).await?;
+        entry.revision = freshness.revision;
         let purpose = asked.context.as_ref().map(|context| context.purpose.as_str()).unwrap_or_default();
-        tasks.retain(|task| {
-            let wanted = asked.procedure.is_empty() || asked.procedure == task.procedure;
-            wanted && task.purposes.iter().any(|given| given == purpose)
-        });
+        let wanted = |task: &Task| asked.procedure.is_empty() || asked.procedure == task.procedure;
+        let tasks = self.read(Desk::tasks).await?.into_iter().filter(wanted);
+        let mut tasks: Vec<_> = tasks.filter_map(|task| shown(task, purpose, fields)).collect();
         tasks.sort_by_key(|task| (task.due_at.map(|due| due.seconds), task.opened_at.map(|at| at.seconds)));
         Ok(tasks)
     }
@@ -105,7 +114,11 @@ impl Procedures {
         let peer = Peer::of(&request);
         let asked = request.get_ref().contribution.clone().unwrap_or_default();
         let mut entry = Entry::new(AccessOperation::Contribute, asked.context.as_ref());
-        let known = self.known(&request, &asked, &mut entry).await;
+        // What was handed in is told again, also when the task has ended by it.
+        let known = match self.outbox.has(&peer, &asked.id).await {
+            true => Ok(()),
+            false => self.known(&request, &asked, &mut entry).await,
+        };
         match known {
             Ok(()) => self.outbox.hand_in(&peer, request.into_inner().contribution).await,
             Err(status) => self.log.conclude(entry, Err(status)).await,
@@ -185,14 +198,17 @@ impl Procedures {
     ) -> Result<(CaseStatus, Freshness), Status> {
         let asked = request.get_ref();
         let call = self.lookup.about_procedures(request, asked.context.as_ref(), entry)?;
-        let freshness = self.lookup.agreed(&call, true).await?;
+        let (freshness, _) = self.lookup.agreed(&call, true).await?;
         // A case has the id of the contribution that opened it.
         let id = if asked.case_id.is_empty() { &asked.opened_by } else { &asked.case_id };
         let id = id.parse::<uuid::Uuid>();
         let id =
             id.map_err(|_| Reason::InvalidRequest.field("case_id", "is no UUID (RFC 9562)"))?.to_string();
         let none = || Reason::NotFound.status("no such case is known here, or not yet");
-        let case = self.read(move |desk| desk.case(&id)).await?.ok_or_else(none)?;
+        let purpose = asked.context.as_ref().map(|context| &context.purpose);
+        let case = self.read(move |desk| desk.case(&id)).await?;
+        let case = case.filter(|case| case.purposes.iter().any(|given| Some(given) == purpose));
+        let case = case.ok_or_else(none)?;
         entry.revision = freshness.revision;
         Ok((case, freshness))
     }

@@ -9,7 +9,7 @@ use dancu_proto::{
     v1::{CaseStatus, Form, StepState, Task},
 };
 use prost::Message;
-use rocksdb::{DB, Direction, IteratorMode, Options, WriteOptions};
+use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 use thiserror::Error;
 use tonic::Status;
 
@@ -22,6 +22,8 @@ use crate::{
 const TASK: u8 = b't';
 const CASE: u8 = b'c';
 const FORM: u8 = b'f';
+/// The row that says of which registry everything is; it opens with the key that all of it opens with.
+const KEPT: &[u8] = b"k";
 /// Memory for writes, bytes: mail is small, and not much.
 const BUFFER: usize = 2 << 20;
 
@@ -92,7 +94,12 @@ impl Desk {
                 self.write(&name, open.then(|| task.encode_to_vec()))
             }
             Some(Content::Case(case)) => {
-                let newer = self.case(&case.case_id)?.is_none_or(|known| known.version <= case.version);
+                let newer = match self.case(&case.case_id) {
+                    Ok(known) => known.is_none_or(|known| known.version <= case.version),
+                    // What cannot be read any more is replaced.
+                    Err(DeskError::Damaged) => true,
+                    Err(error) => return Err(error),
+                };
                 if newer {
                     self.write(&named(CASE, &[&case.case_id]), Some(case.encode_to_vec()))
                 } else {
@@ -150,6 +157,43 @@ impl Desk {
         self.get(&named(FORM, &[id]))
     }
 
+    /// Forgets cases that were closed before a time. While the node is sealed it is not known which.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn prune(&self, before: i64) -> Result<(), DeskError> {
+        let Ok(cipher) = self.slice.cipher() else { return Ok(()) };
+        for row in self.database.iterator(IteratorMode::From(&[CASE], Direction::Forward)) {
+            let (name, sealed) = row?;
+            if name.first() != Some(&CASE) {
+                break;
+            }
+            let Ok(case) = cipher.open(&name, &sealed, "a case") else { continue };
+            let case = CaseStatus::decode(case.as_slice()).map_err(|_| DeskError::Damaged)?;
+            if case.closed_at.is_some_and(|closed| closed.seconds < before) {
+                self.database.delete(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything, and has it off the disk.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn clear(&self) -> Result<(), DeskError> {
+        if self.database.iterator(IteratorMode::Start).next().is_none() {
+            return Ok(());
+        }
+        let (mut all, mut synced) = (WriteBatch::default(), WriteOptions::default());
+        all.delete_range(&[][..], &[u8::MAX][..]);
+        synced.set_sync(true);
+        self.database.write_opt(all, &synced)?;
+        self.database.flush()?;
+        self.database.compact_range(None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
     fn get<M: Message + Default>(&self, name: &[u8]) -> Result<Option<M>, DeskError> {
         let cipher = self.slice.cipher()?;
         let Some(sealed) = self.database.get(name)? else { return Ok(None) };
@@ -172,6 +216,18 @@ impl Desk {
 impl MailSink for Desk {
     fn put(&self, mail: &Mail) -> Result<(), MailError> {
         Ok(self.keep(mail)?)
+    }
+
+    fn has_kept(&self) -> Result<bool, MailError> {
+        let cipher = self.slice.cipher()?;
+        let Some(sealed) = self.database.get(KEPT)? else { return Ok(false) };
+        let registry = cipher.open(KEPT, &sealed, "of which registry tasks and cases are");
+        Ok(registry.is_ok_and(|registry| registry == self.slice.state().registry_id))
+    }
+
+    fn begin_anew(&self) -> Result<(), MailError> {
+        self.clear()?;
+        Ok(self.write(KEPT, Some(self.slice.state().registry_id.clone()))?)
     }
 }
 
@@ -236,6 +292,69 @@ mod tests {
         assert!(matches!(desk.keep(&case(4)), Err(DeskError::Sealed)));
         slice.unseal(&key()).unwrap();
         assert_eq!(desk.tasks().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn with_another_key_everything_begins_anew() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let slice = open(held.path());
+        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
+        assert!(!desk.has_kept().unwrap());
+        desk.begin_anew().unwrap();
+        desk.keep(&case(3)).unwrap();
+        desk.keep(&task("a", StepState::Open)).unwrap();
+        assert!(desk.has_kept().unwrap());
+        slice.seal();
+        slice.unseal(&crate::slice::SliceKey::from_bytes(&[3; 32]).unwrap()).unwrap();
+        // Mail of a case that is known, and cannot be read, still comes.
+        desk.keep(&case(2)).unwrap();
+        assert_eq!(desk.case("c").unwrap().unwrap().version, 2);
+        assert!(!desk.has_kept().unwrap());
+        desk.begin_anew().unwrap();
+        assert!(desk.has_kept().unwrap());
+        assert_eq!((desk.case("c").unwrap(), desk.tasks().unwrap().len()), (None, 0));
+    }
+
+    #[test]
+    fn cases_that_were_closed_long_ago_are_forgotten() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let desk = Desk::open(dir.path(), open(held.path())).unwrap();
+        for (id, closed) in [("old", Some(5)), ("new", Some(9)), ("open", None)] {
+            let closed_at = closed.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 });
+            let case = CaseStatus { case_id: id.into(), closed_at, ..CaseStatus::default() };
+            desk.keep(&Mail { number: 0, content: Some(Content::Case(case)) }).unwrap();
+        }
+        desk.prune(9).unwrap();
+        let known = ["old", "new", "open"].map(|id| desk.case(id).unwrap().is_some());
+        assert_eq!(known, [false, true, true]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_where_the_slice_is_erased() {
+        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let slice = open(held.path());
+        let policy = dancu_proto::hub::v1::Policy {
+            registry_id: vec![7; 16],
+            revision: 1,
+            cursor: 1,
+            ..Default::default()
+        };
+        slice.apply_policy(policy).unwrap();
+        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
+        desk.keep(&task("a", StepState::Open)).unwrap();
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let (clock, day) = (crate::state::host_clock(), std::time::Duration::from_secs(86_400));
+        let keeping = super::super::keep(desk.clone(), slice.clone(), day, clock, cancel.clone());
+        let keeping = tokio::spawn(keeping);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert_eq!(desk.tasks().unwrap().len(), 1);
+        slice.erase().unwrap();
+        let anything = || desk.database.iterator(IteratorMode::Start).next().is_some();
+        while anything() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        cancel.cancel();
+        keeping.await.unwrap();
     }
 
     #[test]

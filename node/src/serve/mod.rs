@@ -161,8 +161,8 @@ pub fn services(served: Served) -> Result<(Routes, Health), ServeError> {
         tasks.clone(),
         cancel.clone(),
     );
-    let status = StatusService::new(Arc::clone(&node), roster, outbox.clone(), owner, tasks, cancel);
-    let desk = OutboxDesk::new(outbox, owner);
+    let desk = OutboxDesk::new(outbox.clone(), owner, tasks.clone(), cancel.clone());
+    let status = StatusService::new(Arc::clone(&node), roster, outbox, owner, tasks, cancel);
     let notices = Notices::new(lookup.clone());
     let procedures = Procedures::new(procedures, lookup.clone(), Arc::new(contributions.clone()), log);
     let routes = Routes::new(CitizenServiceServer::new(lookup).max_decoding_message_size(MAX_REQUEST))

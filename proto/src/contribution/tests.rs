@@ -6,7 +6,7 @@ use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::H
 use super::*;
 use crate::{
     Areas, Violation,
-    v1::{Contribution, Date},
+    v1::{CaseRequest, Contribution, Date, event::Event as Kind},
 };
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -230,6 +230,28 @@ fn nobody_hands_in_half_a_country_at_once() {
     };
     assert_eq!(faults(&people(100)), Vec::<String>::new());
     assert_eq!(faults(&people(101)), ["event"]);
+}
+
+#[test]
+fn a_mistake_that_is_made_very_often_is_not_named_as_often() {
+    // Nobody of them, and one of them again and again.
+    for person in ["{}", AN] {
+        let people = vec![person; 3_000].join(",");
+        assert_eq!(faults(&format!(r#"{{"missing":{{"persons":[{people}]}}}}"#)), ["event"]);
+        let members = vec![format!(r#"{{"person":{person}}}"#); 3_000].join(",");
+        assert_eq!(faults(&format!(r#"{{"moved":{{"members":[{members}],"address":{HOME}}}}}"#)), ["event"]);
+    }
+    let mut cleared = with(&format!(r#"{{"civil_status_corrected":{{"person":{AN}}}}}"#));
+    let Some(Kind::CivilStatusCorrected(of)) = cleared.event.as_mut().and_then(|event| event.event.as_mut())
+    else {
+        panic!("a correction")
+    };
+    of.clear = vec![9_999; 20_000];
+    assert_eq!(found(&mut cleared), ["event.civil_status_corrected.clear"]);
+    let mut asked = with(&format!(r#"{{"death":{{"person":{AN},"date_of_death":"2026-01-02"}}}}"#));
+    let answers = (0..3_000).map(|number| (format!("?{number}"), String::new())).collect();
+    asked.opens = Some(CaseRequest { procedure: "p".into(), answers, address: None });
+    assert!(found(&mut asked).len() <= 100);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod asked;
 mod hub;
+mod procedures;
 mod state;
 
 use std::{collections::BTreeSet, fmt::Debug, fs};
@@ -21,7 +22,7 @@ use tonic::Status;
 const UNKNOWN: &str = "001099999999";
 
 /// The reasons that no back-end can meet at a node, and why.
-const NOT_OF_NODES: [(Reason, &str); 12] = [
+const NOT_OF_NODES: [(Reason, &str); 11] = [
     (Reason::CertificateSuperseded, "of a node at its hub"),
     (Reason::TokenUnknown, "of a new node at its hub"),
     (Reason::TokenUsed, "of a new node at its hub"),
@@ -31,7 +32,6 @@ const NOT_OF_NODES: [(Reason, &str); 12] = [
     (Reason::StreamReplaced, "of a node at its hub"),
     (Reason::AccessLogRefused, "of a node at its hub"),
     (Reason::AlreadyExists, "of an operator at the hub"),
-    (Reason::NotFound, "of an operator at the hub"),
     (Reason::AgreementInvalid, "of an operator at the hub"),
     (Reason::Overloaded, "of a node at its hub"),
 ];
@@ -172,6 +172,7 @@ async fn every_refusal_of_a_node_is_met_says_what_to_do_and_is_recorded() {
     hub.import(&people).await;
     let mut met = Met::new(&people);
     asked::at_a_node(&hub, &people, &mut met).await;
+    procedures::of_two_offices(&hub, &people, &mut met).await;
     state::of_a_node(&hub, &people, &mut met).await;
     state::of_its_disk_and_its_end(&hub, &people, &mut met).await;
     met.are_all_but(&NOT_OF_NODES);

@@ -185,7 +185,8 @@ impl HubSide for HubEnd {
                 let last_sequence = self.last_sequence(node, &self.conversations[&node].outbox);
                 let Some(conversation) = self.conversations.get_mut(&node) else { return false };
                 assert!(conversation.says.is_none(), "a node has one batch under way at a time");
-                conversation.says = Some(Response::Taken(BatchTaken { last_sequence }));
+                conversation.says =
+                    Some(Response::Taken(BatchTaken { last_sequence, ..BatchTaken::default() }));
             }
             Some(Request::MailReceived(number)) => {
                 let Some(conversation) = self.conversations.get_mut(&node) else { return false };

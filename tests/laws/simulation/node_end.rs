@@ -108,7 +108,7 @@ impl NodeEnd {
 
 impl NodeSide for NodeEnd {
     fn queue(&mut self, contribution: &Contribution) -> Option<u64> {
-        let submission = Submission { caller: CALLER.into(), contribution: contribution.clone() };
+        let submission = Submission::new(CALLER.into(), contribution.clone());
         let status = self.outbox().submit_all(&[submission]).pop()?.ok()?;
         if !self.ids.contains(&contribution.id) {
             self.ids.push(contribution.id.clone());
@@ -151,7 +151,8 @@ impl NodeSide for NodeEnd {
     }
 
     fn export(&mut self) -> Vec<Signed> {
-        self.outbox().export().collect::<Result<_, _>>().expect("a disk that can be read")
+        let exported = self.outbox().export(0).map(|one| one.map(|(_, signed)| signed));
+        exported.collect::<Result<_, _>>().expect("a disk that can be read")
     }
 
     fn knows(&self) -> BTreeMap<String, Option<ContributionOutcome>> {

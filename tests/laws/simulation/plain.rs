@@ -272,7 +272,7 @@ impl HubSide for PlainHub {
             return response(Response::Standing(HubStanding { last_sequence, ..HubStanding::default() }));
         }
         if let Some(last_sequence) = session.taken.take() {
-            return response(Response::Taken(BatchTaken { last_sequence }));
+            return response(Response::Taken(BatchTaken { last_sequence, ..BatchTaken::default() }));
         }
         let outcome = self.disk.mail.get(&node)?.get(session.told)?.clone();
         session.told += 1;

@@ -9,8 +9,9 @@ use dancu_proto::{
     },
     node::v1::{
         GetStatusRequest, citizen_service_client::CitizenServiceClient,
+        contribution_service_client::ContributionServiceClient,
         interest_service_client::InterestServiceClient, node_service_client::NodeServiceClient,
-        notice_service_client::NoticeServiceClient,
+        notice_service_client::NoticeServiceClient, procedure_service_client::ProcedureServiceClient,
     },
 };
 use rustls::{ClientConfig, client::ResolvesClientCert};
@@ -79,6 +80,18 @@ impl Caller {
     #[must_use]
     pub fn notices(&self) -> NoticeServiceClient<Channel> {
         NoticeServiceClient::new(self.channel())
+    }
+
+    /// What it hands in.
+    #[must_use]
+    pub fn contributions(&self) -> ContributionServiceClient<Channel> {
+        ContributionServiceClient::new(self.channel())
+    }
+
+    /// Tasks, cases and forms.
+    #[must_use]
+    pub fn procedures(&self) -> ProcedureServiceClient<Channel> {
+        ProcedureServiceClient::new(self.channel())
     }
 
     /// The node itself.

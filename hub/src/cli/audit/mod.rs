@@ -15,7 +15,7 @@ use dancu_proto::{
         AccessRow, AccessTree, FindPatternsRequest, GetTreeHeadRequest, ListAccessRequest, ListAlarmsRequest,
         list_access_request::Of, list_access_response::Body,
     },
-    v1::Signed,
+    v1::{AccessOperation, Signed},
 };
 use prost_types::Timestamp;
 use serde_json::json;
@@ -144,6 +144,11 @@ pub(super) async fn run(global: &Global, command: AuditCommand) -> anyhow::Resul
         AuditCommand::Alarms => alarms(global).await,
         AuditCommand::Patterns { period } => patterns(global, &period).await,
     }
+}
+
+/// What was asked for, in English.
+pub(super) fn operation_name(operation: AccessOperation) -> &'static str {
+    show::operation(operation, Language::En)
 }
 
 /// Shows records, and keeps their proofs where that is asked for.

@@ -190,7 +190,7 @@ pub(super) fn table(rows: &[Shown], person: Option<&str>, lang: Language) {
     println!("{table}");
 }
 
-fn operation(operation: AccessOperation, lang: Language) -> &'static str {
+pub(super) fn operation(operation: AccessOperation, lang: Language) -> &'static str {
     let (vi, en) = match operation {
         AccessOperation::Unspecified => ("–", "–"),
         AccessOperation::Get => ("Tra cứu", "get"),

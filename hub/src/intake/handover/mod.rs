@@ -19,6 +19,7 @@ use dancu_proto::{
     Areas, Reason, Violation,
     channel::{PeerIdentity, SwappableIdentity},
     contribution,
+    hub::v1::RefusedContribution,
     signed::{self, Verifier},
     v1::{
         Contribution, ContributionOutcome, ContributionReceipt, Date, QueuedContribution, RejectionReason,
@@ -78,28 +79,39 @@ pub struct Handover {
     pub clock: Clock,
 }
 
-/// How many of a batch were new, and how many had come before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Taken {
     /// Taken over now.
     pub new: u64,
     /// Had come before.
     pub known: u64,
+    /// Not taken over: nothing proves whose they are, so that nothing can be written of them.
+    pub refused: Vec<RefusedContribution>,
+}
+
+/// A contribution that a node of this registry has signed.
+struct Proven {
+    id: Uuid,
+    agency: String,
+    queued: QueuedContribution,
+    signed: Signed,
 }
 
 impl Handover {
-    /// Takes over signed contributions, in their order. All are on the disk when this returns.
+    /// Takes over signed contributions, in their order. All are on the disk when this returns, but those that
+    /// are not signed by a node of this registry: that is the fault of each, and no other waits for it.
     ///
     /// # Errors
-    /// One is not signed by a node of this registry, or the disk refuses; those before it may be taken over.
+    /// If the disk refuses; those before it may be taken over.
     pub async fn take(&self, contributions: Vec<Signed>) -> Result<Taken, Status> {
         let preparing = self.clone();
         let prepared = spawn_blocking(move || preparing.prepare(contributions)).await;
-        let prepared = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
+        let (prepared, refused) = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
         let prepared: Vec<_> = prepared.into_iter().map(Arc::new).collect();
         let (commits, told): (Vec<_>, Vec<_>) = prepared.iter().map(|one| self.turn(one)).unzip();
         let outcomes = self.registry.commit_all(commits).await?;
-        let (mut taken, mut awaited) = (Taken::default(), Vec::new());
+        let (mut taken, mut awaited) = (Taken { refused, ..Taken::default() }, Vec::new());
         for ((outcome, told), one) in outcomes.into_iter().zip(told).zip(&prepared) {
             let outcome = match outcome {
                 Err(CommitError::Stale) => self.decided(|| self.turn(one)).await,
@@ -233,28 +245,43 @@ impl Handover {
         today(&self.clock).date().unwrap_or_default()
     }
 
-    fn prepare(&self, contributions: Vec<Signed>) -> Result<Vec<Prepared>, Status> {
+    fn prepare(
+        &self,
+        contributions: Vec<Signed>,
+    ) -> Result<(Vec<Prepared>, Vec<RefusedContribution>), Status> {
         self.office.lookout().refresh(&self.registry.view())?;
         let (areas, today) = (self.areas()?, self.today());
-        contributions.into_iter().map(|signed| self.ready(signed, &areas, today)).collect()
+        let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
+        for (index, signed) in (0..).zip(contributions) {
+            match self.proven(signed) {
+                Ok(proven) => prepared.push(self.ready(proven, &areas, today)?),
+                Err(message) => refused.push(RefusedContribution { index, message }),
+            }
+        }
+        Ok((prepared, refused))
     }
 
-    fn ready(&self, signed: Signed, areas: &Arc<Areas>, today: Date) -> Result<Prepared, Status> {
-        let refused = |what: String| Reason::InvalidRequest.field("contributions", what);
+    /// A contribution that a node of this registry has signed, or why it is none.
+    fn proven(&self, signed: Signed) -> Result<Proven, String> {
         let (queued, signer): (QueuedContribution, _) =
-            self.verifier.verify(&signed).map_err(|error| refused(error.to_string()))?;
+            self.verifier.verify(&signed).map_err(|error| error.to_string())?;
         if signer != PeerIdentity::Node(queued.node.clone()) {
-            return Err(refused(format!("a contribution of {} is signed by {signer}", queued.node)));
+            return Err(format!("a contribution of {} is signed by {signer}", queued.node));
         }
         if queued.registry_id != self.registry.id() {
-            return Err(refused("a contribution is for another registry".into()));
+            return Err("a contribution is for another registry".into());
         }
         let id = queued.contribution_id.parse::<Uuid>();
-        let id = id.map_err(|_| refused("a contribution has no id".into()))?;
+        let id = id.map_err(|_| "a contribution has no id")?;
         if queued.outbox.len() != 16 || !(1..=LAST_PLACE).contains(&queued.sequence) {
-            return Err(refused("a contribution has no place in an outbox".into()));
+            return Err("a contribution has no place in an outbox".into());
         }
-        let agency = self.roll.get(&queued.node)?.agency;
+        let agency = self.roll.get(&queued.node).map_err(|error| error.to_string())?.agency;
+        Ok(Proven { id, agency, queued, signed })
+    }
+
+    fn ready(&self, proven: Proven, areas: &Arc<Areas>, today: Date) -> Result<Prepared, Status> {
+        let Proven { id, agency, queued, signed } = proven;
         let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
         let QueuedContribution { node, outbox, sequence, .. } = queued;
         let areas = Arc::clone(areas);

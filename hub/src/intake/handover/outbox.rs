@@ -158,7 +158,7 @@ pub fn standing(
     let row = row.map(|row| Row::decode(row.as_slice()).map_err(|_| StoreError::Corrupt("an outbox")));
     let row = row.transpose()?.unwrap_or_default();
     let missing = ranges(&row.missing);
-    Ok(HubStanding { last_sequence: row.taken, missing, recipient: recipient.to_vec() })
+    Ok(HubStanding { last_sequence: row.taken, missing, recipient: recipient.to_vec(), last_mail: None })
 }
 
 /// All outboxes, by node.

@@ -6,10 +6,10 @@ use dancu_proto::{
     Reason,
     channel::Peer,
     hub::v1::{
-        BatchTaken, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest, SubmitContributionsResponse,
-        UploadAccessLogRequest, UploadAccessLogResponse, intake_service_server::IntakeService,
-        mail::Content as Letter, submit_contributions_request::Request as Asked,
-        submit_contributions_response::Response as Answer,
+        BatchTaken, HubStanding, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest,
+        SubmitContributionsResponse, UploadAccessLogRequest, UploadAccessLogResponse,
+        intake_service_server::IntakeService, mail::Content as Letter,
+        submit_contributions_request::Request as Asked, submit_contributions_response::Response as Answer,
     },
 };
 use tokio::{
@@ -118,8 +118,10 @@ impl IntakeServer {
         let mut ear = self.handover.bells.stream(&node.name);
         self.begin(node, &begin).await?;
         let hub = {
-            let handover = &self.handover;
-            outbox::standing(&handover.registry.view(), &node.name, &begin.outbox, handover.log.recipient())?
+            let (handover, view) = (&self.handover, self.handover.registry.view());
+            let last_mail = Some(mail::latest(&view, &node.name)?);
+            let hub = outbox::standing(&view, &node.name, &begin.outbox, handover.log.recipient())?;
+            HubStanding { last_mail, ..hub }
         };
         send(answers, Answer::Standing(hub)).await?;
         let (sent, received) = (begin.mail_after, begin.mail_after);
@@ -139,13 +141,20 @@ impl IntakeServer {
                             // Never closed.
                             let place = self.at_once.acquire().await;
                             let _place = place.map_err(|_| Reason::ShuttingDown.status("the hub is going down"))?;
-                            self.handover.take(batch.contributions).await?;
+                            let refused = self.handover.take(batch.contributions).await?.refused;
+                            for one in &refused {
+                                tracing::error!(
+                                    node = %node.name,
+                                    why = one.message,
+                                    "a contribution is not taken over; the node keeps it"
+                                );
+                            }
                             let last_sequence = {
                                 let handover = &self.handover;
                                 let view = handover.registry.view();
                                 outbox::standing(&view, &node.name, &begin.outbox, &[])?.last_sequence
                             };
-                            send(answers, Answer::Taken(BatchTaken { last_sequence })).await?;
+                            send(answers, Answer::Taken(BatchTaken { last_sequence, refused })).await?;
                         }
                         Some(Asked::MailReceived(number)) => mailing.received = mailing.received.max(number),
                         _ => return Err(Reason::InvalidRequest.field("request", "is a batch, or mail received")),

@@ -28,7 +28,8 @@ fn a_birth_goes_through_three_agencies_and_the_portal_sees_it() {
 
     let task = opened.task("ba-dinh-n");
     assert_eq!(task.event, "permanent_residence_registered");
-    assert_eq!(task.purposes, ["police-ba-dinh.p"]);
+    // Under that of the procedure, and not under whatever else the agency has agreed.
+    assert_eq!(task.purposes, ["3.000722"]);
     // The child has no residence yet and the father lives elsewhere: this commune's agreement covers neither.
     assert_eq!(task.persons.get("child").map(String::as_str), Some(CHILD));
     assert_eq!(task.persons.get("mother").map(String::as_str), Some(MOTHER));
@@ -131,7 +132,8 @@ fn a_step_is_returned_for_more_and_comes_back() {
     assert_eq!(returned.states(), [StepState::Open, StepState::Returned, StepState::Waiting]);
     let task = returned.task("justice-n");
     assert_eq!((task.step.as_str(), task.note.as_str()), ("register-birth", "thiếu giấy tờ"));
-    assert_eq!(task.purposes, ["justice.p"]);
+    // It was registered under whatever purpose the agency has for it.
+    assert_eq!(task.purposes, ["2.002622", "3.000722", "justice.p"]);
     world.now = datetime!(2026-03-04 09:00 +7);
     let consent = [("household_head_consent", "đồng ý")];
     let again = world.answer("justice-n", &done("register-birth", &consent), None).unwrap();
@@ -226,6 +228,57 @@ fn an_agreement_that_gives_less_takes_values_away_from_open_tasks() {
     assert!(!task.prefilled.iter().any(|value| value.name.starts_with("mother")), "{task:?}");
     assert_eq!(task.address, None);
     assert_eq!(told.told(), [] as [&str; 0], "how the case stands is the same");
+}
+
+#[test]
+fn a_case_is_seen_under_the_purposes_of_whoever_takes_part_or_follows() {
+    let mut world = World::new();
+    let portal = world.nodes.iter().position(|node| node.name == "portal-n").unwrap();
+    let follows = ["one", "two"].map(|id| {
+        let text = agreement("national-portal", "", "\"full_name\"", "nation = true");
+        text.replace("id = \"national-portal\"", &format!("id = \"{id}\"")).replace("national-portal.p", id)
+    });
+    world.nodes[portal] = node("portal-n", "national-portal", &follows);
+    let justice = world.nodes.iter().position(|node| node.name == "justice-n").unwrap();
+    let both = [
+        agreement("justice", "civil-status", "\"full_name\"", "communes = [\"00004\"]"),
+        follows[0].replace("national-portal", "justice"),
+    ];
+    world.nodes[justice] = node("justice-n", "justice", &both);
+    let opened = world.open(BIRTH, "birth", FAMILY);
+    let purposes = |of: &str| {
+        let seen = opened.mail.iter().find_map(|(node, content)| match content {
+            Content::Case(status) if node == of => Some(status.purposes.clone()),
+            _ => None,
+        });
+        seen.unwrap()
+    };
+    assert_eq!(purposes("portal-n"), ["one", "two"]);
+    assert_eq!(
+        purposes("justice-n"),
+        ["justice.p"],
+        "what it looks people up for is not what it takes part for"
+    );
+}
+
+#[test]
+fn a_value_is_shown_under_the_purposes_whose_agreements_give_it() {
+    let mut world = World::new();
+    let commune = world.nodes.iter().position(|node| node.name == "ba-dinh-n").unwrap();
+    let of = |purpose: &str, fields: &str| {
+        let text = agreement("police-ba-dinh", "residence", fields, "communes = [\"00004\"]");
+        text.replace("id = \"police-ba-dinh\"", &format!("id = \"{purpose}\""))
+            .replace("police-ba-dinh.p", purpose)
+    };
+    let both = [of("names", "\"full_name\""), of("homes", "\"permanent_residence\"")];
+    world.nodes[commune] = node("ba-dinh-n", "police-ba-dinh", &both);
+    let opened = world.open(BIRTH, "birth", FAMILY);
+    let task = opened.task("ba-dinh-n");
+    assert!(task.address.is_some());
+    let view = |purpose: &str| task.views.iter().find(|view| view.purpose == purpose).unwrap();
+    let shows = |purpose: &str, name: &str| view(purpose).prefilled.iter().any(|shown| shown == name);
+    assert!(shows("names", "mother_name") && !shows("homes", "mother_name"));
+    assert_eq!((view("names").address_source.as_str(), view("homes").address_source.is_empty()), ("", false));
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn each_problem_names_its_line() {
             "from = \"answers.allowance_account\"",
             "no answer before this step is called",
         ),
-        ("version = 1", "version = 0", "version = 1", "versions count from 1"),
+        ("version = 2", "version = 0", "version = 2", "versions count from 1"),
+        ("[\"2.002622\"]", "[\"2,002622\"]", "purposes", "a purpose is 1 to 64 letters"),
+        ("[\"2.002622\"]", "[\"1.1\", \"1.1\"]", "purposes", "purpose `1.1` stands twice"),
     ];
     for (from, to, at, expected) in cases {
         let said = problems(from, to);
@@ -63,6 +65,19 @@ fn each_problem_names_its_line() {
         let at = DEATH.lines().position(|line| line.contains(at)).unwrap() + 1;
         assert!(said.contains(&format!("line {at}, ")), "{to}: {said}");
     }
+}
+
+/// The first TOML in a page.
+fn example(page: &str) -> &str {
+    page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_example_of_the_readme_is_good() {
+    let procedure = parse(example(include_str!("../../../../deploy/procedures/README.md"))).unwrap();
+    assert_eq!((procedure.purposes.len(), procedure.steps.len()), (2, 3));
+    assert_eq!(procedure.steps[2].after, [0, 1]);
+    assert_eq!(procedure.steps[1].skip.len() + procedure.steps[2].skip.len(), 4, "one of each condition");
 }
 
 #[test]
@@ -146,7 +161,7 @@ fn a_case_goes_by_the_document_under_which_it_was_opened() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("holidays.toml"), "known_until = 2026").unwrap();
     // The new version has another step, before the others.
-    let changed = DEATH.replace("version = 1", "version = 2").replace("funeral-allowance", "allowance");
+    let changed = DEATH.replace("version = 2", "version = 3").replace("funeral-allowance", "allowance");
     fs::write(dir.path().join("death.toml"), &changed).unwrap();
     fs::write(dir.path().join("birth.toml"), birth).unwrap();
     let mut catalogue = Catalogue::load(Some(dir.path()), None).unwrap();

@@ -53,7 +53,8 @@ fn agreement(agency: &str, role: &str, fields: &str, scope: &str) -> String {
     format!(
         "id = \"{agency}\"\nversion = 1\nagency = \"{agency}\"\ntitle = \"x\"\nlegal_basis = [\"x\"]\n\
          valid_from = 2026-01-01\noperations = [\"{operation}\"]\n{role}fields = [{fields}]\noffline_limit = \"7d\"\n\
-         [[purposes]]\ncode = \"{agency}.p\"\ntitle = \"x\"\n[scope]\n{scope}\n"
+         [[purposes]]\ncode = \"{agency}.p\"\ntitle = \"x\"\n[[purposes]]\ncode = \"3.000722\"\ntitle = \"x\"\n\
+         [[purposes]]\ncode = \"2.002622\"\ntitle = \"x\"\n[scope]\n{scope}\n"
     )
 }
 

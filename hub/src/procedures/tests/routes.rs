@@ -54,10 +54,10 @@ proptest! {
                     .iter()
                     .filter(|(reach, agency, _)| first.is_some_and(|first| theirs(first, reach, *agency)));
                 let nodes: Vec<_> = nodes.map(|(_, _, name)| (*name).clone()).collect();
-                let whose = routes.whose(role, place);
+                let whose = routes.whose(Work { role, purposes: &[] }, place);
                 prop_assert_eq!(whose.as_ref().map(|whose| &whose.agency), first.map(|first| first.1));
                 prop_assert_eq!(whose.map(|whose| whose.nodes).unwrap_or_default(), nodes);
-                let mut superiors = routes.superiors(role, place);
+                let mut superiors = routes.superiors(Work { role, purposes: &[] }, place);
                 superiors.sort_unstable();
                 let wider = covering.iter().filter(|(reach, ..)| first.is_some_and(|first| *reach > first.0));
                 let mut wider: Vec<_> = wider.map(|(_, _, name)| (*name).clone()).collect();

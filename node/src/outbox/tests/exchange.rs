@@ -1,9 +1,9 @@
 //! The exchange with a hub: a model of one, over a line that loses what is on it whenever it breaks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dancu_proto::hub::v1::{
-    BatchTaken, HubStanding, Mail, MailBatch, SequenceRange, SubmitContributionsRequest,
+    BatchTaken, HubStanding, Mail, MailBatch, RefusedContribution, SequenceRange, SubmitContributionsRequest,
     SubmitContributionsResponse, mail::Content, submit_contributions_request::Request,
     submit_contributions_response::Response,
 };
@@ -11,19 +11,30 @@ use dancu_proto::hub::v1::{
 use super::*;
 
 /// What a hub does, as the protocol says.
-struct Hub {
-    key: Key,
+pub(super) struct Hub {
+    pub(super) key: Key,
     /// Contributions that were taken over, by outbox and place: how often each was decided on.
     taken: BTreeMap<(Vec<u8>, u64), Signed>,
-    decided: BTreeMap<String, u64>,
-    mail: Vec<Mail>,
+    pub(super) decided: BTreeMap<String, u64>,
+    /// Ids of contributions that it does not believe, and how often it was handed one.
+    refuses: BTreeSet<String>,
+    refused: u64,
+    pub(super) mail: Vec<Mail>,
     /// Of the stream: whose, and up to where mail was sent.
     stream: Option<(Vec<u8>, u64, bool)>,
 }
 
 impl Hub {
-    fn new() -> Hub {
-        Hub { key: key(), taken: BTreeMap::new(), decided: BTreeMap::new(), mail: Vec::new(), stream: None }
+    pub(super) fn new() -> Hub {
+        Hub {
+            key: key(),
+            taken: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            refuses: BTreeSet::new(),
+            refused: 0,
+            mail: Vec::new(),
+            stream: None,
+        }
     }
 
     fn last(&self, outbox: &[u8]) -> u64 {
@@ -40,16 +51,27 @@ impl Hub {
                 let missing = missing.map(|place| SequenceRange { from: place, until: place }).collect();
                 self.stream = Some((begin.outbox, begin.mail_after, begin.no_mail));
                 let recipient = self.key.public.clone();
-                let mut said = vec![Response::Standing(HubStanding { last_sequence, missing, recipient })];
+                let mut said = vec![Response::Standing(HubStanding {
+                    last_sequence,
+                    missing,
+                    recipient,
+                    last_mail: Some(self.mail.len() as u64),
+                })];
                 said.extend(self.news());
                 said
             }
             Request::Batch(batch) => {
-                for signed in batch.contributions {
-                    self.take(signed);
+                let mut refused = Vec::new();
+                for (index, signed) in (0..).zip(batch.contributions) {
+                    if self.refuses.contains(&read(&signed).contribution_id) {
+                        refused.push(RefusedContribution { index, message: "who?".into() });
+                    } else {
+                        self.take(signed);
+                    }
                 }
+                self.refused += refused.len() as u64;
                 let last_sequence = self.last(&self.stream.as_ref().unwrap().0);
-                let mut said = vec![Response::Taken(BatchTaken { last_sequence })];
+                let mut said = vec![Response::Taken(BatchTaken { last_sequence, refused })];
                 said.extend(self.news());
                 said
             }
@@ -60,11 +82,11 @@ impl Hub {
     fn take(&mut self, signed: Signed) {
         let queued = read(&signed);
         let place = (queued.outbox.clone(), queued.sequence);
-        if let Some(known) = self.taken.get(&place) {
-            assert_eq!(known, &signed, "two contributions at one place");
+        // An outbox that was put back may give a place again.
+        if self.taken.get(&place).is_some_and(|known| read(known).contribution_id == queued.contribution_id) {
             return;
         }
-        self.taken.insert(place, signed);
+        self.taken.entry(place).or_insert(signed);
         *self.decided.entry(queued.contribution_id.clone()).or_default() += 1;
         let number = self.mail.len() as u64 + 1;
         let content = outcome(&queued, ContributionState::Accepted, AN);
@@ -96,7 +118,7 @@ impl MailSink for Tasks {
 }
 
 /// Numbers that look random, and are the same for a seed.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
     fn below(&mut self, limit: u64) -> u64 {
@@ -105,12 +127,12 @@ impl Chance {
     }
 }
 
-fn said(response: Response) -> Input {
+pub(super) fn said(response: Response) -> Input {
     Input::Response(SubmitContributionsResponse { response: Some(response) })
 }
 
 /// Lets both talk until neither has more to say, on a line that breaks once in `breaks` steps.
-fn talk(protocol: &mut Protocol, hub: &mut Hub, chance: &mut Chance, breaks: u64) -> bool {
+pub(super) fn talk(protocol: &mut Protocol, hub: &mut Hub, chance: &mut Chance, breaks: u64) -> bool {
     let mut to_hub: VecDeque<_> = protocol.step(Input::Connected { mail: true }).unwrap().into();
     let mut to_node = VecDeque::new();
     while !to_hub.is_empty() || !to_node.is_empty() {
@@ -157,39 +179,71 @@ fn everything_counts_once_however_often_the_line_breaks() {
         let standing = outbox.standing();
         assert_eq!(standing.tally, Tally { accepted: queued, ..Tally::default() });
         assert_eq!((standing.hub_sequence, standing.mail), (queued, 2 * queued));
-        assert_eq!(outbox.places().count(), 0);
+        assert_eq!(outbox.places(1).count(), 0);
         let seen: std::collections::BTreeSet<_> = tasks.0.lock().unwrap().iter().copied().collect();
         assert_eq!(seen.len() as u64, queued, "each task came");
     }
 }
 
 #[test]
-fn what_the_hub_lost_is_sent_again_and_what_it_has_is_not() {
+fn what_the_hub_has_not_is_sent_again_and_what_it_took_is_not() {
     let directory = tempfile::tempdir().unwrap();
-    let (slice, mut hub) = (agreed(directory.path()), Hub::new());
-    let outbox = open(directory.path(), &slice, 0);
-    outbox.set_recipient(&hub.key.public).unwrap();
+    let outbox = open(directory.path(), &agreed(directory.path()), 0);
+    outbox.set_recipient(&key().public).unwrap();
     queue(&outbox, 1..=10);
-    // It came by file.
-    for place in [3, 4, 8] {
-        let (_, signed) = outbox.queued(place).unwrap().unwrap();
-        hub.take(signed);
-    }
+    let range = |from, until| SequenceRange { from, until };
     let mut protocol = Protocol::new(outbox.clone(), Arc::new(Discarded));
-    let begin = protocol.step(Input::Connected { mail: false }).unwrap();
-    let standing = hub.hear(begin.into_iter().next().unwrap()).remove(0);
-    let mut batches = Vec::new();
-    let mut requests = protocol.step(said(standing)).unwrap();
-    while let Some(request) = requests.pop() {
-        let Some(Request::Batch(batch)) = &request.request else { panic!("{request:?}") };
-        assert_eq!(batch.last_sequence, 10);
-        batches.push(batch.contributions.iter().map(|one| read(one).sequence).collect::<Vec<_>>());
-        let taken = hub.hear(request).remove(0);
-        requests = protocol.step(said(taken)).unwrap();
-    }
-    assert_eq!(batches, [vec![1, 2], vec![5, 6, 7], vec![9, 10]]);
+    let mut sent_with = |last_sequence, missing| {
+        protocol.step(Input::Connected { mail: false }).unwrap();
+        let standing = HubStanding { last_sequence, missing, ..HubStanding::default() };
+        let mut requests = protocol.step(said(Response::Standing(standing))).unwrap();
+        let mut batches = Vec::new();
+        while let Some(request) = requests.pop() {
+            let Some(Request::Batch(batch)) = &request.request else { panic!("{request:?}") };
+            assert_eq!(batch.last_sequence, 10);
+            batches.push(batch.contributions.iter().map(|one| read(one).sequence).collect::<Vec<_>>());
+            requests = protocol.step(said(Response::Taken(BatchTaken::default()))).unwrap();
+        }
+        protocol.step(Input::Disconnected).unwrap();
+        batches
+    };
+    // Some came by file: that they are these, the hub does not say.
+    assert_eq!(sent_with(8, vec![range(1, 2), range(5, 7)]), [(1..=10).collect::<Vec<_>>()]);
     assert_eq!(outbox.standing().tally.handed_over, 10);
-    assert!(!protocol.awaits());
+    assert_eq!(sent_with(10, vec![]), [[0; 0]; 0]);
+    assert_eq!(sent_with(10, vec![range(3, 4), range(8, 8)]), [vec![3, 4], vec![8]]);
+    // Its disk was put back.
+    let queued = read(&outbox.queued(9).unwrap().unwrap().1);
+    outbox.mail(vec![outcome(&queued, ContributionState::InReview, "")], 4).unwrap();
+    assert_eq!(sent_with(7, vec![]), [vec![8, 9, 10]]);
+    assert_eq!(outbox.standing().tally, Tally { handed_over: 10, ..Tally::default() });
+}
+
+#[test]
+fn what_the_hub_refuses_is_kept_and_holds_nothing_up() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (slice, mut hub) = (agreed(here.path()), Hub::new());
+    let outbox = open(here.path(), &slice, 0);
+    let other = open(there.path(), &agreed(there.path()), 0);
+    for (outbox, numbers) in [(&outbox, 1..=600), (&other, 601..=602)] {
+        outbox.set_recipient(&hub.key.public).unwrap();
+        queue(outbox, numbers);
+    }
+    let file: Vec<_> = (1..=2).map(|place| other.queued(place).unwrap().unwrap().1).collect();
+    outbox.bring(&file).unwrap();
+    hub.refuses = [3, 601].map(|number| id(number).to_string()).into();
+    let (mut protocol, mut chance) = (Protocol::new(outbox.clone(), Arc::new(Discarded)), Chance(1));
+    assert!(talk(&mut protocol, &mut hub, &mut chance, 0));
+    assert_eq!((hub.decided.len(), hub.refused), (600, 2));
+    assert!(protocol.has_refused());
+    let state = |number| outbox.status(id(number), "test").unwrap().0.state();
+    assert_eq!([state(3), state(4)], [ContributionState::Queued, ContributionState::Accepted]);
+    assert_eq!(outbox.brought().unwrap(), 1);
+    hub.refuses.clear();
+    assert!(talk(&mut protocol, &mut hub, &mut chance, 0));
+    assert_eq!((hub.decided.len(), outbox.brought().unwrap()), (602, 0));
+    assert!(!protocol.has_refused());
+    assert_eq!(state(3), ContributionState::Accepted);
 }
 
 #[test]
@@ -222,16 +276,4 @@ fn one_batch_is_under_way_and_brought_ones_come_after_the_nodes_own() {
     assert!(hub.decided.values().all(|times| *times == 1));
     let state = |number| other.status(id(number), "test").unwrap().0.state();
     assert!((601..=603).all(|number| state(number) == ContributionState::Accepted));
-}
-
-#[test]
-fn an_outbox_restored_from_an_older_copy_takes_no_place_twice() {
-    let directory = tempfile::tempdir().unwrap();
-    let outbox = open(directory.path(), &agreed(directory.path()), 0);
-    outbox.set_recipient(&key().public).unwrap();
-    queue(&outbox, 1..=2);
-    outbox.hub_stands(&HubStanding { last_sequence: 5, ..HubStanding::default() }).unwrap();
-    assert_eq!(outbox.unsent(0).count(), 2, "what is here may be another than what the hub has");
-    queue(&outbox, 3..=3);
-    assert_eq!(outbox.status(id(3), "test").unwrap().0.sequence, 6);
 }

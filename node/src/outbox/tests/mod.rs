@@ -1,7 +1,9 @@
 //! The outbox on disk, the exchange with a hub over lines that break, and the service over real sockets.
 
 mod exchange;
+mod restored;
 mod service;
+mod signing;
 mod store;
 
 use std::{path::Path, sync::Arc};
@@ -62,6 +64,16 @@ fn open(directory: &Path, slice: &Slice, reserve: u64) -> Outbox {
     Outbox::open(&directory.join("outbox"), setup).unwrap()
 }
 
+/// The outbox as it lies on the disk, put somewhere else. Nobody has it open.
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
 /// As a node signs it, which has no key.
 fn unsigned(queued: &QueuedContribution) -> Signed {
     let kind = QueuedContribution::KIND.into();
@@ -89,7 +101,7 @@ fn missing(number: u64) -> Contribution {
 }
 
 fn submission(number: u64) -> Submission {
-    Submission { caller: "test".into(), contribution: missing(number) }
+    Submission::new("test".into(), missing(number))
 }
 
 /// Queues some, which all go well.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use dancu_proto::{
     Reason,
     node::v1::{
-        ContributionStatus, GetContributionRequest, SubmitContributionRequest, WatchContributionsRequest,
-        contribution_service_client::ContributionServiceClient,
+        CompleteTaskRequest, ContributionStatus, GetContributionRequest, SubmitContributionRequest,
+        WatchContributionsRequest, contribution_service_client::ContributionServiceClient,
+        procedure_service_client::ProcedureServiceClient,
     },
-    v1::AccessOperation,
+    v1::{AccessOperation, TaskAnswer, TaskEnd},
 };
 use tokio::time::timeout;
 use tonic::{Status, transport::Channel};
@@ -94,6 +95,47 @@ async fn a_sealed_node_queues_by_what_was_agreed() {
 }
 
 #[tokio::test]
+async fn what_is_handed_in_again_is_the_same_however_it_is_read_by_now() {
+    let (node, mut client) = start(None).await;
+    let mut moved = missing(1);
+    let event = format!(
+        r#"{{"moved":{{"members":[{{"person":{{"personal_id":"{AN}"}}}}],
+            "address":{{"commune":"00004","detail":"12 Hàng Bài"}}}}}}"#
+    );
+    moved.event = Some(serde_json::from_str(&event).unwrap());
+    assert_eq!(submit(&mut client, moved.clone()).await.unwrap().sequence, 1);
+    node.outbox.set_agreed(&Agreed::of(&node.slice.state()).unwrap()).unwrap();
+    // Of a sealed slice it is not known in which province a commune lies.
+    node.slice.seal();
+    assert_eq!(submit(&mut client, moved).await.unwrap().sequence, 1);
+}
+
+#[tokio::test]
+async fn what_ended_a_task_can_be_handed_in_again_when_the_task_has_gone() {
+    let (node, _) = start(None).await;
+    let mut client = ProcedureServiceClient::new(node.channel().await);
+    let task = TaskAnswer {
+        case_id: id(9).to_string(),
+        step: "register".into(),
+        end: TaskEnd::Done.into(),
+        ..TaskAnswer::default()
+    };
+    let ends = Contribution { task: Some(task), ..missing(1) };
+    let mut complete = async || {
+        let request = CompleteTaskRequest { contribution: Some(ends.clone()) };
+        client.complete_task(request).await.map(|answer| answer.into_inner().status.unwrap().sequence)
+    };
+    assert_eq!(Reason::of(&complete().await.unwrap_err()), Some(Reason::NotFound));
+    node.outbox.submit(Submission::new("another".into(), ends.clone())).await.unwrap();
+    assert_eq!(Reason::of(&complete().await.unwrap_err()), Some(Reason::NotFound), "it is not theirs");
+    let ends = Contribution { id: id(2).to_string(), ..ends.clone() };
+    let (first, again) = (Submission::new("test".into(), ends.clone()), Some(ends));
+    node.outbox.submit(first).await.unwrap();
+    let answer = client.complete_task(CompleteTaskRequest { contribution: again }).await.unwrap();
+    assert_eq!(answer.into_inner().status.unwrap().sequence, 2);
+}
+
+#[tokio::test]
 async fn a_suspended_node_takes_nothing_in() {
     let (node, mut client) = start(Some(("NODE_SUSPENDED", "audit"))).await;
     let status = submit(&mut client, missing(1)).await.unwrap_err();
@@ -105,7 +147,7 @@ async fn a_suspended_node_takes_nothing_in() {
 async fn a_caller_sees_its_own_and_a_number_that_is_told_is_recorded() {
     let (node, mut client) = start(None).await;
     submit(&mut client, missing(1)).await.unwrap();
-    let theirs = Submission { caller: "another".into(), contribution: missing(2) };
+    let theirs = Submission::new("another".into(), missing(2));
     node.outbox.submit(theirs).await.unwrap();
     let of = |number| GetContributionRequest { contribution_id: id(number).to_string() };
     let status = client.get_contribution(of(2)).await.unwrap_err();

@@ -3,6 +3,7 @@
 use std::fs;
 
 use dancu_proto::contribution;
+use futures::FutureExt;
 
 use super::*;
 use crate::lookup::tests::fixture;
@@ -60,9 +61,9 @@ fn an_id_counts_once_and_is_nobody_elses() {
     let directory = tempfile::tempdir().unwrap();
     let outbox = open(directory.path(), &agreed(directory.path()), 0);
     outbox.set_recipient(&key().public).unwrap();
-    let mut other = submission(1);
-    other.contribution.based_on = 7;
-    let stranger = Submission { caller: "stranger".into(), ..submission(1) };
+    let other = Contribution { based_on: 7, ..missing(1) };
+    let other = Submission::new("test".into(), other);
+    let stranger = Submission::new("stranger".into(), missing(1));
     let answers = outbox.submit_all(&[submission(1), submission(1), other.clone(), submission(2)]);
     let places: Vec<_> = answers.into_iter().map(|one| one.map(|status| status.sequence)).collect();
     assert_eq!(places, [Ok(1), Ok(1), Err(OutboxError::Reused), Ok(2)]);
@@ -115,6 +116,29 @@ async fn who_comes_together_gets_a_place_each() {
     }
     places.sort_unstable();
     assert_eq!(places, (1..=500).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_waits_to_be_written_takes_room_whether_its_caller_waits_or_not() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let directory = tempfile::tempdir().unwrap();
+    let outbox = open(directory.path(), &agreed(directory.path()), 0);
+    outbox.set_recipient(&key().public).unwrap();
+    let room = || outbox.0.desk.places.available_permits();
+    let all = room();
+    // Nothing can be written while something else changes.
+    let changing = outbox.changing();
+    for number in 1..=3 {
+        // Its caller goes at once.
+        assert!(outbox.submit(submission(number)).now_or_never().is_none());
+    }
+    assert_eq!(room(), all - 3);
+    drop(changing);
+    while room() < all {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(outbox.standing().last_sequence, 3, "what was let go of is queued all the same");
 }
 
 #[test]
@@ -182,7 +206,7 @@ fn what_another_node_brings_is_kept_once_and_dropped_when_it_is_taken_over() {
         let brought = outbox.bring(&file).unwrap();
         assert_eq!((brought.kept, brought.own, outbox.brought().unwrap()), (2, 2, 2));
     }
-    let (keys, found) = outbox.foreign(10, 1 << 20).unwrap();
+    let (keys, found) = outbox.foreign(10, 1 << 20, &Default::default()).unwrap();
     assert_eq!(found, file[..2]);
     outbox.foreign_taken(&keys).unwrap();
     assert_eq!(outbox.brought().unwrap(), 0);

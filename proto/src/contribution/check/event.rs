@@ -215,6 +215,9 @@ impl Look<'_, '_> {
         }
         let below = format!("{field}.clear");
         let mut cleared = FieldSet::EMPTY;
+        if of.clear.len() > Field::ALL.len() {
+            return self.say(&below, "names more fields than there are");
+        }
         for number in &of.clear {
             match Field::try_from(*number) {
                 Ok(one) if NEVER_CLEARED.contains(&one) => {
@@ -271,6 +274,9 @@ impl Look<'_, '_> {
 
     fn members(&mut self, field: &str, members: &mut [HouseholdMember], related: bool) {
         self.needs(field, !members.is_empty());
+        if self.are_too_many(members.len()) {
+            return;
+        }
         for (place, member) in members.iter_mut().enumerate() {
             let at = format!("{field}[{place}]");
             self.person(&format!("{at}.person"), member.person.as_mut(), Who::Registered);
@@ -311,8 +317,20 @@ impl Look<'_, '_> {
         }
     }
 
+    /// Whether a list has more people than an event may name: that is said at the end, and nothing of each.
+    fn are_too_many(&mut self, persons: usize) -> bool {
+        let many = persons > MOST_PERSONS;
+        if many {
+            self.persons += persons;
+        }
+        many
+    }
+
     fn persons(&mut self, field: &str, persons: &mut [PersonRef]) {
         self.needs(field, !persons.is_empty());
+        if self.are_too_many(persons.len()) {
+            return;
+        }
         for (place, person) in persons.iter_mut().enumerate() {
             self.person(&format!("{field}[{place}]"), Some(person), Who::Registered);
         }

@@ -193,7 +193,7 @@ fn agree(office: &Office, agency: &str, role: &str) {
     let document = format!(
         "id = \"{agency}\"\nversion = 1\nagency = \"{agency}\"\ntitle = \"x\"\nlegal_basis = [\"x\"]\n\
          valid_from = 2026-01-01\noperations = [\"contribute\"]\ncontributes_as = [\"{role}\"]\n\
-         fields = [\"full_name\"]\noffline_limit = \"7d\"\n[[purposes]]\ncode = \"{agency}.p\"\ntitle = \"x\"\n\
+         fields = [\"full_name\"]\noffline_limit = \"7d\"\n[[purposes]]\ncode = \"2.002622\"\ntitle = \"x\"\n\
          [scope]\ncommunes = [\"00004\"]\n"
     );
     let (agreement, agency) = (agency.to_owned(), agency.to_owned());

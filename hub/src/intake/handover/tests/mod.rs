@@ -1,5 +1,6 @@
 //! Contributions as they have their turn in a registry.
 
+mod believed;
 mod cases;
 mod rule;
 mod trouble;

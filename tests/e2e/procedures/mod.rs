@@ -1,6 +1,9 @@
 //! Procedures that run across agencies, through their own nodes: a birth and a death from their registration
 //! to the last step, with an office that is out of reach for a week, a portal that follows, and an insurer
-//! whose back-end is written in Python.
+//! whose back-end is written in Python; and by the agreements that are shipped, as they are.
+
+mod office;
+mod shipped;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,12 +14,12 @@ use std::{
 
 use dancu_hub::{config::Config, lifecycle};
 use dancu_proto::v1::Citizen;
-use dancu_tests::testkit::{Hub, Node, eventually, people};
+use dancu_tests::testkit::{Hub, eventually, people};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, macros::offset};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::office::{Office, home, registered, value};
 use super::python_client::{python, run};
 
 const CARD: &str = "TE1012600000001";
@@ -53,8 +56,8 @@ impl Clocked {
         let document = format!(
             "id = \"{agency}\"\nversion = 1\nagency = \"{agency}\"\ntitle = \"A test\"\n\
              legal_basis = [\"63/2024/NĐ-CP\"]\nvalid_from = 2020-01-01\n{operations}\nfields = [{fields}]\n\
-             offline_limit = \"30d\"\nofficers = \"vouched\"\n[[purposes]]\ncode = \"{agency}.p\"\ntitle = \"A test\"\n\
-             [scope]\n{scope}\n"
+             offline_limit = \"30d\"\nofficers = \"vouched\"\n[[purposes]]\ncode = \"3.000722\"\ntitle = \"Births\"\n\
+             [[purposes]]\ncode = \"2.002622\"\ntitle = \"Deaths\"\n[scope]\n{scope}\n"
         );
         let file = self.hub.data_dir().join("agreement.toml");
         std::fs::write(&file, document).unwrap();
@@ -66,89 +69,6 @@ impl Drop for Clocked {
     fn drop(&mut self) {
         self.cancel.cancel();
     }
-}
-
-/// An office: its node, and the purpose that it has.
-struct Office {
-    node: Node,
-    purpose: String,
-    files: tempfile::TempDir,
-}
-
-impl Office {
-    async fn open(clocked: &Clocked, agency: &str) -> Office {
-        let node = clocked.hub.enroll(&format!("{agency}-n"), agency).await;
-        node.is("serving").await;
-        Office { node, purpose: format!("{agency}.p"), files: tempfile::tempdir().unwrap() }
-    }
-
-    async fn cli(&self, args: &[&str]) -> Result<String, String> {
-        let context = ["--purpose", &self.purpose, "--case", "H01.2026.7", "--officer", "CB-01"];
-        self.node.cli(&[args, &context].concat()).await
-    }
-
-    async fn json(&self, args: &[&str]) -> Value {
-        let printed = self.cli(&[args, &["--json"]].concat()).await.unwrap();
-        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
-    }
-
-    fn file(&self, contribution: &Value) -> PathBuf {
-        let file = self.files.path().join(format!("{}.json", Uuid::now_v7()));
-        std::fs::write(&file, contribution.to_string()).unwrap();
-        file
-    }
-
-    /// Registers something, and opens a case by it.
-    async fn register(&self, event: Value, opens: Value) -> String {
-        let id = Uuid::now_v7().to_string();
-        let mut contribution = registered(event);
-        contribution["id"] = json!(id);
-        contribution["opens"] = opens;
-        let file = self.file(&contribution);
-        self.cli(&["contribute", file.to_str().unwrap()]).await.unwrap();
-        id
-    }
-
-    /// The task of a case, once it is here.
-    async fn task(&self, case: &str) -> Value {
-        let found = Mutex::new(Value::Null);
-        let look = || async {
-            let tasks = self.json(&["task", "list"]).await;
-            let task = tasks.as_array().unwrap().iter().find(|task| task["case_id"] == case).cloned();
-            *found.lock().unwrap() = task.clone().unwrap_or_default();
-            task.is_some()
-        };
-        eventually(&format!("a task of {}", self.purpose), look).await;
-        found.into_inner().unwrap()
-    }
-
-    /// How a case stands, as soon as it stands so.
-    async fn sees(&self, case: &str, expected: &[&str]) -> Value {
-        let found = Mutex::new(Value::Null);
-        let look = || async {
-            let Ok(printed) = self.cli(&["case", "show", case, "--json"]).await else { return false };
-            let shown: Value = serde_json::from_str(&printed).unwrap();
-            let steps = shown["case"]["steps"].as_array().unwrap();
-            let states: Vec<_> = steps.iter().map(|step| step["state"].as_str().unwrap()).collect();
-            let so = states == expected;
-            *found.lock().unwrap() = shown["case"].clone();
-            so
-        };
-        eventually(&format!("{} to see {expected:?}", self.purpose), look).await;
-        found.into_inner().unwrap()
-    }
-}
-
-fn registered(event: Value) -> Value {
-    let today = OffsetDateTime::now_utc().to_offset(offset!(+7)).date().to_string();
-    json!({
-        "effective_date": today, "event": event,
-        "document": { "number": "7/2026", "date": today, "issued_by": "UBND" },
-    })
-}
-
-fn home(person: &Citizen) -> &dancu_proto::v1::Address {
-    person.permanent_residence.as_ref().unwrap()
 }
 
 /// Two people of one commune, one of them a woman who may have a child, and the other with no spouse.
@@ -198,10 +118,10 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     let (mother, neighbour) = two_of_a_commune(&people);
     let (province, commune) = (&home(mother).province, &home(mother).commune);
     agree(&clocked, province, commune).await;
-    let justice = Office::open(&clocked, "justice").await;
-    let police = Office::open(&clocked, "police").await;
-    let vss = Office::open(&clocked, "vss").await;
-    let portal = Office::open(&clocked, "national-portal").await;
+    let justice = Office::open(&clocked.hub, "justice", "3.000722").await;
+    let police = Office::open(&clocked.hub, "police", "3.000722").await;
+    let vss = Office::open(&clocked.hub, "vss", "3.000722").await;
+    let portal = Office::open(&clocked.hub, "national-portal", "3.000722").await;
 
     // The residence office is out of reach from before the birth on.
     police.node.line.cut();
@@ -240,10 +160,6 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     );
     let number = task["persons"]["child"].as_str().unwrap().to_owned();
     assert_eq!(task["persons"]["mother"], mother.personal_id.as_str());
-    let value = |task: &Value, name: &str| {
-        let values = task["prefilled"].as_array().unwrap();
-        values.iter().find(|value| value["name"] == name).map(|value| value["value"].clone())
-    };
     let name = mother.full_name.as_ref().unwrap().full();
     assert_eq!(value(&task, "mother_name"), Some(json!(name)));
     assert!(value(&task, "address").is_some());
@@ -275,6 +191,8 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     assert!(clocked.hub.json(&["case", "list"]).await.as_array().unwrap().is_empty());
     assert_eq!(vss.json(&["task", "list"]).await, json!([]));
 
+    let [justice, police, vss, portal] =
+        [justice, police, vss, portal].map(|office| Office { purpose: "2.002622".into(), ..office });
     a_death(&justice, &police, &vss, &portal, neighbour).await;
 }
 
