@@ -31,6 +31,9 @@ pub(super) enum ContributionCommand {
     Import {
         /// The file, as `dancu-node outbox export` wrote it
         file: PathBuf,
+        /// Also what nodes queued that are suspended or revoked by now: you know that it is theirs
+        #[arg(long)]
+        of_barred_nodes: bool,
     },
 }
 
@@ -38,7 +41,7 @@ pub(super) async fn run(global: &Global, command: ContributionCommand) -> anyhow
     match command {
         ContributionCommand::Show { id } => show(global, id).await,
         ContributionCommand::Outboxes => outboxes(global).await,
-        ContributionCommand::Import { file } => import(global, &file).await,
+        ContributionCommand::Import { file, of_barred_nodes } => import(global, &file, of_barred_nodes).await,
     }
 }
 
@@ -217,7 +220,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Contributions of one message.
 const AT_ONCE: usize = 200;
 
-async fn import(global: &Global, file: &std::path::Path) -> anyhow::Result<()> {
+async fn import(global: &Global, file: &std::path::Path, of_barred_nodes: bool) -> anyhow::Result<()> {
     let opened = std::fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let contributions = dancu_proto::contribution::read_file(BufReader::new(opened))
         .with_context(|| format!("{} is not the file of an outbox", file.display()))?;
@@ -227,7 +230,7 @@ async fn import(global: &Global, file: &std::path::Path) -> anyhow::Result<()> {
     let moving = bar.clone();
     let requests = parts.into_iter().map(move |contributions| {
         moving.inc(contributions.len() as u64);
-        ImportContributionsRequest { contributions }
+        ImportContributionsRequest { contributions, of_barred_nodes }
     });
     let mut reviews = connect::reviews(global).await?;
     let done = reviews.import_contributions(futures::stream::iter(requests)).await?.into_inner();

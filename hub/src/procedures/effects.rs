@@ -11,7 +11,7 @@ use super::{
     case::Case,
     circumstances::Circumstances,
     definition::Procedure,
-    routes::Routes,
+    routes::{Routes, Work},
     tell::{Teller, ended, mark, status},
 };
 use crate::{projection::Day, registry::store::Write};
@@ -81,10 +81,11 @@ pub(super) fn told(
         nodes.extend(agencies.flat_map(|agency| world.routes.of_agency(agency)).cloned());
         let roles = procedure.followers.roles.iter();
         nodes.extend(roles.flat_map(|role| world.routes.in_role(role).cloned()));
-        let roles = procedure.steps.iter().map(|step| &step.role).chain(&procedure.followers.roles);
-        let roles: Vec<_> = roles.map(String::as_str).collect();
+        let steps = (0..procedure.steps.len()).map(|place| procedure.work(place));
+        let followers = procedure.followers.roles.iter().map(|role| Work { role, purposes: &[] });
+        let work: Vec<_> = steps.chain(followers).collect();
         mail.extend(nodes.into_iter().map(|node| {
-            let purposes = world.routes.purposes(&node, &roles);
+            let purposes = world.routes.purposes(&node, &work);
             (node, mail::Content::Case(CaseStatus { purposes, ..status.clone() }))
         }));
     }

@@ -182,18 +182,20 @@ impl Routes {
         node.is_some_and(|node| node.policy.grants().iter().any(|grant| work.is_agreed(grant)))
     }
 
-    /// The purposes of a node's agreements that contribute in one of these roles; where none does, of all.
+    /// The purposes under which a node takes part in some of this work; where it does in none, all that it has.
     #[must_use]
-    pub fn purposes(&self, node: &str, roles: &[&str]) -> Vec<String> {
+    pub fn purposes(&self, node: &str, work: &[Work<'_>]) -> Vec<String> {
         let grants = || self.nodes.get(node).into_iter().flat_map(|node| node.policy.grants());
-        let takes_part = |grant: &&Grant| roles.iter().any(|role| in_role(grant, role));
-        let mut taking_part = grants().filter(takes_part).peekable();
         let codes =
             |grant: &Grant| grant.agreement.purposes.iter().map(|of| of.code.clone()).collect::<Vec<_>>();
-        let purposes: BTreeSet<_> = match taking_part.peek() {
-            Some(_) => taking_part.flat_map(codes).collect(),
-            None => grants().flat_map(codes).collect(),
+        let taking_part = |work: &Work<'_>| {
+            let agreed = grants().filter(|grant| work.is_agreed(grant)).flat_map(codes);
+            agreed.filter(|code| work.is_under(code)).collect::<Vec<_>>()
         };
+        let mut purposes: BTreeSet<_> = work.iter().flat_map(taking_part).collect();
+        if purposes.is_empty() {
+            purposes.extend(grants().flat_map(codes));
+        }
         purposes.into_iter().collect()
     }
 

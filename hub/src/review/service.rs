@@ -23,7 +23,7 @@ use super::{Deciding, Review, derived};
 use crate::{
     admin::operator,
     intake::handover::{
-        Handover, Told,
+        Barred, Handover, Told,
         handed_in::{self, HandedIn},
         outbox,
     },
@@ -330,7 +330,8 @@ impl ReviewService for ReviewServer {
         let mut inbound = request.into_inner();
         let mut done = ImportContributionsResponse::default();
         while let Some(batch) = inbound.message().await? {
-            match self.handover.take(batch.contributions).await {
+            let barred = if batch.of_barred_nodes { Barred::TakenOver } else { Barred::Refused };
+            match self.handover.take(batch.contributions, barred).await {
                 Ok(taken) => {
                     done.taken += taken.new;
                     done.known += taken.known;

@@ -14,7 +14,7 @@ use dancu_hub::{
     enrollment::{Authority, HubCertificate, NodeRoll, RollRows},
     intake::{
         event::Authority as SourceAuthority,
-        handover::{Handover, outbox},
+        handover::{Barred, Handover, outbox},
     },
     mail::{self, Item},
     procedures::Office,
@@ -144,7 +144,7 @@ impl HubEnd {
 
     fn take(&mut self, contributions: Vec<Signed>) -> bool {
         let handover = self.handover.clone().expect("it runs");
-        self.runtime.block_on(handover.take(contributions)).is_ok()
+        self.runtime.block_on(handover.take(contributions, Barred::Refused)).is_ok()
     }
 
     /// The highest sequence of a node's outbox that the hub has.

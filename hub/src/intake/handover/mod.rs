@@ -39,7 +39,7 @@ use crate::{
     agreements::Operation,
     audit::AuditLog,
     calendar::today,
-    enrollment::NodeRoll,
+    enrollment::{NodeRoll, NodeState},
     intake::event::Authority,
     mail::Bells,
     procedures::Office,
@@ -79,6 +79,15 @@ pub struct Handover {
     pub clock: Clock,
 }
 
+/// What is done with contributions of nodes that are suspended or revoked, whoever brings them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// Not taken over: whoever has the key of a node that was stolen signs as the node does.
+    Refused,
+    /// Taken over: an operator of the hub knows whose they are.
+    TakenOver,
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Taken {
@@ -104,9 +113,9 @@ impl Handover {
     ///
     /// # Errors
     /// If the disk refuses; those before it may be taken over.
-    pub async fn take(&self, contributions: Vec<Signed>) -> Result<Taken, Status> {
+    pub async fn take(&self, contributions: Vec<Signed>, barred: Barred) -> Result<Taken, Status> {
         let preparing = self.clone();
-        let prepared = spawn_blocking(move || preparing.prepare(contributions)).await;
+        let prepared = spawn_blocking(move || preparing.prepare(contributions, barred)).await;
         let (prepared, refused) = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
         let prepared: Vec<_> = prepared.into_iter().map(Arc::new).collect();
         let (commits, told): (Vec<_>, Vec<_>) = prepared.iter().map(|one| self.turn(one)).unzip();
@@ -248,12 +257,13 @@ impl Handover {
     fn prepare(
         &self,
         contributions: Vec<Signed>,
+        barred: Barred,
     ) -> Result<(Vec<Prepared>, Vec<RefusedContribution>), Status> {
         self.office.lookout().refresh(&self.registry.view())?;
         let (areas, today) = (self.areas()?, self.today());
         let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
         for (index, signed) in (0..).zip(contributions) {
-            match self.proven(signed) {
+            match self.proven(signed, barred) {
                 Ok(proven) => prepared.push(self.ready(proven, &areas, today)?),
                 Err(message) => refused.push(RefusedContribution { index, message }),
             }
@@ -262,7 +272,7 @@ impl Handover {
     }
 
     /// A contribution that a node of this registry has signed, or why it is none.
-    fn proven(&self, signed: Signed) -> Result<Proven, String> {
+    fn proven(&self, signed: Signed, barred: Barred) -> Result<Proven, String> {
         let (queued, signer): (QueuedContribution, _) =
             self.verifier.verify(&signed).map_err(|error| error.to_string())?;
         if signer != PeerIdentity::Node(queued.node.clone()) {
@@ -276,8 +286,15 @@ impl Handover {
         if queued.outbox.len() != 16 || !(1..=LAST_PLACE).contains(&queued.sequence) {
             return Err("a contribution has no place in an outbox".into());
         }
-        let agency = self.roll.get(&queued.node).map_err(|error| error.to_string())?.agency;
-        Ok(Proven { id, agency, queued, signed })
+        let node = self.roll.get(&queued.node).map_err(|error| error.to_string())?;
+        let is_barred = matches!(node.state, NodeState::Suspended(_) | NodeState::Revoked(_));
+        if is_barred && barred == Barred::Refused {
+            let name = &queued.node;
+            return Err(format!(
+                "{name} is suspended or revoked: an operator of the hub takes in what it queued"
+            ));
+        }
+        Ok(Proven { id, agency: node.agency, queued, signed })
     }
 
     fn ready(&self, proven: Proven, areas: &Arc<Areas>, today: Date) -> Result<Prepared, Status> {

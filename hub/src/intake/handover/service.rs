@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Handover, outbox};
+use super::{Barred, Handover, outbox};
 use crate::{
     audit::AccessLogIntake,
     enrollment::NodeHandle,
@@ -141,7 +141,7 @@ impl IntakeServer {
                             // Never closed.
                             let place = self.at_once.acquire().await;
                             let _place = place.map_err(|_| Reason::ShuttingDown.status("the hub is going down"))?;
-                            let refused = self.handover.take(batch.contributions).await?.refused;
+                            let refused = self.handover.take(batch.contributions, Barred::Refused).await?.refused;
                             for one in &refused {
                                 tracing::error!(
                                     node = %node.name,

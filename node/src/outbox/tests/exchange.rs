@@ -82,10 +82,10 @@ impl Hub {
     fn take(&mut self, signed: Signed) {
         let queued = read(&signed);
         let place = (queued.outbox.clone(), queued.sequence);
-        // An outbox that was put back may give a place again.
-        if self.taken.get(&place).is_some_and(|known| read(known).contribution_id == queued.contribution_id) {
+        if self.decided.contains_key(&queued.contribution_id) {
             return;
         }
+        // An outbox that was put back may give a place again.
         self.taken.entry(place).or_insert(signed);
         *self.decided.entry(queued.contribution_id.clone()).or_default() += 1;
         let number = self.mail.len() as u64 + 1;

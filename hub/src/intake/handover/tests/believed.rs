@@ -13,7 +13,7 @@ use prost_types::Timestamp;
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::super::{Handover, handed_in};
+use super::super::{Barred, Handover, handed_in};
 use crate::{
     audit::AuditLog,
     enrollment::{Authority, NodeRoll, RollRows},
@@ -84,7 +84,7 @@ async fn what_is_not_to_be_believed_holds_nothing_else_up() {
         queued(2, NOW, &stranger),
         queued(3, NOW, &ours),
     ];
-    let taken = handover.take(batch).await.unwrap();
+    let taken = handover.take(batch, Barred::Refused).await.unwrap();
     let refused: Vec<_> = taken.refused.iter().map(|one| one.index).collect();
     assert_eq!((taken.new, taken.known, refused), (2, 0, vec![1, 2]));
     let stands = |place: usize| {
@@ -94,6 +94,23 @@ async fn what_is_not_to_be_believed_holds_nothing_else_up() {
     let told = Some(ContributionState::Rejected);
     assert_eq!([stands(0), stands(1), stands(2), stands(3)], [told, None, None, told]);
     // Signed anew it counts as the others do.
-    let taken = handover.take(vec![queued(1, NOW, &ours)]).await.unwrap();
+    let taken = handover.take(vec![queued(1, NOW, &ours)], Barred::Refused).await.unwrap();
     assert_eq!((taken.new, taken.refused.len(), stands(1)), (1, 0, told));
+}
+
+#[tokio::test]
+async fn what_a_stolen_key_signs_counts_only_if_an_operator_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let handover = handover(dir.path());
+    let ours = node("ba-dinh", &dir.path().join("authority"));
+    let contribution = Contribution { id: Uuid::now_v7().to_string(), ..Contribution::default() };
+    let time = Timestamp { seconds: NOW.unix_timestamp(), nanos: 0 };
+    let registry_id = handover.registry.id();
+    let place = Place { node: "ba-dinh", registry_id: &registry_id, outbox: &[7; 16], sequence: 1, time };
+    let signed = sign(&seal(&contribution, &place, handover.log.recipient()).unwrap(), &ours).unwrap();
+    handover.roll.revoke("ba-dinh", "stolen").unwrap();
+    let taken = handover.take(vec![signed.clone()], Barred::Refused).await.unwrap();
+    assert_eq!((taken.new, taken.refused.len()), (0, 1));
+    let taken = handover.take(vec![signed], Barred::TakenOver).await.unwrap();
+    assert_eq!((taken.new, taken.refused.len()), (1, 0));
 }
