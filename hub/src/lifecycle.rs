@@ -180,7 +180,6 @@ pub async fn run(config: Config, clock: Clock, cancel: CancellationToken) -> any
     let keeper = Keeper {
         office: Arc::clone(&office),
         registry: Arc::clone(&registry),
-        ledger: Arc::clone(&ledger),
         bells: Arc::clone(&bells),
         clock: Arc::clone(&clock),
         every: config.case_check,

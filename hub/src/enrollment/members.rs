@@ -43,6 +43,8 @@ pub(super) struct Members {
     pub(super) by_name: BTreeMap<String, Member>,
     /// By the hash of the last token's secret.
     pub(super) by_token: HashMap<[u8; 32], String>,
+    /// Who came, or whose state is another, one after the other.
+    pub(super) changes: Vec<Arc<str>>,
 }
 
 impl Members {
@@ -50,9 +52,14 @@ impl Members {
         self.by_token.insert(entry.token.hash, entry.name.clone());
         match self.by_name.get_mut(&entry.name) {
             None => {
-                self.by_name.insert(entry.name.clone(), Member::new(entry));
+                let member = Member::new(entry);
+                self.changes.push(Arc::clone(&member.handle.name));
+                self.by_name.insert(member.entry.name.clone(), member);
             }
             Some(member) => {
+                if member.entry.state != entry.state {
+                    self.changes.push(Arc::clone(&member.handle.name));
+                }
                 if member.entry.token.hash != entry.token.hash {
                     self.by_token.remove(&member.entry.token.hash);
                 }

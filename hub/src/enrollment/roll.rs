@@ -1,6 +1,7 @@
 //! The roll of nodes: all in memory, each change kept before it counts.
 
 use std::{
+    collections::BTreeSet,
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
@@ -231,6 +232,21 @@ impl NodeRoll {
     #[must_use]
     pub fn list(&self) -> Vec<NodeEntry> {
         self.read().by_name.values().map(|member| member.entry.clone()).collect()
+    }
+
+    /// How often the roll changed who is on it and in which state, since it was opened.
+    #[must_use]
+    pub fn generation(&self) -> usize {
+        self.read().changes.len()
+    }
+
+    /// Which nodes came or changed their state since a generation, as they are now, and the generation of now.
+    #[must_use]
+    pub fn changed_since(&self, generation: usize) -> (usize, Vec<NodeEntry>) {
+        let members = self.read();
+        let names: BTreeSet<_> = members.changes[generation..].iter().collect();
+        let entries = names.into_iter().filter_map(|name| members.by_name.get(&**name));
+        (members.changes.len(), entries.map(|member| member.entry.clone()).collect())
     }
 
     /// One node.

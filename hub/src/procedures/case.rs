@@ -10,10 +10,18 @@ use dancu_proto::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{circumstances::Circumstances, definition::Procedure};
+use super::{
+    circumstances::Circumstances,
+    definition::Procedure,
+    routes::{Whose, Work},
+};
 
 /// What is said of a step whose way was cut off.
 const STOPPED: &str = "Bước trước đó bị từ chối";
+/// What is said of a step whose registration was taken back.
+const TAKEN_BACK: &str = "Đăng ký của bước này đã bị thu hồi";
+/// What is said of the steps of a case that lost its ground.
+const NO_GROUND: &str = "Đăng ký mở hồ sơ đã bị thu hồi";
 
 /// A case. Its id is that of the contribution that opened it.
 #[derive(Clone, PartialEq)]
@@ -195,6 +203,39 @@ impl Case {
         self.advance(procedure, world);
     }
 
+    /// The event that opened the case is taken back: there is nothing left to do. Who took part is told also
+    /// after the case was closed, since what they did may have to be undone.
+    pub fn lose_ground(&mut self, now: OffsetDateTime) {
+        let (first, after) = self.steps.split_at_mut(1);
+        for step in first {
+            (step.state, step.note) = (StepState::Refused, TAKEN_BACK.to_owned());
+            step.ended_at.get_or_insert(now);
+        }
+        for step in after.iter_mut().filter(|step| !has_ended(step)) {
+            (step.state, step.stopped, step.note) = (StepState::Skipped, true, NO_GROUND.to_owned());
+            step.ended_at = Some(now);
+        }
+        self.closed_at.get_or_insert(now);
+        self.version += 1;
+    }
+
+    /// The event that completed a step other than the first is taken back: it stands open again, and those
+    /// after it wait. What a case that is closed came to stays.
+    pub fn undo(&mut self, procedure: &Procedure, place: usize, world: &Circumstances<'_>) {
+        if self.closed_at.is_some() || self.steps[place].state != StepState::Done {
+            return;
+        }
+        self.begin(procedure, place, world);
+        self.steps[place].note = TAKEN_BACK.to_owned();
+        for after in place + 1..self.steps.len() {
+            if self.steps[after].state == StepState::Open && self.waits_for_others(procedure, after) {
+                self.steps[after].state = StepState::Waiting;
+            }
+        }
+        self.version += 1;
+        self.advance(procedure, world);
+    }
+
     /// The open steps that have become late since; each is escalated once.
     pub fn pass(&mut self, now: OffsetDateTime) -> Vec<usize> {
         let mut late = Vec::new();
@@ -215,11 +256,10 @@ impl Case {
         open.any(|step| step.due_at.is_some_and(|due| due <= now))
     }
 
-    /// Gives open steps to whose tasks they are by now. The first step stays with who opened the case.
-    /// Whether anything changed.
+    /// Gives open steps to whose tasks they are by now. Whether anything changed.
     pub fn route(&mut self, procedure: &Procedure, world: &Circumstances<'_>) -> bool {
         let mut changed = false;
-        for place in 1..procedure.steps.len() {
+        for place in 0..procedure.steps.len() {
             if self.steps[place].state == StepState::Open {
                 changed |= self.assign(procedure, place, world);
             }
@@ -245,11 +285,8 @@ impl Case {
         // Steps come after those that stand before them, so once through is enough.
         for (place, of) in procedure.steps.iter().enumerate() {
             let waits = matches!(self.steps[place].state, StepState::Waiting | StepState::Returned);
-            if !waits || !of.after.iter().all(|before| has_ended(&self.steps[*before])) {
-                continue;
-            }
-            // What was returned waits for whoever has it, however far before.
-            if self.steps[place].state == StepState::Returned && self.waits_for_others(procedure, place) {
+            // Whoever has it may be far before: steps in between were skipped or refused.
+            if !waits || self.waits_for_others(procedure, place) {
                 continue;
             }
             let cut_off = self.is_cut_off(procedure, place);
@@ -313,14 +350,31 @@ impl Case {
         if step.address.is_none() {
             (step.address_from, step.address) = address.unzip();
         }
-        if place > 0 {
-            self.assign(procedure, place, world);
+        self.assign(procedure, place, world);
+    }
+
+    /// Whose the first step is when it stands open again: the node's that opened the case, as long as it
+    /// may; then the agency's that it was, and then whose it would be where the case goes on.
+    fn who_opens(&self, work: Work<'_>, world: &Circumstances<'_>) -> Option<Whose> {
+        let mut nodes = vec![self.node.clone()];
+        nodes.retain(|node| world.routes.does(node, work));
+        if nodes.is_empty() {
+            nodes = world.routes.of_agency(&self.agency).cloned().collect();
+            nodes.retain(|node| world.routes.does(node, work));
         }
+        if !nodes.is_empty() {
+            return Some(Whose { agency: self.agency.clone(), nodes });
+        }
+        let address = self.steps.iter().find_map(|step| step.address.as_ref());
+        world.routes.whose(work, world.place_of(address))
     }
 
     fn assign(&mut self, procedure: &Procedure, place: usize, world: &Circumstances<'_>) -> bool {
-        let whose =
-            world.routes.whose(procedure.work(place), world.place_of(self.steps[place].address.as_ref()));
+        let work = procedure.work(place);
+        let whose = match place {
+            0 => self.who_opens(work, world),
+            _ => world.routes.whose(work, world.place_of(self.steps[place].address.as_ref())),
+        };
         let (agency, nodes) = whose.map_or((None, Vec::new()), |whose| (Some(whose.agency), whose.nodes));
         let step = &mut self.steps[place];
         if step.agency == agency && step.tasks.keys().eq(nodes.iter()) {

@@ -170,9 +170,10 @@ impl Catalogue {
         self.documents.get(&mark).map(Arc::clone)
     }
 
-    /// The documents in force and what marks each.
-    pub fn texts(&self) -> impl Iterator<Item = ([u8; 16], &str)> {
-        self.texts.iter().map(|(mark, text)| (*mark, text.as_str()))
+    /// A document in force, as it is written.
+    #[must_use]
+    pub fn text(&self, mark: [u8; 16]) -> Option<&str> {
+        self.texts.get(&mark).map(String::as_str)
     }
 
     /// The days that are worked.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dancu_proto::{
-    Areas, CommuneCode, Field, FieldSet, ProvinceCode, Record, Revision,
+    Areas, CommuneCode, Field, FieldSet, PersonalId, ProvinceCode, Record, Revision,
     area::by_order_in_force,
     v1::{Address, Citizen},
 };
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     projection::Place,
-    registry::{CitizenAt, StoreError},
+    registry::{CitizenAt, StoreError, former_numbers},
 };
 
 /// The world, as far as a case asks.
@@ -60,6 +60,17 @@ impl PersonInCase {
 
     fn record(&self) -> &Record {
         &self.at.record
+    }
+
+    /// The number in force, and all former ones.
+    pub(super) fn numbers(&self) -> Vec<PersonalId> {
+        let former = former_numbers(self.record());
+        self.number().into_iter().chain(former).collect()
+    }
+
+    /// The number in force.
+    pub(super) fn number(&self) -> Option<PersonalId> {
+        self.record().personal_id()
     }
 }
 

@@ -184,6 +184,12 @@ impl Procedure {
         Work { role: &self.steps[place].role, purposes }
     }
 
+    /// Whether what opens a case is so once in a life: then one case of it is enough for ever.
+    #[must_use]
+    pub fn is_once_in_a_life(&self) -> bool {
+        matches!(self.opened_by, "birth" | "death")
+    }
+
     /// The place of a step.
     #[must_use]
     pub fn place(&self, step: &str) -> Option<usize> {

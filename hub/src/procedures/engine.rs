@@ -1,6 +1,6 @@
-//! Carries cases on: what a contribution that opens one or answers a task does to it, and what the passing
-//! of time does. Reading is asked of whoever calls, and writing left to them, so that a case moves in the
-//! commit of the contribution.
+//! Carries cases on: what a contribution that opens one, answers a task or is taken back does to it, and what
+//! the passing of time does. Reading is asked of whoever calls, and writing left to them, so that a case moves
+//! in the commit of the contribution.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,31 +9,25 @@ use std::{
 
 use dancu_proto::{
     Areas, PersonalId, Revision,
-    hub::v1::mail,
-    v1::{Address, CaseRequest, CaseStatus, RejectionReason, StepState, TaskAnswer, TaskEnd},
+    v1::{Address, CaseRequest, StepState, TaskAnswer},
 };
-use thiserror::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    case::{Case, End, Opening},
+    answers::{Refusal, check_answers, concern, ends},
+    case::{Case, CaseStep, Opening},
     catalogue::Catalogue,
     circumstances::{Circumstances, PersonInCase, place_of},
-    definition::{Ask, Asked, Procedure, Step},
-    routes::{Routes, Work},
-    rows::name_of_case,
-    tell::{Teller, ended, mark, status},
+    definition::{Asked, Procedure},
+    effects::{CaseEffects, told},
+    routes::Routes,
+    rows::{DOCUMENT, TABLE, name_of_case, name_of_subject, named},
 };
 use crate::{
     projection::Day,
     registry::{CitizenAt, StoreError, store::Write},
 };
-
-/// What may be said in one answer, bytes.
-const ANSWER: usize = 2000;
-/// How long a note may be, bytes.
-const NOTE: usize = 2000;
 
 /// What cases ask of the registry.
 pub trait Reads {
@@ -50,10 +44,7 @@ pub trait Reads {
     fn citizen(&self, number: PersonalId) -> Result<Option<CitizenAt>, StoreError>;
 
     /// Who does what where.
-    ///
-    /// # Errors
-    /// See above.
-    fn routes(&self) -> Result<Arc<Routes>, StoreError>;
+    fn routes(&self) -> &Routes;
 
     /// The administrative orders.
     fn areas(&self) -> Arc<Areas>;
@@ -73,6 +64,8 @@ pub struct OpenedBy {
     pub agency: String,
     /// The node.
     pub node: String,
+    /// The roles in which the agency hands it in.
+    pub roles: Vec<String>,
     /// Number of the case file, as the contribution names it.
     pub case_number: String,
     /// Who is who: see [`super::persons_of`]. Only people with a number.
@@ -102,50 +95,19 @@ pub struct AnsweredBy {
     pub now: OffsetDateTime,
 }
 
-/// What becomes of a case, and who is told.
-#[derive(Debug)]
-pub struct CaseEffects {
-    /// The case as it is then.
-    pub case: Case,
-    /// Rows to write, in the same commit.
-    pub rows: Vec<Write>,
-    /// Mail, by node.
-    pub mail: Vec<(String, mail::Content)>,
-}
-
-/// Why a case does not open, or an answer does not count.
-#[derive(Debug, Error)]
-pub enum Refusal {
-    /// The task is not open, or not this agency's.
-    #[error("the task is not open, or is not this agency's")]
-    TaskNotOpen,
-    /// What was said cannot be.
-    #[error("{field}: {message}")]
-    Invalid {
-        /// Dotted below the contribution.
-        field: String,
-        /// What is wrong, and what to do. No personal data.
-        message: String,
-    },
-    /// The disk refuses.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Refusal {
-    fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
-        Refusal::Invalid { field: field.into(), message: message.into() }
-    }
-
-    /// As what becomes of the contribution; none where the disk refuses and it is tried again.
-    #[must_use]
-    pub fn reason(&self) -> Option<RejectionReason> {
-        match self {
-            Refusal::TaskNotOpen => Some(RejectionReason::TaskNotOpen),
-            Refusal::Invalid { .. } => Some(RejectionReason::Invalid),
-            Refusal::Store(_) => None,
-        }
-    }
+/// A contribution that was taken back.
+#[derive(Clone, Debug)]
+pub struct TakenBack {
+    /// The contribution.
+    pub contribution: Uuid,
+    /// The event that is registered instead.
+    pub instead: Option<&'static str>,
+    /// Whom that concerns.
+    pub concerns: BTreeSet<PersonalId>,
+    /// The revision of the commit.
+    pub revision: Revision,
+    /// The time of the commit.
+    pub now: OffsetDateTime,
 }
 
 /// The engine.
@@ -167,15 +129,26 @@ impl Procedures {
         &self.catalogue
     }
 
-    /// Whether a request for a case can be granted to a contribution with an event.
+    /// Whether a request for a case can be granted to a contribution with an event, that is handed in in some
+    /// roles. Whether there is such a case already is not asked.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self, request: &CaseRequest, event: &str, areas: &Areas) -> Result<(), Refusal> {
+    pub fn check(
+        &self,
+        request: &CaseRequest,
+        event: &str,
+        roles: &[String],
+        areas: &Areas,
+    ) -> Result<(), Refusal> {
         let (procedure, _) = self.requested(request)?;
         if procedure.opened_by != event {
             let message = format!("`{}` is opened by a {}", procedure.id, procedure.opened_by);
             return Err(Refusal::invalid("opens.procedure", message));
+        }
+        let first = &procedure.first().role;
+        if !roles.contains(first) {
+            return Err(Refusal::NotTheirs(first.clone()));
         }
         check_answers("opens.answers", &procedure.answers, &request.answers, true)?;
         match (&request.address, procedure.address) {
@@ -192,10 +165,10 @@ impl Procedures {
         }
     }
 
-    /// Opens a case.
+    /// Opens a case. Its document is kept with it, as is by whom it is about: the same is not opened twice.
     ///
     /// # Errors
-    /// If the request is not good, or the disk refuses.
+    /// If the request is not good, there is such a case, or the disk refuses.
     pub fn open(
         &self,
         request: &CaseRequest,
@@ -203,19 +176,14 @@ impl Procedures {
         reads: &dyn Reads,
     ) -> Result<CaseEffects, Refusal> {
         let areas = reads.areas();
-        self.check(request, by.event, &areas)?;
+        self.check(request, by.event, &by.roles, &areas)?;
         let (procedure, document) = self.requested(request)?;
-        let (now, revision) = (by.now, by.revision);
-        let routes = reads.routes()?;
         let people = people(&by.persons, reads, &areas)?;
-        let world = Circumstances {
-            now,
-            revision,
-            people,
-            days: self.catalogue.days(),
-            routes: &routes,
-            areas: &areas,
-        };
+        let world = self.world(by.now, by.revision, people, reads.routes(), &areas);
+        let subjects = subjects(procedure, &by.persons, &world);
+        if stands_for(procedure, &subjects, reads)? {
+            return Err(Refusal::OpenedBefore);
+        }
         let opening = Opening {
             contribution: by.contribution,
             document,
@@ -227,7 +195,16 @@ impl Procedures {
             address: request.address.clone().map(|address| Address { division: 0, ..address }),
         };
         let case = Case::open(procedure, opening, &world);
-        Ok(told(procedure, None, case, &world, reads.day(), &[]))
+        let id = case.id.as_bytes().to_vec();
+        let mut effects = told(procedure, None, case, &world, reads.day(), &[]);
+        let subjects = subjects.into_iter().map(|number| name_of_subject(&procedure.id, number));
+        effects.rows.extend(subjects.map(|name| Write::Row(TABLE, name, id.clone())));
+        let kept = named(DOCUMENT, &document);
+        if reads.row(&kept)?.is_none() {
+            let text = self.catalogue.text(document).ok_or(StoreError::Corrupt("the procedure of a case"))?;
+            effects.rows.push(Write::Row(TABLE, kept, text.as_bytes().to_vec()));
+        }
+        Ok(effects)
     }
 
     /// Takes the answer to a task.
@@ -245,20 +222,43 @@ impl Procedures {
         let before = Case::decode(&row)?;
         let procedure = self.of_case(&before)?;
         let place = procedure.place(&answer.step).ok_or(Refusal::TaskNotOpen)?;
-        let end = ends(&procedure, &before, place, answer, by)?;
         let areas = reads.areas();
-        let routes = reads.routes()?;
-        let world = Circumstances {
-            now: by.now,
-            revision: by.revision,
-            people: people(&before.persons, reads, &areas)?,
-            days: self.catalogue.days(),
-            routes: &routes,
-            areas: &areas,
-        };
+        let people = people(&before.persons, reads, &areas)?;
+        let end = ends(&procedure, &before, place, &people, answer, by)?;
+        let world = self.world(by.now, by.revision, people, reads.routes(), &areas);
         let mut case = before.clone();
         case.end(&procedure, place, end, &world);
         Ok(told(&procedure, Some(&before), case, &world, reads.day(), &[]))
+    }
+
+    /// What becomes of a case of which a contribution is taken back that opened it or completed a step;
+    /// nothing where it did neither. What is registered instead may say the same of the same people: then the
+    /// case goes on, and tasks have the values of now.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn take_back(
+        &self,
+        case: Uuid,
+        back: &TakenBack,
+        reads: &dyn Reads,
+    ) -> Result<Option<CaseEffects>, StoreError> {
+        let Some(row) = reads.row(&name_of_case(case))? else { return Ok(None) };
+        let before = Case::decode(&row)?;
+        let by = |step: &CaseStep| step.contribution == Some(back.contribution);
+        let Some(place) = before.steps.iter().position(by) else { return Ok(None) };
+        let procedure = self.of_case(&before)?;
+        let areas = reads.areas();
+        let people = people(&before.persons, reads, &areas)?;
+        let world = self.world(back.now, back.revision, people, reads.routes(), &areas);
+        let (of, mut case) = (&procedure.steps[place], before.clone());
+        let same = of.event == back.instead && concern(of, &case, &world.people, &back.concerns);
+        match place {
+            _ if same => {}
+            0 => case.lose_ground(back.now),
+            _ => case.undo(&procedure, place, &world),
+        }
+        Ok(Some(told(&procedure, Some(&before), case, &world, reads.day(), &[])))
     }
 
     /// What the passing of time, and a change of agreements, do to a case; nothing for most. `anew` looks
@@ -278,26 +278,15 @@ impl Procedures {
             return Ok(None);
         }
         let procedure = self.of_case(before)?;
-        let (areas, routes) = (reads.areas(), reads.routes()?);
-        let world = Circumstances {
-            now,
-            revision,
-            people: people(&before.persons, reads, &areas)?,
-            days: self.catalogue.days(),
-            routes: &routes,
-            areas: &areas,
-        };
+        let areas = reads.areas();
+        let people = people(&before.persons, reads, &areas)?;
+        let world = self.world(now, revision, people, reads.routes(), &areas);
         let mut case = before.clone();
         let moved = anew && case.route(&procedure, &world);
         let late = case.pass(now);
         let effects = told(&procedure, Some(before), case, &world, reads.day(), &late);
         let changed = moved || !late.is_empty() || effects.case != *before;
         Ok(changed.then_some(effects))
-    }
-
-    fn requested(&self, request: &CaseRequest) -> Result<(&Procedure, [u8; 16]), Refusal> {
-        let known = self.catalogue.procedure(&request.procedure);
-        known.ok_or_else(|| Refusal::invalid("opens.procedure", "no procedure has this id"))
     }
 
     /// The procedure by which a case goes.
@@ -307,6 +296,56 @@ impl Procedures {
     pub fn of_case(&self, case: &Case) -> Result<Arc<Procedure>, StoreError> {
         self.catalogue.document(case.document).ok_or(StoreError::Corrupt("the procedure of a case"))
     }
+
+    fn requested(&self, request: &CaseRequest) -> Result<(&Procedure, [u8; 16]), Refusal> {
+        let known = self.catalogue.procedure(&request.procedure);
+        known.ok_or_else(|| Refusal::invalid("opens.procedure", "no procedure has this id"))
+    }
+
+    fn world<'a>(
+        &'a self,
+        now: OffsetDateTime,
+        revision: Revision,
+        people: BTreeMap<String, PersonInCase>,
+        routes: &'a Routes,
+        areas: &'a Areas,
+    ) -> Circumstances<'a> {
+        Circumstances { now, revision, people, days: self.catalogue.days(), routes, areas }
+    }
+}
+
+/// Whether there is a case of a procedure about one of some numbers that makes another one needless.
+fn stands_for(
+    procedure: &Procedure,
+    subjects: &BTreeSet<PersonalId>,
+    reads: &dyn Reads,
+) -> Result<bool, StoreError> {
+    for number in subjects {
+        let Some(id) = reads.row(&name_of_subject(&procedure.id, *number))? else { continue };
+        let id = Uuid::from_slice(&id).map_err(|_| StoreError::Corrupt("whom a case is about"))?;
+        let Some(row) = reads.row(&name_of_case(id))? else { continue };
+        let case = Case::decode(&row)?;
+        // What was withdrawn or taken back may be registered anew.
+        let withdrawn = case.steps.first().is_some_and(|step| step.state == StepState::Refused);
+        if !withdrawn && (case.closed_at.is_none() || procedure.is_once_in_a_life()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// All numbers that those have and had whom the first step is about.
+fn subjects(
+    procedure: &Procedure,
+    persons: &BTreeMap<String, PersonalId>,
+    world: &Circumstances<'_>,
+) -> BTreeSet<PersonalId> {
+    let about = procedure.first().about.iter();
+    let numbers = about.flat_map(|role| {
+        let known = world.people.get(role).map(PersonInCase::numbers).unwrap_or_default();
+        known.into_iter().chain(persons.get(role).copied())
+    });
+    numbers.collect()
 }
 
 fn people(
@@ -321,150 +360,4 @@ fn people(
         }
     }
     Ok(people)
-}
-
-/// How an answer ends a step.
-fn ends(
-    procedure: &Procedure,
-    case: &Case,
-    place: usize,
-    answer: &TaskAnswer,
-    by: &AnsweredBy,
-) -> Result<End, Refusal> {
-    let (of, step) = (&procedure.steps[place], &case.steps[place]);
-    let theirs = step.agency.as_deref() == Some(&*by.agency) && step.tasks.contains_key(&by.node);
-    if step.state != StepState::Open || !theirs {
-        return Err(Refusal::TaskNotOpen);
-    }
-    let note = || match answer.note.trim() {
-        "" => Err(Refusal::invalid("task.note", "say why")),
-        note if note.len() > NOTE => Err(Refusal::invalid("task.note", "is too long")),
-        note => Ok(note.to_owned()),
-    };
-    let without_event = || match by.event {
-        Some(_) => Err(Refusal::invalid("event", "what is not done registers nothing: leave the event out")),
-        None => Ok(()),
-    };
-    match answer.end() {
-        TaskEnd::Unspecified => Err(Refusal::invalid("task.end", "say how the task ends")),
-        TaskEnd::Refused if of.may_refuse => without_event().and_then(|()| Ok(End::Refused(note()?))),
-        TaskEnd::Returned if of.may_return => without_event().and_then(|()| Ok(End::Returned(note()?))),
-        TaskEnd::Refused => Err(Refusal::invalid("task.end", "this step cannot be refused")),
-        TaskEnd::Returned => Err(Refusal::invalid("task.end", "this step cannot be returned")),
-        TaskEnd::Done => {
-            event_fits(of, case, step.contribution.is_some(), by)?;
-            let asks = if place == 0 { &procedure.answers } else { &of.asks };
-            // What the applicant said stands, unless the first step says otherwise now.
-            check_answers("task.answers", asks, &answer.answers, place > 0)?;
-            let said = answer.answers.clone().into_iter().collect();
-            Ok(End::Done(said, by.event.map(|_| by.contribution)))
-        }
-    }
-}
-
-/// The event that completes a step is the one that the procedure names, about those whom the step is about.
-/// One that was completed before may be done again without, or with a correction.
-fn event_fits(of: &Step, case: &Case, again: bool, by: &AnsweredBy) -> Result<(), Refusal> {
-    match (of.event, by.event) {
-        (None, None) => Ok(()),
-        (Some(_), None) if again => Ok(()),
-        (Some(_), Some("correction")) if again => Ok(()),
-        (Some(expected), Some(event)) if expected == event => {
-            let mut about = of.about.iter().filter_map(|role| case.persons.get(role));
-            match about.all(|number| by.concerns.contains(number)) {
-                true => Ok(()),
-                false => Err(Refusal::invalid("event", "it concerns other people than the task does")),
-            }
-        }
-        (Some(expected), _) => {
-            Err(Refusal::invalid("event", format!("this task is completed by the event {expected}")))
-        }
-        (None, Some(_)) => {
-            Err(Refusal::invalid("event", "this task is completed by an answer, not an event"))
-        }
-    }
-}
-
-fn check_answers(
-    below: &str,
-    asks: &[Ask],
-    answers: &BTreeMap<String, String>,
-    whole: bool,
-) -> Result<(), Refusal> {
-    for (name, value) in answers {
-        if !asks.iter().any(|ask| ask.name == *name) {
-            // The name is the caller's, and may be anything.
-            return Err(Refusal::invalid(below, "has a name that is not asked for"));
-        }
-        if value.len() > ANSWER {
-            return Err(Refusal::invalid(format!("{below}.{name}"), "is too long"));
-        }
-    }
-    let said = |ask: &Ask| answers.get(&ask.name).is_some_and(|value| !value.trim().is_empty());
-    match asks.iter().find(|ask| whole && ask.required && !said(ask)) {
-        Some(ask) => Err(Refusal::invalid(format!("{below}.{}", ask.name), "is missing")),
-        None => Ok(()),
-    }
-}
-
-/// The effects of what became of a case, and who is told: whose task it is or no longer is, and how the case
-/// stands everybody who takes part or follows.
-fn told(
-    procedure: &Procedure,
-    before: Option<&Case>,
-    mut case: Case,
-    world: &Circumstances<'_>,
-    day: Day,
-    late: &[usize],
-) -> CaseEffects {
-    for place in late {
-        let of = &procedure.steps[*place];
-        if of.escalation.superior {
-            let at = world.place_of(case.steps[*place].address.as_ref());
-            case.nodes.extend(world.routes.superiors(procedure.work(*place), at));
-        }
-        case.nodes.extend(world.routes.of_agencies(&of.escalation.agencies));
-    }
-    let mut mail = Vec::new();
-    for (place, of) in procedure.steps.iter().enumerate() {
-        let then = before.map(|before| &before.steps[place]);
-        let open = case.steps[place].state == StepState::Open;
-        let was_open = then.is_some_and(|then| then.state == StepState::Open);
-        if open {
-            let nodes: Vec<_> = case.steps[place].tasks.keys().cloned().collect();
-            for node in nodes {
-                let task = Teller { procedure, case: &case, world, day }.task(place, &node);
-                let mark = mark(&task);
-                let known = then.filter(|_| was_open).and_then(|then| then.tasks.get(&node));
-                if known != Some(&mark) {
-                    mail.push((node.clone(), mail::Content::Task(task)));
-                }
-                case.steps[place].tasks.insert(node, mark);
-            }
-        }
-        let Some(then) = then.filter(|_| was_open) else { continue };
-        for node in then.tasks.keys() {
-            if !open {
-                let task = ended(&case, of, case.steps[place].state);
-                mail.push((node.clone(), mail::Content::Task(task)));
-            } else if !case.steps[place].tasks.contains_key(node) {
-                mail.push((node.clone(), mail::Content::Task(ended(&case, of, StepState::Unspecified))));
-            }
-        }
-    }
-    if before.is_none_or(|before| before.version != case.version) {
-        let status = status(procedure, &case);
-        let mut nodes: BTreeSet<_> = case.nodes.clone();
-        nodes.extend(world.routes.of_agencies(&procedure.followers.agencies));
-        let roles = procedure.followers.roles.iter();
-        nodes.extend(roles.flat_map(|role| world.routes.in_role(role).iter().cloned()));
-        let steps = (0..procedure.steps.len()).map(|place| procedure.work(place));
-        let followers = procedure.followers.roles.iter().map(|role| Work { role, purposes: &[] });
-        let work: Vec<_> = steps.chain(followers).collect();
-        mail.extend(nodes.into_iter().map(|node| {
-            let purposes = world.routes.purposes(&node, &work);
-            (node, mail::Content::Case(CaseStatus { purposes, ..status.clone() }))
-        }));
-    }
-    CaseEffects { rows: case.writes(), case, mail }
 }

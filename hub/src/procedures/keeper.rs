@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use super::{
     case::Case,
-    office::{Looking, Office, Reading, Surroundings, carry_out},
+    office::{Looking, Office, Reading, carry_out},
     rows::{FORM, OPEN, TABLE, name_of_case},
+    surroundings::Mark,
 };
 use crate::{
     intake::handover::{News, Told},
     mail::{self, Bells, Item},
-    projection::Ledger,
     registry::{
         Clock, Commit, CommitError, Content as CommitContent, Decide, Decision, Origin, Registry, Rows,
-        Standing, StoreError,
+        Standing, StoreError, View,
     },
 };
 
@@ -29,8 +29,6 @@ pub struct Keeper {
     pub office: Arc<Office>,
     /// The registry.
     pub registry: Arc<Registry>,
-    /// Its agreements.
-    pub ledger: Arc<Ledger>,
     /// Tells the streams of nodes.
     pub bells: Arc<Bells>,
     /// The time.
@@ -42,10 +40,11 @@ pub struct Keeper {
 impl Keeper {
     /// Looks until cancelled.
     pub async fn keep(self, cancel: CancellationToken) {
-        let mut seen: Option<Arc<Surroundings>> = None;
+        let mut seen = None;
         loop {
             match self.look(&mut seen).await {
-                Ok(()) | Err(CommitError::Closed) => {}
+                // With what changed meanwhile it is looked at next time.
+                Ok(()) | Err(CommitError::Closed | CommitError::Stale) => {}
                 Err(error) => tracing::error!(%error, "cases were not looked at; it is tried again"),
             }
             if cancel.run_until_cancelled(tokio::time::sleep(self.every)).await.is_none() {
@@ -56,19 +55,19 @@ impl Keeper {
 
     /// Looks once. After a change of agreements, areas, the day or the roll at everything; otherwise at what
     /// has become late.
-    async fn look(&self, seen: &mut Option<Arc<Surroundings>>) -> Result<(), CommitError> {
-        self.ledger.catch_up(&self.registry.view())?;
-        let surroundings = self.office.surroundings();
-        let anew = seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &surroundings));
-        if anew {
-            self.tell_forms(&surroundings).await?;
+    async fn look(&self, seen: &mut Option<Mark>) -> Result<(), CommitError> {
+        let mark = self.office.lookout().refresh(&self.registry.view())?;
+        if seen.is_none_or(|seen| seen.roll != mark.roll) {
+            self.tell_forms().await?;
         }
-        for id in self.due(&surroundings, anew).await? {
-            let (office, surroundings) = (Arc::clone(&self.office), Arc::clone(&surroundings));
-            self.commit(false, move |standing| {
+        let anew = *seen != Some(mark);
+        for id in self.due(anew).await? {
+            let office = Arc::clone(&self.office);
+            self.commit(move |standing| {
                 let mut rows = Rows::new(standing);
                 let Some(row) = rows.get(TABLE, &name_of_case(id))? else { return Ok(None) };
                 let case = Case::decode(&row)?;
+                let surroundings = office.lookout().now(standing)?;
                 let reads = Reading { rows: &rows, updates: &[], surroundings: &surroundings };
                 let (now, at) = (standing.now(), standing.at());
                 let Some(effects) = office.engine().tick(&case, anew, now, at, &reads)? else {
@@ -79,17 +78,16 @@ impl Keeper {
             })
             .await?;
         }
-        *seen = Some(surroundings);
+        *seen = Some(mark);
         Ok(())
     }
 
     /// The cases that something is to be done with.
-    async fn due(&self, surroundings: &Arc<Surroundings>, anew: bool) -> Result<Vec<Uuid>, StoreError> {
+    async fn due(&self, anew: bool) -> Result<Vec<Uuid>, StoreError> {
         let (office, registry) = (Arc::clone(&self.office), Arc::clone(&self.registry));
-        let (surroundings, now) = (Arc::clone(surroundings), (self.clock)());
+        let now = (self.clock)();
         let looking = tokio::task::spawn_blocking(move || {
             let view = registry.view();
-            let reads = Looking { view: &view, surroundings: &surroundings };
             let mut due = Vec::new();
             for mark in view.rows_after(TABLE, &[OPEN], None) {
                 let (name, _) = mark?;
@@ -97,6 +95,7 @@ impl Keeper {
                 let id = id.ok_or(StoreError::Corrupt("the list of open cases"))?;
                 let Some(row) = view.row(TABLE, &name_of_case(id))? else { continue };
                 let case = Case::decode(&row)?;
+                let reads = Looking { view: &view, surroundings: &office.lookout().known() };
                 if office.engine().tick(&case, anew, now, view.revision()?, &reads)?.is_some() {
                     due.push(id);
                 }
@@ -107,45 +106,31 @@ impl Keeper {
     }
 
     /// Gives every node the forms as they are now, and takes back those that are no more.
-    async fn tell_forms(&self, surroundings: &Arc<Surroundings>) -> Result<(), CommitError> {
-        let (office, surroundings) = (Arc::clone(&self.office), Arc::clone(surroundings));
-        self.commit(true, move |standing| {
-            let mut told = BTreeMap::new();
-            for row in standing.rows(TABLE, &[FORM]) {
-                let (name, row) = row?;
-                told.insert(name, row);
+    async fn tell_forms(&self) -> Result<(), CommitError> {
+        let (office, registry) = (Arc::clone(&self.office), Arc::clone(&self.registry));
+        let looking = tokio::task::spawn_blocking(move || untold(&office, &registry.view()));
+        let untold =
+            looking.await.map_err(|_| StoreError::Database("looking at forms broke off".into()))??;
+        if untold.is_empty() {
+            return Ok(());
+        }
+        // Nobody else tells of forms, so they are as they were a moment ago.
+        self.commit(move |standing| {
+            let (mut rows, mut mail_for) = (Rows::new(standing), Vec::new());
+            for (node, form) in untold.clone() {
+                rows.put(TABLE, name_of_form(&node, &form.id), mark_of(&form));
+                mail::put(&mut rows, &node, Item::Other(format!("form/{}", form.id), Content::Form(form)))?;
+                mail_for.push(node);
             }
-            let mut rows = Rows::new(standing);
-            let mut mail_for = Vec::new();
-            for node in surroundings.routes.names() {
-                let prefix = name_of_form(node, "");
-                let known = told.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
-                let known =
-                    known.filter_map(|(name, _)| String::from_utf8(name[prefix.len()..].to_vec()).ok());
-                let forms = office.engine().catalogue().forms();
-                let gone = known.filter(|id| forms.iter().all(|form| form.id != *id));
-                let gone = gone.map(|id| Form { id, withdrawn: true, ..Form::default() });
-                for form in forms.iter().cloned().chain(gone) {
-                    let name = name_of_form(node, &form.id);
-                    let mark = blake3::hash(&form.encode_to_vec()).as_bytes()[..16].to_vec();
-                    if told.get(&name) == Some(&mark) {
-                        continue;
-                    }
-                    let item = Item::Other(format!("form/{}", form.id), Content::Form(form));
-                    mail::put(&mut rows, node, item)?;
-                    rows.put(TABLE, name, mark);
-                    mail_for.push(node.to_owned());
-                }
-            }
-            Ok((!mail_for.is_empty()).then_some((rows, mail_for)))
+            Ok(Some((rows, mail_for)))
         })
         .await
     }
 
     /// Commits rows and mail that something decides on, or nothing.
-    async fn commit<F>(&self, alone: bool, decide: F) -> Result<(), CommitError>
+    async fn commit<F>(&self, decide: F) -> Result<(), CommitError>
     where
-        F: for<'a> Fn(&'a Standing<'a>) -> Result<Option<(Rows<'a>, Vec<String>)>, StoreError>
+        F: for<'a> Fn(&'a Standing<'a>) -> Result<Option<(Rows<'a>, Vec<String>)>, CommitError>
             + Send
             + Sync
             + 'static,
@@ -157,11 +142,38 @@ impl Keeper {
             heard.tell(News { mail_for, ..News::default() });
             Ok(Decision { rows: rows.into_writes(), ..Decision::default() })
         });
-        let content = CommitContent::Decided(Decide { alone, by });
+        let content = CommitContent::Decided(Decide { alone: false, by });
         self.registry.commit(Commit { origin: Origin::default(), content }).await?;
         told.news().mail_for.iter().for_each(|node| self.bells.ring(node));
         Ok(())
     }
+}
+
+/// The forms that nodes do not have as they are now, or have and are no more.
+fn untold(office: &Office, view: &View<'_>) -> Result<Vec<(String, Form)>, StoreError> {
+    let mut told = BTreeMap::new();
+    for row in view.rows_after(TABLE, &[FORM], None) {
+        let (name, row) = row?;
+        told.insert(name, row);
+    }
+    let forms = office.engine().catalogue().forms();
+    let mut untold = Vec::new();
+    for node in office.lookout().known().routes.names() {
+        let prefix = name_of_form(node, "");
+        let known = told.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+        let known = known.filter_map(|(name, _)| String::from_utf8(name[prefix.len()..].to_vec()).ok());
+        let gone = known.filter(|id| forms.iter().all(|form| form.id != *id));
+        let gone = gone.map(|id| Form { id, withdrawn: true, ..Form::default() });
+        let all = forms.iter().cloned().chain(gone);
+        let fresh = all.filter(|form| told.get(&name_of_form(node, &form.id)) != Some(&mark_of(form)));
+        untold.extend(fresh.map(|form| (node.clone(), form)));
+    }
+    Ok(untold)
+}
+
+/// What marks a form: another mark, and nodes must be told.
+fn mark_of(form: &Form) -> Vec<u8> {
+    blake3::hash(&form.encode_to_vec()).as_bytes()[..16].to_vec()
 }
 
 fn name_of_form(node: &str, id: &str) -> Vec<u8> {

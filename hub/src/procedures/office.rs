@@ -1,55 +1,39 @@
 //! Procedures at the hub that runs: whose tasks there are by the agreements and the roll of now, and cases in
 //! the commits of contributions.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use anyhow::Context;
 use dancu_proto::{
-    Areas, Delta, PersonalId, Record, Revision, contribution,
+    Areas, Delta, PersonalId, Record, contribution,
     hub::v1::mail::Content,
     v1::{CaseRequest, Event, TaskAnswer, person_ref::By},
 };
 use uuid::Uuid;
 
 use super::{
+    answers::Refusal,
     catalogue::Catalogue,
-    engine::{AnsweredBy, CaseEffects, OpenedBy, Procedures, Reads, Refusal},
-    routes::{NodeFacts, Routes},
-    rows::{DOCUMENT, TABLE, named},
+    effects::CaseEffects,
+    engine::{AnsweredBy, OpenedBy, Procedures, Reads, TakenBack},
+    routes::Routes,
+    rows::{DOCUMENT, TABLE},
+    surroundings::{Lookout, Surroundings},
 };
 use crate::{
-    enrollment::{NodeRoll, NodeState},
-    intake::handover::handed_in,
+    enrollment::NodeRoll,
+    intake::handover::handed_in::{self, HandedIn},
     mail::{self, Item},
     projection::{Day, Ledger},
-    registry::{CitizenAt, CitizenUpdate, Person, Registry, Rows, StoreError, View, store::Write},
+    registry::{
+        CitizenAt, CitizenUpdate, CommitError, Person, Registry, Rows, StoreError, View, store::Write,
+    },
 };
 
 /// The engine, with what it stands on. Shared.
 pub struct Office {
     engine: Procedures,
-    ledger: Arc<Ledger>,
-    roll: Arc<NodeRoll>,
-    known: Mutex<Option<Arc<Surroundings>>>,
-}
-
-/// Who does what where, and by which order and day.
-#[derive(Debug)]
-pub struct Surroundings {
-    /// Who does what where.
-    pub routes: Arc<Routes>,
-    /// The administrative orders.
-    pub areas: Arc<Areas>,
-    /// The day.
-    pub day: Day,
-    /// The latest change of the sharing policy.
-    latest: Revision,
-    /// The nodes, with their agencies.
-    nodes: Vec<(String, String)>,
+    lookout: Lookout,
 }
 
 /// A contribution that concerns a case.
@@ -61,6 +45,8 @@ pub struct Moving<'a> {
     pub agency: &'a str,
     /// The node.
     pub node: &'a str,
+    /// The roles in which the agency hands it in.
+    pub roles: &'a [String],
     /// Number of the case file.
     pub case_number: &'a str,
     /// Its event.
@@ -75,9 +61,20 @@ pub struct Moving<'a> {
     pub opens: Option<&'a CaseRequest>,
 }
 
+/// What a correction registers instead of what it takes back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Correcting<'a> {
+    /// The event; none where nothing is registered instead.
+    pub instead: Option<&'a Event>,
+    /// Whom it concerns, by role.
+    pub persons: &'a [(&'static str, PersonalId)],
+    /// What changes.
+    pub updates: &'a [CitizenUpdate],
+}
+
 impl Office {
     /// Over the files of a catalogue, for a registry: documents of before are remembered, as cases still go
-    /// by them, and those of now kept.
+    /// by them.
     ///
     /// # Errors
     /// If the disk refuses, or a document of before can no longer be read.
@@ -87,24 +84,13 @@ impl Office {
         ledger: Arc<Ledger>,
         roll: Arc<NodeRoll>,
     ) -> anyhow::Result<Office> {
-        let mut kept = BTreeSet::new();
         for row in registry.view().rows_after(TABLE, &[DOCUMENT], None) {
-            let (name, text) = row?;
-            let text = String::from_utf8(text).context("a procedure of before")?;
+            let text = String::from_utf8(row?.1).context("a procedure of before")?;
             catalogue.remember(&text).context("a procedure of before")?;
-            kept.insert(name);
         }
-        let texts = catalogue.texts().map(|(mark, text)| (named(DOCUMENT, &mark), text.as_bytes().to_vec()));
-        let new = texts.filter(|(name, _)| !kept.contains(name));
-        let new: Vec<_> = new.map(|(name, text)| Write::Row(TABLE, name, text)).collect();
-        if !new.is_empty() {
-            match registry.store().apply(&new) {
-                // Reads go on; no case can be opened without room either.
-                Err(StoreError::Full) => {}
-                kept => kept?,
-            }
-        }
-        Ok(Office { engine: Procedures::new(catalogue), ledger, roll, known: Mutex::default() })
+        let lookout = Lookout::new(ledger, roll);
+        lookout.refresh(&registry.view())?;
+        Ok(Office { engine: Procedures::new(catalogue), lookout })
     }
 
     /// Over files, or what is built in where none are given.
@@ -127,74 +113,107 @@ impl Office {
         &self.engine
     }
 
-    /// Who does what where, by what the ledger has taken in; the same one as long as nothing changes.
+    /// Who does what where.
     #[must_use]
-    pub fn surroundings(&self) -> Arc<Surroundings> {
-        let latest = self.ledger.latest();
-        let serves = |state: &NodeState| matches!(state, NodeState::Invited | NodeState::Active);
-        let entries = self.roll.list().into_iter().filter(|entry| serves(&entry.state));
-        let nodes: Vec<_> = entries.map(|entry| (entry.name, entry.agency)).collect();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.as_ref().filter(|known| known.latest == latest && known.nodes == nodes) {
-            return Arc::clone(known);
-        }
-        let facts = nodes.iter().map(|(name, agency)| NodeFacts {
-            name: name.clone(),
-            agency: agency.clone(),
-            policy: Arc::new(self.ledger.policy(name, agency, latest)),
-        });
-        let fresh = Arc::new(Surroundings {
-            routes: Arc::new(Routes::new(facts.collect())),
-            areas: self.ledger.areas(latest),
-            day: self.ledger.day(latest),
-            latest,
-            nodes,
-        });
-        *known = Some(Arc::clone(&fresh));
-        fresh
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// Moves the cases that a contribution concerns, in its commit; whom there is mail for.
     ///
     /// # Errors
-    /// The contribution is to be rejected for it, or the disk refuses.
+    /// The contribution is to be rejected for it, or the disk refuses; nothing is written then.
     pub fn moves(&self, rows: &mut Rows<'_>, moving: Moving<'_>) -> Result<Vec<String>, Refusal> {
-        let surroundings = self.surroundings();
-        let (now, revision) = (rows.standing().now(), rows.standing().at());
-        let event = moving.event.map(contribution::event_name);
-        let mut nodes = Vec::new();
-        if let Some(request) = moving.opens {
-            // Before anything is written.
-            self.engine.check(request, event.unwrap_or_default(), &surroundings.areas)?;
-        }
-        if let Some(answer) = moving.task {
-            let reads = Reading { rows, updates: moving.updates, surroundings: &surroundings };
-            let by = AnsweredBy {
-                contribution: moving.id,
-                event,
-                concerns: concerned(rows, moving)?,
-                agency: moving.agency.to_owned(),
-                node: moving.node.to_owned(),
-                revision,
-                now,
-            };
-            let effects = self.engine.answer(answer, &by, &reads)?;
-            nodes.extend(carry_out(rows, effects)?);
-        }
-        if let Some(request) = moving.opens {
-            let reads = Reading { rows, updates: moving.updates, surroundings: &surroundings };
+        let surroundings = self.lookout.now(rows.standing()).map_err(Refusal::Commit)?;
+        let reads = Reading { rows, updates: moving.updates, surroundings: &surroundings };
+        let answered = moving.task.map(|answer| self.answered(&reads, answer, moving)).transpose()?;
+        let opened = moving.opens.map(|request| {
             let by = OpenedBy {
                 contribution: moving.id,
-                event: event.unwrap_or_default(),
+                event: moving.event.map(contribution::event_name).unwrap_or_default(),
                 agency: moving.agency.to_owned(),
                 node: moving.node.to_owned(),
+                roles: moving.roles.to_vec(),
                 case_number: moving.case_number.to_owned(),
                 persons: moving.persons.iter().map(|(role, id)| ((*role).to_owned(), *id)).collect(),
-                revision,
-                now,
+                revision: rows.standing().at(),
+                now: rows.standing().now(),
             };
-            let effects = self.engine.open(request, by, &reads)?;
+            self.engine.open(request, by, &reads)
+        });
+        let opened = opened.transpose()?;
+        let mut nodes = Vec::new();
+        for effects in answered.into_iter().chain(opened) {
             nodes.extend(carry_out(rows, effects)?);
+        }
+        Ok(nodes)
+    }
+
+    /// Whether a contribution that somebody is to decide on could move its cases as they are now: otherwise
+    /// nobody need look at it.
+    ///
+    /// # Errors
+    /// The contribution is to be rejected for it, or the disk refuses.
+    pub fn check(&self, rows: &Rows<'_>, moving: Moving<'_>) -> Result<(), Refusal> {
+        let surroundings = self.lookout.now(rows.standing()).map_err(Refusal::Commit)?;
+        let reads = Reading { rows, updates: moving.updates, surroundings: &surroundings };
+        if let Some(answer) = moving.task {
+            self.answered(&reads, answer, moving)?;
+        }
+        let event = moving.event.map(contribution::event_name).unwrap_or_default();
+        match moving.opens {
+            Some(request) => self.engine.check(request, event, moving.roles, &surroundings.areas),
+            None => Ok(()),
+        }
+    }
+
+    fn answered(
+        &self,
+        reads: &Reading<'_>,
+        answer: &TaskAnswer,
+        moving: Moving<'_>,
+    ) -> Result<CaseEffects, Refusal> {
+        let by = AnsweredBy {
+            contribution: moving.id,
+            event: moving.event.map(contribution::event_name),
+            concerns: concerned(reads.rows, moving.event, moving.persons)?,
+            agency: moving.agency.to_owned(),
+            node: moving.node.to_owned(),
+            revision: reads.rows.standing().at(),
+            now: reads.rows.standing().now(),
+        };
+        self.engine.answer(answer, &by, reads)
+    }
+
+    /// Carries on the cases that a contribution opened or completed a step of that is taken back, in the
+    /// commit that does it; whom there is mail for.
+    ///
+    /// # Errors
+    /// Agreements or roll changed meanwhile, or the disk refuses.
+    pub fn take_back(
+        &self,
+        rows: &mut Rows<'_>,
+        taken_back: &HandedIn,
+        correction: Correcting<'_>,
+    ) -> Result<Vec<String>, CommitError> {
+        let Some(said) = &taken_back.contribution else { return Ok(Vec::new()) };
+        let of_task = said.task.as_ref().and_then(|task| task.case_id.parse().ok());
+        let opened = said.opens.as_ref().map(|_| taken_back.uuid());
+        let mut nodes = Vec::new();
+        for case in of_task.into_iter().chain(opened) {
+            let surroundings = self.lookout.now(rows.standing())?;
+            let instead = correction.instead;
+            let back = TakenBack {
+                contribution: taken_back.uuid(),
+                instead: instead.map(contribution::event_name),
+                concerns: concerned(rows, instead, correction.persons)?,
+                revision: rows.standing().at(),
+                now: rows.standing().now(),
+            };
+            let reads = Reading { rows, updates: correction.updates, surroundings: &surroundings };
+            if let Some(effects) = self.engine.take_back(case, &back, &reads)? {
+                nodes.extend(carry_out(rows, effects)?);
+            }
         }
         Ok(nodes)
     }
@@ -231,9 +250,13 @@ pub(super) fn carry_out(rows: &mut Rows<'_>, effects: CaseEffects) -> Result<Vec
 
 /// The numbers of whom an event concerns, as the contribution writes them and as they are in force; a child
 /// that is named by its birth has the number that this gave.
-fn concerned(rows: &Rows<'_>, moving: Moving<'_>) -> Result<BTreeSet<PersonalId>, StoreError> {
-    let mut numbers = BTreeSet::new();
-    for person in moving.event.map(contribution::persons).unwrap_or_default() {
+fn concerned(
+    rows: &Rows<'_>,
+    event: Option<&Event>,
+    persons: &[(&'static str, PersonalId)],
+) -> Result<BTreeSet<PersonalId>, StoreError> {
+    let mut numbers: BTreeSet<_> = persons.iter().map(|(_, number)| *number).collect();
+    for person in event.map(contribution::persons).unwrap_or_default() {
         let number = match &person.by {
             Some(By::PersonalId(number)) => number.parse().ok(),
             Some(By::BornBy(id)) => match id.parse::<Uuid>() {
@@ -248,7 +271,6 @@ fn concerned(rows: &Rows<'_>, moving: Moving<'_>) -> Result<BTreeSet<PersonalId>
             numbers.extend(citizen.record.personal_id());
         }
     }
-    numbers.extend(moving.persons.iter().map(|(_, number)| *number));
     Ok(numbers)
 }
 
@@ -288,8 +310,8 @@ impl Reads for Reading<'_> {
         Ok(Some(CitizenAt { record, lists }))
     }
 
-    fn routes(&self) -> Result<Arc<Routes>, StoreError> {
-        Ok(Arc::clone(&self.surroundings.routes))
+    fn routes(&self) -> &Routes {
+        &self.surroundings.routes
     }
 
     fn areas(&self) -> Arc<Areas> {
@@ -322,8 +344,8 @@ impl Reads for Looking<'_> {
         Ok(stored.map(|(_, citizen)| CitizenAt { lists: citizen.lists(), record: citizen.record }))
     }
 
-    fn routes(&self) -> Result<Arc<Routes>, StoreError> {
-        Ok(Arc::clone(&self.surroundings.routes))
+    fn routes(&self) -> &Routes {
+        &self.surroundings.routes
     }
 
     fn areas(&self) -> Arc<Areas> {

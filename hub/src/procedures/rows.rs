@@ -21,6 +21,8 @@ pub(super) const CASE: u8 = b'c';
 pub(super) const OPEN: u8 = b'o';
 /// Names of documents of procedures begin so; then what marks the document.
 pub(super) const DOCUMENT: u8 = b'p';
+/// Names of rows that lead from a procedure and whom its first step is about to the last case begin so.
+pub(super) const SUBJECT: u8 = b's';
 /// Names of marks of the forms that nodes were given begin so; then node and form.
 pub(super) const FORM: u8 = b'f';
 
@@ -28,6 +30,12 @@ pub(super) const FORM: u8 = b'f';
 #[must_use]
 pub fn name_of_case(id: Uuid) -> Vec<u8> {
     named(CASE, id.as_bytes())
+}
+
+/// The name of the row that has the id of the case of a procedure about somebody.
+#[must_use]
+pub(super) fn name_of_subject(procedure: &str, number: PersonalId) -> Vec<u8> {
+    [&[SUBJECT][..], procedure.as_bytes(), &[0], &number.as_u64().to_be_bytes()].concat()
 }
 
 pub(super) fn named(kind: u8, name: &[u8]) -> Vec<u8> {

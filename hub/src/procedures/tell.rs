@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use dancu_proto::{
     FieldSet,
-    v1::{CaseStatus, PrefilledValue, StepState, StepStatus, Task, TaskView},
+    v1::{Address, CaseStatus, PrefilledValue, StepState, StepStatus, Task, TaskView},
 };
 use prost::Message;
 
 use super::{
     case::Case,
-    circumstances::Circumstances,
+    circumstances::{Circumstances, PersonInCase},
     definition::{AddressFrom, Prefill, Procedure, Step, ValueFrom},
 };
 use crate::{
@@ -99,19 +99,21 @@ impl Teller<'_> {
             .collect();
         purposes.sort_unstable();
         purposes.dedup();
+        // Under a purpose is shown what its agreements give as the task has it, and nothing that they give less of.
+        let task = self.known(place, node, grants.clone());
         let views = purposes.iter().map(|purpose| {
             let under = |grant: &&&Grant| grant.agreement.purposes.iter().any(|of| of.code == *purpose);
             let known = self.known(place, node, grants.iter().filter(under).copied().collect());
-            let given = of.prefill.iter().filter(|value| known.value(value).is_some());
+            let gives = |value: &&Prefill| known.value(value).is_some_and(|of| task.value(value) == Some(of));
+            let address = known.address().filter(|of| task.address().as_ref() == Some(of));
             TaskView {
                 purpose: purpose.clone(),
                 persons: known.persons().into_keys().collect(),
-                prefilled: given.map(|value| value.name.clone()).collect(),
-                address_source: known.address().unwrap_or_default(),
+                prefilled: of.prefill.iter().filter(gives).map(|value| value.name.clone()).collect(),
+                address_source: address.map(|(source, _)| source).unwrap_or_default(),
             }
         });
         let views = views.collect();
-        let task = self.known(place, node, grants);
         let (mut prefilled, mut missing) = (Vec::new(), Vec::new());
         for value in &of.prefill {
             match task.value(value) {
@@ -128,7 +130,7 @@ impl Teller<'_> {
             asks: of.asks.iter().map(|ask| ask.name.clone()).collect(),
             persons: task.persons(),
             prefilled,
-            address: task.address().and_then(|_| step.address.clone()),
+            address: task.address().map(|(_, address)| address),
             opened_at: step.opened_at.map(timestamp),
             due_at: step.due_at.map(timestamp),
             escalated: step.escalated,
@@ -173,29 +175,42 @@ impl Known<'_> {
         given.unwrap_or_default()
     }
 
-    /// Numbers of whom the step is about, and of whom the agreements cover.
+    /// Numbers in force of whom the step is about, and of whom the agreements cover.
     fn persons(&self) -> BTreeMap<String, String> {
+        let people = &self.teller.world.people;
+        let in_force = |role| people.get(role).and_then(PersonInCase::number);
         let about = &self.teller.procedure.steps[self.place].about;
         let persons = self.teller.case.persons.iter();
         persons
             .filter(|(role, _)| about.contains(role) || !self.given(role).is_empty())
-            .map(|(role, number)| (role.clone(), number.to_string()))
+            .map(|(role, number)| (role.clone(), in_force(role).unwrap_or(*number).to_string()))
             .collect()
     }
 
-    /// On whose word the address of the step is known, if this agency may know it.
-    fn address(&self) -> Option<String> {
+    /// The address of the step as far as this agency may know it, and on whose word it is. Where somebody
+    /// is no longer of those whom the agreements cover, as their residence was removed meanwhile, it is the
+    /// commune alone: for that it is this agency's task.
+    fn address(&self) -> Option<(String, Address)> {
         let (procedure, case) = (self.teller.procedure, self.teller.case);
-        case.steps[self.place].address.as_ref()?;
+        let address = case.steps[self.place].address.clone()?;
         let mut place = self.place;
         loop {
             match procedure.steps[place].address.get(case.steps[place].address_from?)? {
-                AddressFrom::Case => return Some("applicant: address".to_owned()),
+                AddressFrom::Case => return Some(("applicant: address".to_owned(), address)),
                 // From where that had it.
                 AddressFrom::Step(before) => place = *before,
                 AddressFrom::Person(person, field) => {
-                    let given = self.grants.iter().any(|grant| grant.fields.contains(*field));
-                    return given.then(|| format!("{person}: {field}"));
+                    let source = format!("{person}: {field}");
+                    if self.given(person).contains(*field) {
+                        return Some((source, address));
+                    }
+                    let there = self.teller.world.place_of(Some(&address));
+                    let gives =
+                        |grant: &&Grant| grant.fields.contains(*field) && grant.reach(there).is_some();
+                    let known = self.grants.iter().any(gives);
+                    let Address { province, commune, division, .. } = address;
+                    let commune = Address { province, commune, division, ..Address::default() };
+                    return known.then_some((source, commune));
                 }
             }
         }
@@ -219,9 +234,8 @@ impl Known<'_> {
                 (said.value.clone(), format!("{by}: {name}"), said.at, 0, false)
             }
             ValueFrom::Address => {
-                let source = self.address()?;
-                let address = case.steps[self.place].address.as_ref()?;
-                let value = dancu_proto::field_path::address_in_words(address, world.areas);
+                let (source, address) = self.address()?;
+                let value = dancu_proto::field_path::address_in_words(&address, world.areas);
                 (value, source, world.now, 0, false)
             }
         };

@@ -3,7 +3,7 @@
 //! nation's.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
@@ -30,6 +30,8 @@ struct Events {
     of_agency: HashMap<String, Vec<String>>,
     /// The revisions at which an agency's policy changed, ascending.
     turns: HashMap<String, Vec<Revision>>,
+    /// The same in order; none where every agency's changed.
+    turned: Vec<(Revision, Option<String>)>,
     days: Vec<(Revision, Day)>,
     /// The administrative orders, from a revision on; the first from the beginning.
     areas: Vec<(Revision, Arc<Areas>)>,
@@ -86,6 +88,7 @@ impl Ledger {
             agreements: BTreeMap::new(),
             of_agency: HashMap::new(),
             turns: HashMap::new(),
+            turned: Vec::new(),
             days: Vec::new(),
             areas: vec![(Revision::NONE, Arc::new(first_order))],
             lists: HashMap::new(),
@@ -128,6 +131,15 @@ impl Ledger {
         let of_agency = turns[..after].last().copied().unwrap_or(Revision::NONE);
         // A change of the administrative order is one of every agency's policy.
         of_agency.max(events.areas(up_to).0)
+    }
+
+    /// The agencies whose policy changed after a revision and up to another; none where all did.
+    #[must_use]
+    pub fn turned(&self, after: Revision, up_to: Revision) -> Option<BTreeSet<String>> {
+        let events = self.read();
+        let from = events.turned.partition_point(|(at, _)| *at <= after);
+        let turned = events.turned[from..].iter().take_while(|(at, _)| *at <= up_to);
+        turned.map(|(_, agency)| agency.clone()).collect()
     }
 
     /// The policy of a node of an agency as of a revision.
@@ -255,6 +267,7 @@ impl Events {
                 let areas = self.areas(at).1.after(change);
                 let areas = areas.map_err(|_| StoreError::Corrupt("a change of the administrative order"))?;
                 self.areas.push((at, Arc::new(areas)));
+                self.turned.push((at, None));
             }
             // The founding load changes no agreement.
             _ => {}
@@ -278,6 +291,7 @@ impl Events {
 
     fn turn(&mut self, agency: Option<String>, at: Revision) {
         if let Some(agency) = agency {
+            self.turned.push((at, Some(agency.clone())));
             self.turns.entry(agency).or_default().push(at);
         }
     }

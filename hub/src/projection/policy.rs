@@ -58,6 +58,13 @@ impl Grant {
         self.scopes.iter().map(|scope| scope::reach(scope, place)).min().flatten()
     }
 
+    /// The places by which its areas are named: none in particular for the nation, else a province or a commune
+    /// each.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        self.scopes.iter().flat_map(scope::places).collect()
+    }
+
     fn gives_like(&self, other: &Grant) -> bool {
         self.handle == other.handle
             && self.fields == other.fields

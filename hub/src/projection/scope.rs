@@ -115,6 +115,20 @@ pub(super) fn reach(scope: &Coverage, place: Place) -> Option<Reach> {
     }
 }
 
+/// The places by which the areas of a scope are named: none in particular for the nation, else a province or a
+/// commune each. Whoever looks by these finds what [`reach`] covers.
+pub(super) fn places(scope: &Coverage) -> Vec<Place> {
+    match &scope.areas {
+        Covered::Nation => vec![Place::default()],
+        Covered::List(_) => Vec::new(),
+        Covered::Listed { provinces, communes } => {
+            let provinces = provinces.iter().map(|code| Place { province: Some(*code), commune: None });
+            let communes = communes.keys().map(|code| Place { province: None, commune: Some(*code) });
+            provinces.chain(communes).collect()
+        }
+    }
+}
+
 /// What scopes ask about a citizen, found out when they do: most ask little.
 pub(super) struct Facts<'a> {
     citizen: Subject<'a>,

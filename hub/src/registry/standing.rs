@@ -34,6 +34,12 @@ impl<'a> Standing<'a> {
         self.now
     }
 
+    /// The latest revision that changed the sharing policy or the day.
+    #[must_use]
+    pub fn policy_revision(&self) -> Revision {
+        self.group.head.policy
+    }
+
     /// The person with a number, in force or former.
     ///
     /// # Errors

@@ -12,9 +12,9 @@ use crate::{
     calendar::milliseconds,
     intake::{
         event::{self, Authority, Bench, Judgement, OPERATOR, Verdict},
-        handover::{Told, conclude, handed_in, judge},
+        handover::{News, Told, conclude, handed_in, judge},
     },
-    procedures::Office,
+    procedures::{Correcting, Office},
     registry::{CommitError, Decision, Origin, Rows, Standing, StoreError},
 };
 
@@ -82,7 +82,7 @@ impl Deciding {
         let dependent = review.dependent;
         let closing = Closing { review, others };
         if dependent {
-            return self.stands_or_falls(rows, authority, &row, &closing, told);
+            return self.stands_or_falls(rows, authority, office, &row, &closing, told);
         }
         let judged = if self.accept {
             let said = row.contribution.clone().ok_or(StoreError::Corrupt("a contribution"))?;
@@ -108,12 +108,13 @@ impl Deciding {
         &self,
         mut rows: Rows<'_>,
         authority: &Authority,
+        office: &Office,
         row: &handed_in::HandedIn,
         closing: &Closing,
         told: &Told,
     ) -> Result<Decision, CommitError> {
         let standing = rows.standing();
-        let mut decision = Decision::default();
+        let (mut decision, mut mail_for) = (Decision::default(), Vec::new());
         if !self.accept {
             let correction = Correction { contribution_id: row.uuid().to_string(), instead: None };
             let said = Contribution {
@@ -126,6 +127,8 @@ impl Deciding {
             let bench = Bench { authority, roles: &roles, areas: &self.areas, decided: true };
             match event::judge(standing, bench, &said) {
                 Ok(Verdict::Counts(counts)) => {
+                    let without = Correcting { updates: &counts.updates, ..Correcting::default() };
+                    mail_for = office.take_back(&mut rows, row, without)?;
                     decision.updates = counts.updates;
                     decision.takes_back = counts.takes_back;
                     decision.counts = true;
@@ -154,7 +157,7 @@ impl Deciding {
             ..Origin::default()
         });
         decision.rows = rows.into_writes();
-        told.tell(crate::intake::handover::News { row: Some(row.clone()), ..Default::default() });
+        told.tell(News { mail_for, row: Some(row.clone()), ..News::default() });
         Ok(decision)
     }
 }

@@ -281,14 +281,15 @@ impl ReviewService for ReviewServer {
             areas: self.handover.areas()?,
             today: self.handover.today(),
         };
-        let told = Arc::new(Told::default());
-        let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.handover.authority));
-        let office = Arc::clone(&self.handover.office);
-        let by =
-            Arc::new(move |standing: &Standing<'_>| deciding.settle(standing, &authority, &office, &heard));
-        let content = Content::Decided(Decide { alone: true, by });
-        self.handover.registry.commit(Commit { origin: Origin::default(), content }).await?;
-        let news = told.news();
+        let turn = || {
+            let told = Arc::new(Told::default());
+            let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.handover.authority));
+            let (office, deciding) = (Arc::clone(&self.handover.office), deciding.clone());
+            let by = move |standing: &Standing<'_>| deciding.settle(standing, &authority, &office, &heard);
+            let content = Content::Decided(Decide { alone: true, by: Arc::new(by) });
+            (Commit { origin: Origin::default(), content }, told)
+        };
+        let news = self.handover.decided(turn).await?;
         news.mail_for.iter().for_each(|node| self.handover.bells.ring(node));
         let looked_at_again = self.handover.look_again().await?;
         let row = news.row.ok_or_else(|| unknown("contribution"))?;

@@ -362,7 +362,7 @@ fn members(
 }
 
 /// A registered spouse who names the person as theirs.
-fn spouse_of(people: &mut People<'_>, key: CitizenKey) -> Result<Option<CitizenKey>, Judgement> {
+pub(super) fn spouse_of(people: &mut People<'_>, key: CitizenKey) -> Result<Option<CitizenKey>, Judgement> {
     let Some(spouse) = people.get(key)?.citizen()?.spouse else { return Ok(None) };
     let Ok(number) = spouse.personal_id.parse() else { return Ok(None) };
     let Some((other, stored)) = people.standing.resolve(number)? else { return Ok(None) };

@@ -303,12 +303,24 @@ fn by_role(
             put(people, "mother", birth.mother.as_ref())?;
             named.extend(number.map(|number| ("child", number)));
         }
-        Some(Kind::Death(death)) => put(people, "deceased", death.person.as_ref())?,
+        Some(Kind::Death(death)) => {
+            put(people, "deceased", death.person.as_ref())?;
+            let deceased = people.known("event.death.person", death.person.as_ref())?;
+            if let Some(spouse) = effects::spouse_of(people, deceased)? {
+                named.push(("spouse", people.get(spouse)?.number));
+            }
+        }
         Some(Kind::Marriage(couple) | Kind::Divorce(couple)) => {
             put(people, "one", couple.one.as_ref())?;
             put(people, "other", couple.other.as_ref())?;
         }
-        _ => {}
+        Some(Kind::Adoption(adoption)) => {
+            put(people, "child", adoption.child.as_ref())?;
+            put(people, "father", adoption.father.as_ref())?;
+            put(people, "mother", adoption.mother.as_ref())?;
+        }
+        // Of several the first.
+        _ => put(people, "person", contribution::persons(event).first().copied())?,
     }
     Ok(named)
 }

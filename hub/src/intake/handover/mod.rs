@@ -4,6 +4,7 @@
 //! [`Handover::take`] prepares a batch (signature, seal, values, agreement) and has each contribution decided
 //! on in the registry's one order ([`settle`]); `service` is the stream around it.
 
+mod cases;
 pub mod handed_in;
 pub mod outbox;
 mod service;
@@ -121,8 +122,12 @@ impl Handover {
         let outcomes = self.registry.commit_all(commits).await?;
         let (mut taken, mut awaited) = (Taken { refused, ..Taken::default() }, Vec::new());
         for ((outcome, told), one) in outcomes.into_iter().zip(told).zip(&prepared) {
+            let outcome = match outcome {
+                Err(CommitError::Stale) => self.decided(|| self.turn(one)).await,
+                outcome => outcome.map(|_| told.news()),
+            };
             let news = match outcome {
-                Ok(_) => told.news(),
+                Ok(news) => news,
                 Err(error @ (CommitError::Store(_) | CommitError::Closed)) => return Err(error.into()),
                 // What the registry refuses is this one's fault, and no other waits for it.
                 Err(error) => self.refuse(one, &error).await?,
@@ -148,6 +153,21 @@ impl Handover {
         let by =
             Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &office, &prepared, &heard));
         (Commit { origin, content: Content::Decided(Decide { alone: false, by }) }, told)
+    }
+
+    /// Commits what goes by agreements and the roll as they are now; again where they changed before its turn.
+    ///
+    /// # Errors
+    /// It is refused, or the disk refuses.
+    pub async fn decided(&self, commit: impl Fn() -> (Commit, Arc<Told>)) -> Result<News, CommitError> {
+        loop {
+            self.office.lookout().refresh(&self.registry.view())?;
+            let (commit, told) = commit();
+            match self.registry.commit(commit).await {
+                Err(CommitError::Stale) => {}
+                done => return done.map(|_| told.news()),
+            }
+        }
     }
 
     /// Rejects one that the registry refused.
@@ -189,29 +209,33 @@ impl Handover {
         while let Some(birth) = births.pop() {
             let waiting = waiting::of(&self.registry.view(), birth)?;
             for name in waiting {
-                let told = Arc::new(Told::default());
-                let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
-                let office = Arc::clone(&self.office);
                 let areas = self.areas()?;
-                let by = Arc::new(move |standing: &Standing<'_>| {
-                    let rows = Rows::new(standing);
-                    let row = handed_in::by_name_in(&rows, &name)?;
-                    let Some(row) = row.filter(|row| row.reason() == RejectionReason::Waits) else {
-                        return Ok(Decision::default());
-                    };
-                    let said = row.contribution.clone().unwrap_or_default();
-                    let judged = judge(standing, &authority, &row, &said, &areas, false);
-                    conclude(rows, row, judged, &office, None, &heard)
-                });
-                let content = Content::Decided(Decide { alone: false, by });
-                self.registry.commit(Commit { origin: Origin::default(), content }).await?;
-                let news = told.news();
+                let news = self.decided(|| self.judged_anew(&name, &areas)).await?;
                 news.mail_for.iter().for_each(|node| self.bells.ring(node));
                 births.extend(news.row.filter(|_| news.awaited).map(|row| row.uuid()));
                 looked_at += 1;
             }
         }
         Ok(looked_at)
+    }
+
+    /// The turn of one that waited.
+    fn judged_anew(&self, name: &[u8], areas: &Arc<Areas>) -> (Commit, Arc<Told>) {
+        let told = Arc::new(Told::default());
+        let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
+        let (office, areas, name) = (Arc::clone(&self.office), Arc::clone(areas), name.to_owned());
+        let by = Arc::new(move |standing: &Standing<'_>| {
+            let rows = Rows::new(standing);
+            let row = handed_in::by_name_in(&rows, &name)?;
+            let Some(row) = row.filter(|row| row.reason() == RejectionReason::Waits) else {
+                return Ok(Decision::default());
+            };
+            let said = row.contribution.clone().unwrap_or_default();
+            let judged = judge(standing, &authority, &row, &said, &areas, false);
+            conclude(rows, row, judged, &office, None, &heard)
+        });
+        let content = Content::Decided(Decide { alone: false, by });
+        (Commit { origin: Origin::default(), content }, told)
     }
 
     /// The administrative orders as of now.
@@ -235,6 +259,7 @@ impl Handover {
         contributions: Vec<Signed>,
         barred: Barred,
     ) -> Result<(Vec<Prepared>, Vec<RefusedContribution>), Status> {
+        self.office.lookout().refresh(&self.registry.view())?;
         let (areas, today) = (self.areas()?, self.today());
         let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
         for (index, signed) in (0..).zip(contributions) {

@@ -13,6 +13,7 @@ use dancu_proto::{
 use uuid::Uuid;
 
 use super::{
+    cases,
     handed_in::{self, HandedIn},
     outbox, waiting,
 };
@@ -20,7 +21,7 @@ use crate::{
     calendar::milliseconds,
     intake::event::{self, Authority, Bench, Counts, Judgement, Review, Verdict},
     mail::{self, Item},
-    procedures::{Moving, Office, Refusal},
+    procedures::{Office, Refusal},
     registry::{
         CitizenKey, CitizenUpdate, CommitError, Decision, Origin, Person, Rows, Standing, StoreError,
     },
@@ -198,9 +199,27 @@ pub fn conclude(
     let mut decision = Decision::default();
     let waited = row.reason() == RejectionReason::Waits && row.state() == ContributionState::InReview;
     (row.reason, row.message, row.fields) = (0, String::new(), Vec::new());
-    let (judged, told_of_cases) = match judged {
-        Ok(Verdict::Counts(counts)) => move_cases(&mut rows, &row, counts, office),
-        judged => (judged, Vec::new()),
+    let mut mail_for = Vec::new();
+    let judged = match judged {
+        Ok(verdict) => match cases::moved(&mut rows, &row, &verdict, office) {
+            Ok(nodes) => {
+                mail_for = nodes;
+                Ok(verdict)
+            }
+            Err(Refusal::Commit(error)) => Err(Judgement::Failed(error)),
+            // Somebody decided that the event counts, whatever has become of its case meanwhile.
+            Err(refusal) if closes.is_some() => {
+                row.message = format!("it counts, but its case does not move: {refusal}");
+                row.fields = vec![refusal.field().to_owned()];
+                Ok(verdict)
+            }
+            Err(refusal) => Err(Judgement::Rejected {
+                reason: refusal.reason().unwrap_or(RejectionReason::Invalid),
+                message: refusal.to_string(),
+                fields: vec![refusal.field().to_owned()],
+            }),
+        },
+        judged => judged,
     };
     if waited {
         // It may wait for another birth now.
@@ -208,7 +227,7 @@ pub fn conclude(
     }
     match judged {
         Ok(Verdict::Counts(counts)) => {
-            accept(&mut rows, &mut row, &counts)?;
+            mail_for.extend(accept(&mut rows, &mut row, &counts, office)?);
             decision.updates = counts.updates;
             decision.takes_back = counts.takes_back;
             decision.counts = true;
@@ -244,47 +263,11 @@ pub fn conclude(
         review::close(&mut rows, &closing, &mut decision.updates)?;
     }
     let awaited = !row.is_in_review() && waiting::any(&rows, row.uuid())?;
-    let mut mail_for = publish(&mut rows, &row)?;
-    mail_for.extend(told_of_cases);
+    mail_for.extend(publish(&mut rows, &row)?);
     decision.origin = Some(origin(&row, decided));
     decision.rows = rows.into_writes();
     told.tell(News { mail_for, known: false, awaited, row: Some(row) });
     Ok(decision)
-}
-
-/// Moves the cases that a contribution concerns that counts, or says why it does not count for them; whom
-/// there is mail for.
-fn move_cases(
-    rows: &mut Rows<'_>,
-    row: &HandedIn,
-    counts: Counts,
-    office: &Office,
-) -> (Result<Verdict, Judgement>, Vec<String>) {
-    let said = row.contribution.as_ref();
-    let moving = said.filter(|said| said.task.is_some() || said.opens.is_some()).map(|said| Moving {
-        id: row.uuid(),
-        agency: &row.agency,
-        node: &row.node,
-        case_number: said.context.as_ref().map(|context| &*context.case_number).unwrap_or_default(),
-        event: said.event.as_ref(),
-        persons: &counts.persons,
-        updates: &counts.updates,
-        task: said.task.as_ref(),
-        opens: said.opens.as_ref(),
-    });
-    let moved = moving.map(|moving| office.moves(rows, moving));
-    match moved.unwrap_or_else(|| Ok(Vec::new())) {
-        Ok(nodes) => (Ok(Verdict::Counts(counts)), nodes),
-        Err(Refusal::Store(error)) => (Err(Judgement::Failed(error.into())), Vec::new()),
-        Err(refusal) => {
-            let reason = refusal.reason().unwrap_or(RejectionReason::Invalid);
-            let fields = match &refusal {
-                Refusal::Invalid { field, .. } => vec![field.clone()],
-                _ => vec!["task".to_owned()],
-            };
-            (Err(Judgement::Rejected { reason, message: refusal.to_string(), fields }), Vec::new())
-        }
-    }
 }
 
 /// Writes a row, and those of the same contribution that came by other ways, and tells their nodes.
@@ -302,35 +285,45 @@ fn publish(rows: &mut Rows<'_>, row: &HandedIn) -> Result<Vec<String>, StoreErro
     Ok(nodes)
 }
 
-fn accept(rows: &mut Rows<'_>, row: &mut HandedIn, counts: &Counts) -> Result<(), CommitError> {
+/// Notes that a contribution counts, and what it takes back; whom there is mail for.
+fn accept(
+    rows: &mut Rows<'_>,
+    row: &mut HandedIn,
+    counts: &Counts,
+    office: &Office,
+) -> Result<Vec<String>, CommitError> {
     let at = rows.standing().at();
     row.state = ContributionState::Accepted.into();
     row.revision = at.0;
     row.role.clone_from(&counts.role);
     row.not_in_force = counts.not_in_force.bits();
     row.personal_id = counts.number.map_or(0, |number| number.as_u64());
-    if let Some(revision) = counts.takes_back {
-        take_back(rows, row, revision)?;
-        for dependent in &counts.dependents {
-            if let Some(mut other) = handed_in::by_id_in(rows, *dependent)? {
-                other.review = review::open_dependent(rows, &other)?;
-                handed_in::put(rows, &other)?;
-            }
+    let Some(revision) = counts.takes_back else { return Ok(Vec::new()) };
+    let mail_for = take_back(rows, row, revision, counts, office)?;
+    for dependent in &counts.dependents {
+        if let Some(mut other) = handed_in::by_id_in(rows, *dependent)? {
+            other.review = review::open_dependent(rows, &other)?;
+            handed_in::put(rows, &other)?;
         }
     }
-    Ok(())
+    Ok(mail_for)
 }
 
-/// Notes with a contribution that it was taken back.
-fn take_back(rows: &mut Rows<'_>, row: &HandedIn, revision: Revision) -> Result<(), CommitError> {
+/// Notes with a contribution that it was taken back, and carries its cases on without it; whom there is mail
+/// for.
+fn take_back(
+    rows: &mut Rows<'_>,
+    row: &HandedIn,
+    revision: Revision,
+    counts: &Counts,
+    office: &Office,
+) -> Result<Vec<String>, CommitError> {
     let entry = rows.standing().journal(revision)?;
-    if let Some(id) = entry.origin().contribution
-        && let Some(mut corrected) = handed_in::by_id_in(rows, id)?
-    {
-        corrected.taken_back = row.revision;
-        handed_in::put(rows, &corrected)?;
-    }
-    Ok(())
+    let Some(id) = entry.origin().contribution else { return Ok(Vec::new()) };
+    let Some(mut corrected) = handed_in::by_id_in(rows, id)? else { return Ok(Vec::new()) };
+    corrected.taken_back = row.revision;
+    handed_in::put(rows, &corrected)?;
+    cases::without(rows, row, counts, &corrected, office)
 }
 
 fn review_row(rows: &mut Rows<'_>, row: &mut HandedIn, in_review: Review) -> Result<(), StoreError> {

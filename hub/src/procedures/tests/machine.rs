@@ -34,13 +34,21 @@ fn procedure(shape: &[&[usize]], go_on: u8) -> Procedure {
 enum Turn {
     End(usize, u8),
     Hours(u16),
+    TakeBack(usize),
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
         4 => (0usize..5, 0u8..3).prop_map(|(step, end)| Turn::End(step, end)),
         1 => (1u16..100).prop_map(Turn::Hours),
+        1 => (0usize..30).prop_map(Turn::TakeBack),
     ]
+}
+
+/// The steps before one, however far.
+fn all_before(procedure: &Procedure, of: &Step) -> Vec<usize> {
+    let further = of.after.iter().flat_map(|before| all_before(procedure, &procedure.steps[*before]));
+    further.chain(of.after.iter().copied()).collect()
 }
 
 fn has_ended(state: StepState) -> bool {
@@ -88,6 +96,21 @@ proptest! {
                     prop_assert_eq!(case.version, before.version + u64::from(!late.is_empty()));
                     prop_assert!(case.pass(now).is_empty(), "each once");
                 }
+                // The first one ends everything, so it is rare.
+                Turn::TakeBack(0) => {
+                    case.lose_ground(now);
+                    prop_assert!(case.closed_at.is_some() && case.version == before.version + 1);
+                }
+                Turn::TakeBack(step) => {
+                    let step = step % procedure.steps.len();
+                    if step == 0 {
+                        continue;
+                    }
+                    let undone = before.closed_at.is_none() && before.steps[step].state == StepState::Done;
+                    case.undo(&procedure, step, &world(now));
+                    prop_assert_eq!(case != before, undone);
+                    prop_assert!(!undone || case.steps[step].state == StepState::Open);
+                }
                 Turn::End(step, end) => {
                     let Some(of) = procedure.steps.get(step) else { continue };
                     if case.steps[step].state != StepState::Open || (end == 2 && !of.may_return) {
@@ -107,7 +130,8 @@ proptest! {
             prop_assert_eq!(case.closed_at.is_some(), states.iter().all(|state| has_ended(*state)));
             prop_assert!(case.closed_at.is_some() || states.contains(&StepState::Open), "{:?}", states);
             for (place, of) in procedure.steps.iter().enumerate() {
-                let (step, ended) = (&case.steps[place], of.after.iter().all(|before| has_ended(states[*before])));
+                let step = &case.steps[place];
+                let ended = all_before(&procedure, of).iter().all(|before| has_ended(states[*before]));
                 match step.state {
                     StepState::Waiting => prop_assert!(!ended, "{:?}", states),
                     StepState::Returned => prop_assert!(case.closed_at.is_none(), "{:?}", states),

@@ -4,18 +4,31 @@ mod birth;
 mod death;
 mod documents;
 mod machine;
+mod once;
+mod parts;
+mod routes;
+mod taken_back;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use dancu_proto::{
     Areas, PersonalId, Record, Revision,
     hub::v1::mail::Content,
-    v1::{Address, CaseRequest, CaseStatus, Citizen, Date, Name, StepState, Task, TaskAnswer, TaskEnd},
+    v1::{
+        Address, CaseRequest, CaseStatus, Citizen, Date, Name, StepState, StringList, Task, TaskAnswer,
+        TaskEnd,
+    },
 };
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::*;
+use super::{
+    rows::{DOCUMENT, OPEN, named},
+    *,
+};
 use crate::{
     projection::{Day, Policy},
     registry::{CitizenAt, StoreError, store::Write},
@@ -85,9 +98,16 @@ fn nodes() -> Vec<NodeFacts> {
 struct World {
     people: BTreeMap<PersonalId, Citizen>,
     nodes: Vec<NodeFacts>,
+    /// Of the nodes, as of the last turn.
+    routes: Routes,
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     engine: Procedures,
     now: OffsetDateTime,
+    /// What opens the next case, and in which roles.
+    contribution: Uuid,
+    roles: Vec<String>,
+    /// Whom the event of the next answer concerns.
+    concerns: BTreeSet<PersonalId>,
 }
 
 impl Reads for World {
@@ -100,8 +120,8 @@ impl Reads for World {
         Ok(self.people.get(&number).map(at))
     }
 
-    fn routes(&self) -> Result<Arc<Routes>, StoreError> {
-        Ok(Arc::new(Routes::new(self.nodes.clone())))
+    fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     fn areas(&self) -> Arc<Areas> {
@@ -144,10 +164,37 @@ impl World {
         World {
             people: people.into_iter().map(|person| (number(&person.personal_id), person)).collect(),
             nodes: nodes(),
+            routes: Routes::default(),
             rows: BTreeMap::new(),
             engine: Procedures::new(catalogue),
             now: MONDAY,
+            contribution: Uuid::from_u128(7),
+            roles: vec!["civil-status".into()],
+            concerns: [number(CHILD), number(MOTHER)].into(),
         }
+    }
+
+    /// A person has another number from now on; the one before leads to them.
+    fn renumber(&mut self, from: &str, to: &str) {
+        let mut citizen = self.people[&number(from)].clone();
+        citizen.personal_id = to.into();
+        citizen.former_personal_ids = Some(StringList { values: vec![from.into()] });
+        self.people.insert(number(from), citizen.clone());
+        self.people.insert(number(to), citizen);
+    }
+
+    /// Takes a contribution back, and registers something instead about those whom answers concern.
+    fn take_back(&mut self, contribution: u128, instead: Option<&'static str>) -> Option<CaseEffects> {
+        let back = TakenBack {
+            contribution: Uuid::from_u128(contribution),
+            instead,
+            concerns: self.concerns.clone(),
+            revision: Revision(45),
+            now: self.now,
+        };
+        self.routes = Routes::new(self.nodes.clone());
+        let effects = self.engine.take_back(Uuid::from_u128(7), &back, self).unwrap()?;
+        Some(self.written(effects))
     }
 
     fn open(&mut self, procedure: &str, event: &'static str, persons: &[(&str, &str)]) -> CaseEffects {
@@ -162,15 +209,17 @@ impl World {
         persons: &[(&str, &str)],
     ) -> Result<CaseEffects, Refusal> {
         let by = OpenedBy {
-            contribution: Uuid::from_u128(7),
+            contribution: self.contribution,
             event,
             agency: "justice".into(),
             node: "justice-n".into(),
+            roles: self.roles.clone(),
             case_number: "H01.2026.7".into(),
             persons: persons.iter().map(|(role, id)| ((*role).to_owned(), number(id))).collect(),
             revision: Revision(42),
             now: self.now,
         };
+        self.routes = Routes::new(self.nodes.clone());
         let effects = self.engine.open(request, by, self)?;
         Ok(self.written(effects))
     }
@@ -182,22 +231,23 @@ impl World {
         event: Option<&'static str>,
     ) -> Result<CaseEffects, Refusal> {
         let agency = self.nodes.iter().find(|known| known.name == node).unwrap().agency.clone();
-        let concerns = [number(CHILD), number(MOTHER)].into();
         let by = AnsweredBy {
             contribution: Uuid::from_u128(8),
             event,
-            concerns,
+            concerns: self.concerns.clone(),
             agency,
             node: node.into(),
             revision: Revision(43),
             now: self.now,
         };
+        self.routes = Routes::new(self.nodes.clone());
         let effects = self.engine.answer(answer, &by, self)?;
         Ok(self.written(effects))
     }
 
     /// One turn of the hub's clock.
     fn tick(&mut self, case: &Case, anew: bool) -> Option<CaseEffects> {
+        self.routes = Routes::new(self.nodes.clone());
         let effects = self.engine.tick(case, anew, self.now, Revision(44), self).unwrap()?;
         Some(self.written(effects))
     }
@@ -212,7 +262,8 @@ impl World {
         }
         let row = &self.rows[&name_of_case(effects.case.id)];
         assert!(Case::decode(row).unwrap() == effects.case, "a case is as it was kept");
-        assert_eq!(self.rows.len(), 1 + usize::from(effects.case.closed_at.is_none()));
+        let open = self.rows.contains_key(&named(OPEN, effects.case.id.as_bytes()));
+        assert_eq!(open, effects.case.closed_at.is_none());
         effects
     }
 }

@@ -1,6 +1,7 @@
 //! Contributions as they have their turn in a registry.
 
 mod believed;
+mod cases;
 mod rule;
 mod trouble;
 
@@ -43,6 +44,7 @@ struct Office {
     registry: Registry,
     authority: Arc<Authority>,
     cases: Arc<procedures::Office>,
+    roll: Arc<NodeRoll>,
     runtime: tokio::runtime::Runtime,
     sequence: u64,
     _dir: tempfile::TempDir,
@@ -60,9 +62,10 @@ impl Office {
         let rows = Arc::new(RollRows(Arc::clone(registry.store())));
         let roll = NodeRoll::open(Arc::new(signs), rows, Duration::from_secs(3600)).unwrap();
         let ledger = Arc::new(Ledger::new(registry.first_order().unwrap()));
-        let cases = procedures::Office::load(None, None, &registry, ledger, Arc::new(roll)).unwrap();
+        let roll = Arc::new(roll);
+        let cases = procedures::Office::load(None, None, &registry, ledger, Arc::clone(&roll)).unwrap();
         let cases = Arc::new(cases);
-        let office = Office { registry, authority, cases, runtime, sequence: 0, _dir: dir };
+        let office = Office { registry, authority, cases, roll, runtime, sequence: 0, _dir: dir };
         let spouse = |of: &str| json!({ "personal_id": of, "name": "Ai Đó" });
         for (number, name, born, sex, of) in [
             (MOTHER, "Trần Thị Mẹ", "1990-03-04", "2", Some(FATHER)),
@@ -96,17 +99,28 @@ impl Office {
     }
 
     fn hand_in_as(&mut self, id: Uuid, role: &str, day: &str, event: Value) -> HandedIn {
+        self.hand_in_with(id, role, day, event, json!({}))
+    }
+
+    /// The same, with something beside the event: a task that it answers, a case that it opens.
+    fn hand_in_with(&mut self, id: Uuid, role: &str, day: &str, event: Value, more: Value) -> HandedIn {
+        let prepared = self.prepared(id, role, day, event, more);
+        self.settle(prepared)
+    }
+
+    fn prepared(&mut self, id: Uuid, role: &str, day: &str, event: Value, more: Value) -> Prepared {
         self.sequence += 1;
-        let contribution = json!({
+        let mut contribution = json!({
             "id": id.to_string(),
             "context": { "purpose": "p", "case_number": "c", "officer": "o" },
             "effective_date": day,
             "document": { "number": "12/2026", "date": "2026-11-01", "issued_by": "UBND" },
             "event": event,
         });
+        contribution.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
         let mut contribution: Contribution = serde_json::from_value(contribution).unwrap();
         dancu_proto::contribution::validate(&mut contribution, Some(Areas::shipped()), TODAY).unwrap();
-        let prepared = Prepared {
+        Prepared {
             id,
             node: "node".into(),
             agency: "agency".into(),
@@ -116,8 +130,7 @@ impl Office {
             contribution: Ok(contribution),
             roles: BTreeSet::from([role.to_owned()]),
             areas: Arc::new(Areas::shipped().clone()),
-        };
-        self.settle(prepared)
+        }
     }
 
     fn settle(&self, prepared: Prepared) -> HandedIn {
