@@ -1,5 +1,7 @@
 //! Contributions as they have their turn in a registry.
 
+mod outboxes;
+mod reviews;
 mod rule;
 mod trouble;
 
@@ -44,6 +46,8 @@ struct Office {
     cases: Arc<procedures::Office>,
     runtime: tokio::runtime::Runtime,
     sequence: u64,
+    /// Whether others wait for what was last handed in.
+    awaited: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -61,7 +65,7 @@ impl Office {
         let ledger = Arc::new(Ledger::new(registry.first_order().unwrap()));
         let cases = procedures::Office::load(None, None, &registry, ledger, Arc::new(roll)).unwrap();
         let cases = Arc::new(cases);
-        let office = Office { registry, authority, cases, runtime, sequence: 0, _dir: dir };
+        let office = Office { registry, authority, cases, runtime, sequence: 0, awaited: false, _dir: dir };
         let spouse = |of: &str| json!({ "personal_id": of, "name": "Ai Đó" });
         for (number, name, born, sex, of) in [
             (MOTHER, "Trần Thị Mẹ", "1990-03-04", "2", Some(FATHER)),
@@ -119,14 +123,16 @@ impl Office {
         self.settle(prepared)
     }
 
-    fn settle(&self, prepared: Prepared) -> HandedIn {
+    fn settle(&mut self, prepared: Prepared) -> HandedIn {
         let told = Arc::new(Told::default());
         let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
         let cases = Arc::clone(&self.cases);
         let by =
             Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &cases, &prepared, &heard));
         self.decided(by, false);
-        told.news().row.unwrap_or_default()
+        let news = told.news();
+        self.awaited = news.awaited;
+        news.row.unwrap_or_default()
     }
 
     #[expect(clippy::type_complexity, reason = "what a commit is decided by")]
