@@ -101,3 +101,33 @@ fn who_leaves_the_registry_takes_the_marks_along_and_the_reviews_can_still_be_de
     assert!(office.decide(conflict.review, false).is_rejected());
     assert!(review::all(&office.registry.view(), false).unwrap().is_empty());
 }
+
+#[test]
+fn two_claims_alike_are_decided_on_also_where_a_greater_one_is_in_force() {
+    let mut office = Office::open();
+    let first = office.hand_in("residence", "2026-08-01", moved(OTHER, "8 Một"));
+    let greater = office.hand_in("residence", "2026-09-01", moved(OTHER, "9 Sau"));
+    // The same again contradicts nothing; nor does what is of another day.
+    let same = office.hand_in("residence", "2026-08-01", moved(OTHER, "8 Một"));
+    let between = office.hand_in("residence", "2026-08-15", moved(OTHER, "8 Giữa"));
+    assert!([&first, &greater, &same, &between].into_iter().all(accepted));
+    let other = office.hand_in("residence", "2026-08-01", moved(OTHER, "8 Hai"));
+    assert_eq!(other.reason(), RejectionReason::Conflict);
+    assert!(office.in_question(OTHER).contains(Field::PermanentResidence));
+    let decided = office.decide(other.review, true);
+    assert!(accepted(&decided), "{}", decided.message);
+    assert!(office.in_question(OTHER).is_empty());
+    assert_eq!(office.citizen(OTHER).permanent_residence.unwrap().detail, "9 Sau");
+    // What was decided holds when the others fall.
+    for wrong in [&greater, &between] {
+        let correction = json!({ "correction": { "contribution_id": wrong.uuid().to_string() } });
+        assert!(accepted(&office.hand_in("residence", "2026-11-01", correction)));
+    }
+    assert_eq!(office.citizen(OTHER).permanent_residence.unwrap().detail, "8 Hai");
+    // And what was taken back contradicts nothing any more.
+    let again = office.hand_in("residence", "2026-07-01", moved(OTHER, "7 Một"));
+    let correction = json!({ "correction": { "contribution_id": again.uuid().to_string() } });
+    assert!(accepted(&office.hand_in("residence", "2026-11-01", correction)));
+    let anew = office.hand_in("residence", "2026-07-01", moved(OTHER, "7 Hai"));
+    assert!(accepted(&anew), "{}", anew.message);
+}
