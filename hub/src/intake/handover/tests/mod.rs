@@ -1,5 +1,6 @@
 //! Contributions as they have their turn in a registry.
 
+mod mail;
 mod outboxes;
 mod reviews;
 mod rule;
