@@ -87,7 +87,7 @@ impl From<OutboxError> for Status {
             OutboxError::Unknown => Reason::NotFound.status(message),
             OutboxError::Reused => Reason::AlreadyExists.field("contribution.id", message),
             OutboxError::Foreign(_) => Reason::InvalidRequest.status(message),
-            OutboxError::Full => Reason::Storage.status(message),
+            OutboxError::Full | OutboxError::NoSpace => Reason::Storage.status(message),
             OutboxError::Database(_) | OutboxError::Damaged(_) | OutboxError::Sealing(_) => {
                 tracing::error!(%error, "the outbox cannot be used");
                 Reason::Storage.status(

@@ -6,5 +6,6 @@ mod disk_full;
 mod herd;
 mod kill;
 mod million;
+mod outbox_full;
 mod proof;
 mod slow_readers;

@@ -132,6 +132,7 @@ impl Outbox {
         match written {
             Ok(answers) => answers,
             Err(error) => {
+                let error = if error == OutboxError::NoSpace { OutboxError::Full } else { error };
                 tracing::error!(%error, "contributions are refused because they cannot be queued");
                 // One that is here already can be told of without room.
                 submissions.iter().map(|one| self.known(one).unwrap_or(Err(error.clone()))).collect()

@@ -44,6 +44,9 @@ pub enum OutboxError {
     /// No room.
     #[error("the disk is full, so that nothing can be queued: the contribution is not accepted; make room")]
     Full,
+    /// No room, not even for the reserve.
+    #[error("the disk is full, so that the outbox cannot be written; make room, and it goes on")]
+    NoSpace,
     /// Stored by another version, or damaged.
     #[error("the outbox is damaged: {0}; tell the node's operator")]
     Damaged(&'static str),
@@ -72,7 +75,8 @@ pub enum OutboxError {
 
 impl From<rocksdb::Error> for OutboxError {
     fn from(error: rocksdb::Error) -> OutboxError {
-        OutboxError::Database(error.to_string())
+        let text = error.to_string();
+        if text.contains("No space left") { OutboxError::NoSpace } else { OutboxError::Database(text) }
     }
 }
 

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use dancu_tests::{oracle::contributions::Authority, population::Population, testkit::people};
 use rand::{SeedableRng, rngs::SmallRng};
 
-pub(crate) use offline::blood_type;
 use trouble::Headquarters;
 
 /// How much of everything.
@@ -63,14 +62,16 @@ async fn nothing_is_lost_and_nothing_counts_twice(seed: u64, scale: Scale) {
     );
     eprintln!("{did:#?}");
     let mut queued = Vec::new();
-    for (office, (of_one, refused)) in offices.iter().zip(&handed_in) {
-        for (contribution, status) in refused {
+    for (office, said) in offices.iter().zip(&handed_in) {
+        for (contribution, status) in &said.refused {
             eprintln!("refused at {}: {} {status}", office.name, contribution.id);
         }
-        offices::answered(office, of_one).await;
-        queued.extend(of_one.iter().cloned());
+        offices::answered(office, &said.queued).await;
+        queued.extend(said.queued.iter().cloned());
     }
-    let refused: usize = handed_in.iter().map(|(_, refused)| refused.len()).sum();
+    let full: u32 = handed_in.iter().map(|said| said.full).sum();
+    eprintln!("{full} times a node refused because its disk was full");
+    let refused: usize = handed_in.iter().map(|said| said.refused.len()).sum();
     assert!(refused * 10 < scale.contributions, "{refused} are refused at the nodes already");
     let hub = place.hub.lock().await;
     let told = books::decide_all(&hub, &mut rng).await;
@@ -78,8 +79,8 @@ async fn nothing_is_lost_and_nothing_counts_twice(seed: u64, scale: Scale) {
     assert!(faults.is_empty(), "seed {seed}: {} faults\n{}", faults.len(), faults.join("\n"));
     // The nodes know it all, too, and say the same.
     let mut sequences: BTreeMap<&str, u64> = BTreeMap::new();
-    for (office, (of_one, _)) in offices.iter().zip(&handed_in) {
-        for (one, status) in of_one.iter().zip(offices::settled(office, of_one).await) {
+    for (office, said) in offices.iter().zip(&handed_in) {
+        for (one, status) in said.queued.iter().zip(offices::settled(office, &said.queued).await) {
             let said = status.outcome.unwrap_or_default();
             let at_hub = books::contribution(&hub, &one.id).await.outcome.unwrap_or_default();
             assert_eq!((said.state, said.revision), (at_hub.state, at_hub.revision), "{}", one.id);

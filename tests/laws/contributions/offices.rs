@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use dancu_proto::{
+    Reason,
     channel::{Timeouts, connect_unix},
     node::v1::{
         ContributionStatus, GetContributionRequest, SubmitContributionRequest,
@@ -88,36 +89,40 @@ pub(super) fn work(
     work
 }
 
-/// What a node refused: the contribution, and why.
-pub(super) type Refused = (Contribution, Status);
+/// What a node said of what was handed in.
+#[derive(Default)]
+pub(super) struct Said {
+    /// What it queued.
+    pub queued: Vec<Queued>,
+    /// What it refused for good, and why.
+    pub refused: Vec<(Contribution, Status)>,
+    /// How often its disk had no room.
+    pub full: u32,
+}
 
 /// Hands in all of it in order, each until the node has said that it is queued, or what is wrong with it.
-pub(super) async fn hand_in(
-    office: &Office,
-    work: Vec<Handed>,
-    mut rng: SmallRng,
-) -> (Vec<Queued>, Vec<Refused>) {
+pub(super) async fn hand_in(office: &Office, work: Vec<Handed>, mut rng: SmallRng) -> Said {
     let socket = office.node.lock().await.socket();
-    let (mut queued, mut refused) = (Vec::new(), Vec::new());
+    let mut said = Said::default();
     let mut before: Option<Contribution> = None;
     for handed in work {
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..40))).await;
         // Sometimes the answer got lost, and it is said again.
         if let Some(before) = before.take().filter(|_| rng.random_bool(0.1)) {
-            submit(&socket, &before).await.expect("what was queued is queued");
+            submit(&socket, &before, &mut said.full).await.expect("what was queued is queued");
         }
-        match submit(&socket, &handed.contribution).await {
+        match submit(&socket, &handed.contribution, &mut said.full).await {
             Ok(status) => {
                 let (id, sequence) = (status.contribution_id, status.sequence);
                 if handed.sort != "the same again" {
-                    queued.push(Queued { id, node: office.name.clone(), sequence });
+                    said.queued.push(Queued { id, node: office.name.clone(), sequence });
                 }
                 before = Some(handed.contribution);
             }
-            Err(status) => refused.push((handed.contribution, status)),
+            Err(status) => said.refused.push((handed.contribution, status)),
         }
     }
-    (queued, refused)
+    said
 }
 
 async fn client(socket: &Path) -> Result<ContributionServiceClient<Channel>, Status> {
@@ -126,7 +131,11 @@ async fn client(socket: &Path) -> Result<ContributionServiceClient<Channel>, Sta
 }
 
 /// Until the node answers for good.
-async fn submit(socket: &Path, contribution: &Contribution) -> Result<ContributionStatus, Status> {
+async fn submit(
+    socket: &Path,
+    contribution: &Contribution,
+    full: &mut u32,
+) -> Result<ContributionStatus, Status> {
     for _ in 0..6_000 {
         let once = async {
             let request = SubmitContributionRequest { contribution: Some(contribution.clone()) };
@@ -147,7 +156,10 @@ async fn submit(socket: &Path, contribution: &Contribution) -> Result<Contributi
             {
                 return Err(status);
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(status) => {
+                *full += u32::from(Reason::of(&status) == Some(Reason::Storage));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
     }
     panic!("a node does not answer");

@@ -62,17 +62,22 @@ pub(super) async fn trouble(
                 // The one office that has a disk of its own.
                 let Some(disk) = offices.last().and_then(|last| last.disk.as_ref()) else { continue };
                 if full {
-                    disk.make_room()
+                    disk.make_room();
+                    did.push("a node's disk has room".into());
                 } else {
-                    disk.fill(80)
+                    // The slice stands still; or the outbox takes nothing in either.
+                    let room = if rng.random_bool(0.3) { 80 } else { 24 };
+                    disk.fill(room);
+                    did.push(format!("a node's disk is full but for {room} MiB"));
                 }
                 full = !full;
-                did.push(format!("a node's disk is full: {full}"));
             }
             7 => {
                 let Some(disk) = &place.disk else { continue };
-                disk.fill(250);
-                did.push("the hub's disk is full for a while".into());
+                // Within its reserve; or the database itself runs dry.
+                let room = if rng.random_bool(0.5) { 250 } else { 0 };
+                disk.fill(room);
+                did.push(format!("the hub's disk is full but for {room} MiB for a while"));
                 tokio::time::sleep(Duration::from_millis(rng.random_range(100..1_000))).await;
                 disk.make_room();
             }

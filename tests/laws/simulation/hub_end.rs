@@ -1,5 +1,5 @@
-//! The hub's end: its registry, and what it takes over, on a disk; over that the conversation with each
-//! node, as its service has it.
+//! The hub's end: its registry, and what it takes over, on a disk; over that its conversation with each
+//! node, as it is.
 
 use std::{
     collections::BTreeMap,
@@ -14,20 +14,16 @@ use dancu_hub::{
     enrollment::{Authority, HubCertificate, NodeRoll, RollRows},
     intake::{
         event::Authority as SourceAuthority,
-        handover::{Barred, Handover, outbox},
+        handover::{Barred, Conversation, Handover, Window, outbox},
     },
-    mail::{self, Item},
     procedures::Office,
     projection::Ledger,
-    registry::{
-        Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing, system_clock,
-    },
+    registry::{Registry, system_clock},
     router::Router,
 };
 use dancu_proto::{
     hub::v1::{
-        BatchTaken, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest, SubmitContributionsResponse,
-        mail::Content as Letter, submit_contributions_request::Request,
+        SubmitContributionsRequest, SubmitContributionsResponse, submit_contributions_request::Request,
         submit_contributions_response::Response,
     },
     signed::Verifier,
@@ -38,9 +34,8 @@ use tokio::runtime::Runtime;
 
 use super::world::HubSide;
 
-/// Mail of one message, and mail that is under way.
-const MAIL: usize = 8;
-const WINDOW: u64 = 24;
+/// Small, so that it is full at times.
+const WINDOW: Window = Window { together: 8, under_way: 24 };
 
 pub(super) struct HubEnd {
     // Before the directory.
@@ -50,24 +45,48 @@ pub(super) struct HubEnd {
     data: PathBuf,
     /// Of the disk, how much must be left.
     reserve: u64,
+    /// What no crash changes is read once.
+    read: Option<Read>,
     names: Vec<String>,
-    conversations: BTreeMap<usize, Conversation>,
+    /// With each node, and what is to be said there before the mail.
+    conversations: BTreeMap<usize, (Conversation, Option<Response>)>,
     /// All that was ever told, by place: what is carried out is asked for by it.
     outboxes: BTreeMap<usize, Vec<u8>>,
 }
 
-struct Conversation {
-    outbox: Vec<u8>,
-    says: Option<Response>,
-    off: bool,
-    sent: u64,
-    received: u64,
+/// What a hub has beside what nodes hand in. Agreements and areas stay as they are in these worlds.
+#[derive(Clone)]
+struct Read {
+    signs: Arc<Authority>,
+    certificate: Arc<HubCertificate>,
+    ledger: Arc<Ledger>,
+    authority: Arc<SourceAuthority>,
+}
+
+impl Read {
+    fn of(data: &Path, registry: &Registry) -> Read {
+        let signs = Arc::new(Authority::open(&data.join("authority")).unwrap());
+        let config = Config::default();
+        let certificate = HubCertificate::issue(
+            Arc::clone(&signs),
+            config.names.clone(),
+            config.certificates.hub_lifetime,
+            system_clock()(),
+        );
+        Read {
+            signs,
+            certificate: Arc::new(certificate.unwrap()),
+            ledger: Arc::new(Ledger::new(registry.first_order().unwrap())),
+            authority: Arc::new(SourceAuthority::load(None).unwrap()),
+        }
+    }
 }
 
 impl HubEnd {
     /// A hub whose disk begins as a copy.
     pub(super) fn new(template: &Path, names: Vec<String>) -> HubEnd {
-        let dir = super::place();
+        // Not in memory: each time that it is opened its database sets 70 MB aside, which cost nothing on a disk.
+        let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         assert!(Command::new("cp").arg("-r").arg(template).arg(&data).status().unwrap().success());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -77,6 +96,7 @@ impl HubEnd {
             _dir: dir,
             data,
             reserve: 0,
+            read: None,
             names,
             conversations: BTreeMap::new(),
             outboxes: BTreeMap::new(),
@@ -90,27 +110,20 @@ impl HubEnd {
         let registry =
             Registry::open(&data, reserve, Arc::new(Router::default()), Arc::clone(&clock)).unwrap();
         let registry = Arc::new(registry);
-        let authority = Arc::new(Authority::open(&data.join("authority")).unwrap());
-        let config = Config::default();
+        let Read { signs, certificate, ledger, authority } =
+            self.read.get_or_insert_with(|| Read::of(&data, &registry)).clone();
         let rows = Arc::new(RollRows(Arc::clone(registry.store())));
-        let lifetime = config.certificates.node_lifetime;
-        let certificate = HubCertificate::issue(
-            Arc::clone(&authority),
-            config.names.clone(),
-            config.certificates.hub_lifetime,
-            clock(),
-        );
-        let ledger = Arc::new(Ledger::new(registry.first_order().unwrap()));
-        let roll = Arc::new(NodeRoll::open(Arc::clone(&authority), rows, lifetime).unwrap());
+        let lifetime = Config::default().certificates.node_lifetime;
+        let roll = Arc::new(NodeRoll::open(Arc::clone(&signs), rows, lifetime).unwrap());
         let office = Office::load(None, None, &registry, Arc::clone(&ledger), Arc::clone(&roll)).unwrap();
         self.handover = Some(Handover {
             ledger,
             roll,
             office: Arc::new(office),
-            authority: Arc::new(SourceAuthority::load(None).unwrap()),
-            verifier: Arc::new(Verifier::new(authority.certificate().clone())),
+            authority,
+            verifier: Arc::new(Verifier::new(signs.certificate().clone())),
             log: Arc::new(AuditLog::open(&data, reserve, Arc::clone(&registry)).unwrap()),
-            identity: certificate.unwrap().identity(),
+            identity: certificate.identity(),
             bells: Arc::default(),
             clock,
             registry,
@@ -121,30 +134,6 @@ impl HubEnd {
 
     fn handover(&self) -> &Handover {
         self.handover.as_ref().expect("it runs")
-    }
-
-    fn begin(&mut self, node: usize, begin: &OutboxStanding) -> Result<Response, tonic::Status> {
-        let handover = self.handover.clone().expect("it runs");
-        let (name, outbox, queued) = (self.names[node].clone(), begin.outbox.clone(), begin.last_sequence);
-        let by = Arc::new(move |standing: &Standing<'_>| -> Result<Decision, CommitError> {
-            let mut rows = Rows::new(standing);
-            outbox::begins(&mut rows, &name, &outbox, queued)?;
-            Ok(Decision { rows: rows.into_writes(), ..Decision::default() })
-        });
-        let content = Content::Decided(Decide { alone: false, by });
-        self.runtime.block_on(handover.registry.commit(Commit { origin: Origin::default(), content }))?;
-        let view = handover.registry.view();
-        Ok(Response::Standing(outbox::standing(
-            &view,
-            &self.names[node],
-            &begin.outbox,
-            handover.log.recipient(),
-        )?))
-    }
-
-    fn take(&mut self, contributions: Vec<Signed>) -> bool {
-        let handover = self.handover.clone().expect("it runs");
-        self.runtime.block_on(handover.take(contributions, Barred::Refused)).is_ok()
     }
 
     /// The highest sequence of a node's outbox that the hub has.
@@ -158,65 +147,34 @@ impl HubSide for HubEnd {
     fn connect(&mut self, node: usize, begin: SubmitContributionsRequest) {
         let Some(Request::Begin(begin)) = begin.request else { panic!("a node begins with where it stands") };
         self.outboxes.insert(node, begin.outbox.clone());
+        let name = &self.names[node];
+        let begun = self.runtime.block_on(Conversation::begin(self.handover(), name, begin, WINDOW));
         // On a full disk the line is ended: nothing is said.
-        let says = self.begin(node, &begin).ok();
-        if says.is_none() {
-            return;
+        if let Ok((conversation, stands)) = begun {
+            self.conversations.insert(node, (conversation, Some(stands)));
         }
-        let conversation = Conversation {
-            outbox: begin.outbox,
-            says,
-            off: begin.no_mail,
-            sent: begin.mail_after,
-            received: begin.mail_after,
-        };
-        self.conversations.insert(node, conversation);
     }
 
     fn receive(&mut self, node: usize, request: SubmitContributionsRequest) -> bool {
-        if !self.conversations.contains_key(&node) {
-            return false;
-        }
+        let handover = self.handover.as_ref().expect("it runs");
+        let Some((conversation, says)) = self.conversations.get_mut(&node) else { return false };
         match request.request {
             Some(Request::Batch(batch)) => {
-                if !self.take(batch.contributions) {
-                    return false;
-                }
-                let last_sequence = self.last_sequence(node, &self.conversations[&node].outbox);
-                let Some(conversation) = self.conversations.get_mut(&node) else { return false };
-                assert!(conversation.says.is_none(), "a node has one batch under way at a time");
-                conversation.says =
-                    Some(Response::Taken(BatchTaken { last_sequence, ..BatchTaken::default() }));
+                let taken = self.runtime.block_on(conversation.batch(handover, batch.contributions));
+                let Ok(taken) = taken else { return false };
+                assert!(says.is_none(), "a node has one batch under way at a time");
+                *says = Some(taken);
             }
-            Some(Request::MailReceived(number)) => {
-                let Some(conversation) = self.conversations.get_mut(&node) else { return false };
-                conversation.received = conversation.received.max(number);
-            }
+            Some(Request::MailReceived(number)) => conversation.received(number),
             _ => return false,
         }
         true
     }
 
     fn next(&mut self, node: usize) -> Option<SubmitContributionsResponse> {
-        let handover = self.handover.clone().expect("it runs");
-        let conversation = self.conversations.get_mut(&node)?;
-        let says = conversation.says.take().or_else(|| {
-            if conversation.off || conversation.sent - conversation.received.min(conversation.sent) >= WINDOW
-            {
-                return None;
-            }
-            let view = handover.registry.view();
-            let mail = mail::after(&view, &self.names[node], conversation.sent, MAIL).unwrap();
-            conversation.sent = mail.last()?.0;
-            let letter = |(number, item)| {
-                let content = match item {
-                    Item::Outcome(name) => handover.outcome(&view, &name).unwrap().map(Letter::Outcome),
-                    Item::Other(_, content) => Some(content),
-                };
-                Mail { number, content }
-            };
-            Some(Response::Mail(MailBatch { mail: mail.into_iter().map(letter).collect() }))
-        });
+        let handover = self.handover.as_ref().expect("it runs");
+        let (conversation, says) = self.conversations.get_mut(&node)?;
+        let says = says.take().or_else(|| conversation.mail(handover).unwrap());
         Some(SubmitContributionsResponse { response: Some(says?) })
     }
 
@@ -241,7 +199,8 @@ impl HubSide for HubEnd {
     }
 
     fn import(&mut self, file: Vec<Signed>) {
-        self.take(file);
+        // On a full disk it is not taken over.
+        let _ = self.runtime.block_on(self.handover().take(file, Barred::Refused));
     }
 
     fn knows(&self) -> BTreeMap<String, ContributionOutcome> {

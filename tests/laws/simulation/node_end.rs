@@ -28,8 +28,27 @@ const CALLER: &str = "one-stop";
 #[derive(Clone)]
 pub(super) struct Joined {
     pub(super) name: String,
-    pub(super) identity: Arc<SwappableIdentity>,
-    pub(super) registry_id: Vec<u8>,
+    identity: Arc<SwappableIdentity>,
+    /// Has the key for the numbers that the hub tells. Nothing here changes it: it is opened once.
+    slice: Slice,
+    _dir: Arc<TempDir>,
+}
+
+impl Joined {
+    pub(super) fn new(name: String, identity: Arc<SwappableIdentity>, registry_id: Vec<u8>) -> Joined {
+        let dir = super::place();
+        let options = SliceOptions {
+            reserve_mb: 0,
+            cache_mb: 1,
+            hot_mb: 1,
+            write_buffer_mb: 1,
+            ..SliceOptions::default()
+        };
+        let slice = Slice::open(dir.path(), &options).unwrap();
+        slice.unseal(&SliceKey::from_bytes(&[9; 32]).unwrap()).unwrap();
+        slice.apply_policy(Policy { registry_id, revision: 1, cursor: 1, ..Policy::default() }).unwrap();
+        Joined { name, identity, slice, _dir: Arc::new(dir) }
+    }
 }
 
 pub(super) struct NodeEnd {
@@ -62,23 +81,10 @@ impl NodeEnd {
     }
 
     fn open(&mut self) {
-        let options = SliceOptions {
-            reserve_mb: 0,
-            cache_mb: 1,
-            hot_mb: 1,
-            write_buffer_mb: 1,
-            ..SliceOptions::default()
-        };
-        let slice = Slice::open(&self.data.join("slice"), &options).unwrap();
-        slice.unseal(&SliceKey::from_bytes(&[9; 32]).unwrap()).unwrap();
-        if slice.state().registry_id.is_empty() {
-            let registry_id = self.joined.registry_id.clone();
-            slice.apply_policy(Policy { registry_id, revision: 1, cursor: 1, ..Policy::default() }).unwrap();
-        }
         let identity = Arc::clone(&self.joined.identity);
         let setup = Setup {
             node: self.joined.name.clone(),
-            slice,
+            slice: self.joined.slice.clone(),
             log: None,
             sign: Box::new(move |queued| sign(queued, &identity)),
             // Nothing is brought here.

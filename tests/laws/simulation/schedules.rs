@@ -1,7 +1,9 @@
 //! The ends as they are: the node's outbox and protocol, and the hub's registry and what it takes over.
 
+use std::sync::Mutex;
+
 use dancu_proto::v1::Citizen;
-use dancu_tests::testkit::{Hub, people};
+use dancu_tests::testkit::{Hub, blood_type, living};
 
 use super::{
     EACH, NODES, STEPS,
@@ -9,7 +11,8 @@ use super::{
     node_end::{Joined, NodeEnd},
     world::World,
 };
-use crate::contributions::blood_type;
+
+const PURPOSE: &str = "contribute";
 
 /// A hub that nodes have joined, at rest; and whom contributions are about.
 struct Founded {
@@ -20,15 +23,15 @@ struct Founded {
 
 async fn found() -> Founded {
     let mut hub = Hub::start().await;
-    let people = people(71, (NODES * EACH) as u32);
+    let people = living(71, NODES * EACH);
     hub.import(&people).await;
-    hub.let_contribute("health", "health", "contribute").await;
+    hub.let_contribute("health", "health", PURPOSE).await;
     let mut joined = Vec::new();
     for number in 0..NODES {
         let mut node = hub.simulate(&format!("node-{number}"), "health").await;
         node.wait_until_at(hub.head().await).await;
         let (name, registry_id) = (node.name().to_owned(), node.holding().registry);
-        joined.push(Joined { name, identity: node.identity(), registry_id });
+        joined.push(Joined::new(name, node.identity(), registry_id));
         node.kill().await;
     }
     hub.stop();
@@ -38,7 +41,7 @@ async fn found() -> Founded {
 fn real(founded: &Founded, seed: u64) {
     let to_come = (0..NODES).map(|node| {
         let of_node = founded.people.iter().skip(node).step_by(NODES).enumerate();
-        of_node.map(|(turn, person)| blood_type(&person.personal_id, turn)).collect()
+        of_node.map(|(turn, person)| blood_type(&person.personal_id, PURPOSE, turn)).collect()
     });
     let nodes: Vec<NodeEnd> = founded.joined.iter().map(NodeEnd::new).collect();
     let names = founded.joined.iter().map(|joined| joined.name.clone()).collect();
@@ -49,15 +52,32 @@ fn real(founded: &Founded, seed: u64) {
     assert!(faults.is_empty(), "seed {seed}: {faults:#?}\n{}", world.story.join("\n"));
 }
 
-async fn schedules(seeds: std::ops::Range<u64>) {
+/// Worlds that run side by side: each waits for its disk and its hub's writer most of the time.
+const SIDE_BY_SIDE: usize = 4;
+
+async fn schedules(mut seeds: std::ops::Range<u64>) {
     let founded = found().await;
     let schedules = tokio::task::spawn_blocking(move || {
-        for seed in seeds {
-            eprintln!("seed {seed}");
-            real(&founded, seed);
-        }
+        let seeds = Mutex::new(&mut seeds);
+        let worker = || {
+            while let Some(seed) = next(&seeds) {
+                eprintln!("seed {seed}");
+                real(&founded, seed);
+            }
+        };
+        std::thread::scope(|threads| {
+            let workers: Vec<_> = (0..SIDE_BY_SIDE).map(|_| threads.spawn(worker)).collect();
+            for worker in workers {
+                // It has said what went wrong.
+                assert!(worker.join().is_ok(), "a schedule failed");
+            }
+        });
     });
     schedules.await.unwrap();
+}
+
+fn next(seeds: &Mutex<&mut std::ops::Range<u64>>) -> Option<u64> {
+    seeds.lock().unwrap().next()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

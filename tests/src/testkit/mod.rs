@@ -6,6 +6,7 @@
 //! ```
 
 mod caller;
+mod contribution;
 mod disk;
 mod hub;
 mod line;
@@ -17,6 +18,7 @@ mod simulated;
 
 pub use self::{
     caller::Caller,
+    contribution::blood_type,
     disk::Disk,
     hub::{Agreement, Hub},
     line::Line,
@@ -42,6 +44,20 @@ pub fn people(seed: u64, citizens: u32) -> Vec<Citizen> {
     let mut people: Vec<Citizen> = Population::new(seed, citizens).iter().collect();
     people.iter_mut().for_each(fill_provinces);
     people
+}
+
+/// So many of them who are alive: of the dead some events are looked at by somebody first.
+///
+/// # Panics
+/// If hardly anybody is.
+#[must_use]
+pub fn living(seed: u64, count: usize) -> Vec<Citizen> {
+    let citizens = u32::try_from(count + count / 4 + 50).expect("a number of people");
+    let mut living = people(seed, citizens);
+    living.retain(|person| person.date_of_death.is_none());
+    living.truncate(count);
+    assert_eq!(living.len(), count, "too few are alive");
+    living
 }
 
 /// Gives each address the province its commune lies in.

@@ -13,7 +13,7 @@ use super::{
     effects::{Deed, Effect},
     people::{People, Subject},
 };
-use crate::registry::{CitizenKey, JournalEntry, Leaving, Standing, StoreError, former_numbers};
+use crate::registry::{CitizenKey, Claims, JournalEntry, Leaving, Standing, StoreError, former_numbers};
 
 /// How much a claim weighs. What the founding load or an import says weighs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,12 @@ pub(super) fn bring(
                 _ if subject.before.is_none() || numbered && field == Field::PersonalId => {
                     in_force.insert(field)
                 }
-                Some(theirs) if theirs > mine => weighed.not_in_force.insert(field),
+                Some(theirs) if theirs > mine => {
+                    weighed.not_in_force.insert(field);
+                    if !word.decided && is_contradicted(standing, subject.key, word, field, mine, claims)? {
+                        conflict.insert(field);
+                    }
+                }
                 Some(theirs) if theirs == mine && !same => conflict.insert(field),
                 _ => in_force.insert(field),
             }
@@ -154,6 +159,34 @@ fn in_force_now(
         return Ok(None);
     }
     Ok(weight_of(authority, &entry, source, field))
+}
+
+/// Whether a claim that is not in force is contradicted by another that is not: one that weighs the same, says
+/// otherwise, and was not taken back. Both would come into force together if the greater one were taken back.
+fn is_contradicted(
+    standing: &Standing<'_>,
+    key: CitizenKey,
+    word: Word<'_>,
+    field: Field,
+    mine: Weight,
+    claims: &Claims,
+) -> Result<bool, StoreError> {
+    let (mut alike, mut gone) = (Vec::new(), Vec::new());
+    for at in standing.history(key)? {
+        let entry = standing.journal(at)?;
+        if entry.takes_back != 0 {
+            gone.push(entry.takes_back);
+        }
+        let Some(change) = entry.change_of(key) else { continue };
+        let theirs = change.claims();
+        if theirs.set.fields().union(theirs.cleared).contains(field)
+            && theirs.set.value(field) != claims.set.value(field)
+            && weight_of(word.authority, &entry, at, field) == Some(mine)
+        {
+            alike.push(at.0);
+        }
+    }
+    Ok(alike.iter().any(|at| !gone.contains(at)))
 }
 
 /// Adds to the claims that are made of somebody.

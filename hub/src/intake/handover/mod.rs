@@ -2,9 +2,11 @@
 //! comes; and the mail that tells nodes what became of it.
 //!
 //! [`Handover::take`] prepares a batch (signature, seal, values, agreement) and has each contribution decided
-//! on in the registry's one order ([`settle`]); `service` is the stream around it.
+//! on in the registry's one order ([`settle`]); [`Conversation`] is what is said with a node, and `service` the
+//! stream around it.
 
 mod cases;
+mod conversation;
 pub mod handed_in;
 pub mod outbox;
 mod service;
@@ -32,6 +34,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub use self::{
+    conversation::{Conversation, Window},
     service::IntakeServer,
     settle::{Fault, News, Prepared, Told, conclude, judge, mark, settle},
 };

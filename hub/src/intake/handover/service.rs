@@ -6,9 +6,8 @@ use dancu_proto::{
     Reason,
     channel::Peer,
     hub::v1::{
-        BatchTaken, HubStanding, Mail, MailBatch, OutboxStanding, SubmitContributionsRequest,
-        SubmitContributionsResponse, UploadAccessLogRequest, UploadAccessLogResponse,
-        intake_service_server::IntakeService, mail::Content as Letter,
+        SubmitContributionsRequest, SubmitContributionsResponse, UploadAccessLogRequest,
+        UploadAccessLogResponse, intake_service_server::IntakeService,
         submit_contributions_request::Request as Asked, submit_contributions_response::Response as Answer,
     },
 };
@@ -20,22 +19,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Barred, Handover, outbox};
-use crate::{
-    audit::AccessLogIntake,
-    enrollment::NodeHandle,
-    mail::{self, Item},
-    registry::{Commit, CommitError, Content, Decide, Decision, Origin, Rows, Standing},
+use super::{
+    Handover,
+    conversation::{Conversation, Window},
 };
+use crate::{audit::AccessLogIntake, enrollment::NodeHandle};
 
-/// Contributions of one batch, and its bytes.
-const BATCH: usize = 1_000;
 /// Answers that wait for the network.
 const QUEUE: usize = 2;
-/// Mail that is under way to a node; more waits until the node has that.
-const WINDOW: u64 = 256;
-/// Mail of one message.
-const MAIL: usize = 64;
+/// Mail to a node.
+const WINDOW: Window = Window { together: 64, under_way: 256 };
 /// A node that does not read for so long has gone.
 const SLOW: Duration = Duration::from_secs(60);
 /// The first request comes within this time.
@@ -92,15 +85,6 @@ impl IntakeService for IntakeServer {
     }
 }
 
-/// Where the mail of a stream stands.
-struct Mailing {
-    /// None is wanted.
-    off: bool,
-    /// The last number sent, and the last that the node has.
-    sent: u64,
-    received: u64,
-}
-
 impl IntakeServer {
     async fn run(
         &self,
@@ -114,49 +98,30 @@ impl IntakeServer {
         let Some(Asked::Begin(begin)) = first.and_then(|first| first.request) else {
             return Err(Reason::InvalidRequest.field("begin", "comes first"));
         };
-        let mut standing = self.roll_state(node)?;
+        let mut standing = self.handover.roll.subscribe(&node.name)?;
         let mut ear = self.handover.bells.stream(&node.name);
-        self.begin(node, &begin).await?;
-        let hub = {
-            let (handover, view) = (&self.handover, self.handover.registry.view());
-            let last_mail = Some(mail::latest(&view, &node.name)?);
-            let hub = outbox::standing(&view, &node.name, &begin.outbox, handover.log.recipient())?;
-            HubStanding { last_mail, ..hub }
-        };
-        send(answers, Answer::Standing(hub)).await?;
-        let (sent, received) = (begin.mail_after, begin.mail_after);
-        let mut mailing = Mailing { off: begin.no_mail, sent, received };
+        let (mut conversation, stands) =
+            Conversation::begin(&self.handover, &node.name, begin, WINDOW).await?;
+        send(answers, stands).await?;
         loop {
-            self.mail(node, &mut mailing, answers).await?;
+            while let Some(mail) = conversation.mail(&self.handover)? {
+                send(answers, mail).await?;
+            }
             tokio::select! {
                 request = inbound.message() => {
                     let Some(request) = request? else { return Ok(()) };
                     match request.request {
                         Some(Asked::Batch(batch)) => {
                             self.handover.roll.authorise(peer, self.handover.now())?;
-                            if batch.contributions.len() > BATCH {
-                                let most = format!("at most {BATCH} in a batch");
-                                return Err(Reason::InvalidRequest.field("contributions", most));
-                            }
                             // Never closed.
                             let place = self.at_once.acquire().await;
-                            let _place = place.map_err(|_| Reason::ShuttingDown.status("the hub is going down"))?;
-                            let refused = self.handover.take(batch.contributions, Barred::Refused).await?.refused;
-                            for one in &refused {
-                                tracing::error!(
-                                    node = %node.name,
-                                    why = one.message,
-                                    "a contribution is not taken over; the node keeps it"
-                                );
-                            }
-                            let last_sequence = {
-                                let handover = &self.handover;
-                                let view = handover.registry.view();
-                                outbox::standing(&view, &node.name, &begin.outbox, &[])?.last_sequence
-                            };
-                            send(answers, Answer::Taken(BatchTaken { last_sequence, refused })).await?;
+                            let place = place.map_err(|_| Reason::ShuttingDown.status("the hub is going down"))?;
+                            let taken = conversation.batch(&self.handover, batch.contributions).await?;
+                            // A node that does not read keeps nobody waiting.
+                            drop(place);
+                            send(answers, taken).await?;
                         }
-                        Some(Asked::MailReceived(number)) => mailing.received = mailing.received.max(number),
+                        Some(Asked::MailReceived(number)) => conversation.received(number),
                         _ => return Err(Reason::InvalidRequest.field("request", "is a batch, or mail received")),
                     }
                 }
@@ -169,66 +134,6 @@ impl IntakeServer {
                 }
             }
         }
-    }
-
-    fn roll_state(
-        &self,
-        node: &NodeHandle,
-    ) -> Result<tokio::sync::watch::Receiver<crate::enrollment::NodeState>, Status> {
-        Ok(self.handover.roll.subscribe(&node.name)?)
-    }
-
-    /// Notes how far the outbox goes, and that an earlier one of the node was lost.
-    async fn begin(&self, node: &NodeHandle, begin: &OutboxStanding) -> Result<(), Status> {
-        if begin.outbox.len() != 16 {
-            return Err(Reason::InvalidRequest.field("begin.outbox", "has 16 bytes"));
-        }
-        let (name, outbox, queued) = (node.name.to_string(), begin.outbox.clone(), begin.last_sequence);
-        let lost = Arc::new(std::sync::Mutex::new(0));
-        let noted = Arc::clone(&lost);
-        let by = Arc::new(move |standing: &Standing<'_>| -> Result<Decision, CommitError> {
-            let mut rows = Rows::new(standing);
-            let before = outbox::begins(&mut rows, &name, &outbox, queued)?;
-            let never_came = before.map_or(0, |before| before.never_came());
-            *noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = never_came;
-            Ok(Decision { rows: rows.into_writes(), ..Decision::default() })
-        });
-        let content = Content::Decided(Decide { alone: false, by });
-        self.handover.registry.commit(Commit { origin: Origin::default(), content }).await?;
-        let never_came = *lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if never_came > 0 {
-            tracing::error!(
-                node = %node.name,
-                contributions = never_came,
-                "the node has a new outbox, and what it had queued in the one before never came; \
-                 `dancu-hub contribution outboxes` names the sequences"
-            );
-        }
-        Ok(())
-    }
-
-    /// Sends mail as far as the window goes.
-    async fn mail(&self, node: &NodeHandle, mailing: &mut Mailing, answers: &Answers) -> Result<(), Status> {
-        while !mailing.off && mailing.sent.saturating_sub(mailing.received) < WINDOW {
-            let batch = self.letters(node, mailing.sent)?;
-            let Some(last) = batch.last() else { return Ok(()) };
-            mailing.sent = last.number;
-            send(answers, Answer::Mail(MailBatch { mail: batch })).await?;
-        }
-        Ok(())
-    }
-
-    fn letters(&self, node: &NodeHandle, after: u64) -> Result<Vec<Mail>, Status> {
-        let view = self.handover.registry.view();
-        let mut letters = Vec::new();
-        for (number, item) in mail::after(&view, &node.name, after, MAIL)? {
-            let content = match item {
-                Item::Outcome(name) => self.handover.outcome(&view, &name)?.map(Letter::Outcome),
-                Item::Other(_, content) => Some(content),
-            };
-            letters.push(Mail { number, content });
-        }
-        Ok(letters)
     }
 }
 

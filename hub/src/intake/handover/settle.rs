@@ -223,7 +223,7 @@ pub fn conclude(
     };
     if waited {
         // It may wait for another birth now.
-        waiting::remove(&mut rows, &row)?;
+        waiting::remove(&mut rows, &row.name())?;
     }
     match judged {
         Ok(Verdict::Counts(counts)) => {
@@ -238,7 +238,7 @@ pub fn conclude(
             review_row(&mut rows, &mut row, in_review)?;
         }
         Err(Judgement::Waits { birth, field }) => {
-            waiting::put(&mut rows, birth, &row.name());
+            waiting::put(&mut rows, birth, &row.name())?;
             row.fields = vec![field];
             let message = "waits for the birth that it names somebody by";
             let waits = Review {

@@ -3,7 +3,6 @@
 
 use uuid::Uuid;
 
-use super::handed_in::HandedIn;
 use crate::registry::{Rows, StoreError, View};
 
 /// The table.
@@ -25,27 +24,33 @@ fn count(birth: Uuid) -> Vec<u8> {
     [&[COUNT][..], birth.as_bytes()].concat()
 }
 
-/// A contribution waits for a birth.
-pub(super) fn put(rows: &mut Rows<'_>, birth: Uuid, name: &[u8]) {
+/// A contribution waits for a birth, and for no other any more: who names two children by their births waits
+/// for the one and then for the other.
+pub(super) fn put(rows: &mut Rows<'_>, birth: Uuid, name: &[u8]) -> Result<(), StoreError> {
+    remove(rows, name)?;
     rows.put(WAITING, of_birth(birth, name), Vec::new());
     rows.put(WAITING, of_contribution(name), birth.as_bytes().to_vec());
-    rows.put(WAITING, count(birth), Vec::new());
+    rows.next(WAITING, &count(birth))?;
+    Ok(())
 }
 
 /// It waits no longer.
-pub(super) fn remove(rows: &mut Rows<'_>, row: &HandedIn) -> Result<(), StoreError> {
-    let name = row.name();
-    if let Some(birth) = rows.get(WAITING, &of_contribution(&name))? {
-        let birth = Uuid::from_slice(&birth).map_err(|_| StoreError::Corrupt("what waits"))?;
-        rows.remove(WAITING, of_birth(birth, &name));
-        rows.remove(WAITING, of_contribution(&name));
+pub(super) fn remove(rows: &mut Rows<'_>, name: &[u8]) -> Result<(), StoreError> {
+    let Some(birth) = rows.get(WAITING, &of_contribution(name))? else { return Ok(()) };
+    let birth = Uuid::from_slice(&birth).map_err(|_| StoreError::Corrupt("what waits"))?;
+    rows.remove(WAITING, of_birth(birth, name));
+    rows.remove(WAITING, of_contribution(name));
+    let count = count(birth);
+    match rows.number(WAITING, &count)? {
+        0 | 1 => rows.remove(WAITING, count),
+        more => rows.put(WAITING, count, (more - 1).to_be_bytes().to_vec()),
     }
     Ok(())
 }
 
-/// Whether anything ever waited for a birth.
+/// Whether anything waits for a birth.
 pub(super) fn any(rows: &Rows<'_>, birth: Uuid) -> Result<bool, StoreError> {
-    Ok(rows.get(WAITING, &count(birth))?.is_some())
+    Ok(rows.number(WAITING, &count(birth))? > 0)
 }
 
 /// What waits for a birth: names of contributions.

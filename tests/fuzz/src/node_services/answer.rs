@@ -39,7 +39,10 @@ impl Answer {
         let answer = node.routes.clone().oneshot(request).await.unwrap();
         let (parts, mut stream) = answer.into_parts();
         let (mut headers, mut body) = (parts.headers, BytesMut::new());
-        while let Some(frame) = stream.frame().await {
+        // Of contributions that are followed, what is told before the caller has to wait.
+        let told = asked.follows().and_then(|follows| node.told_at_once(&follows));
+        while told.is_none_or(|told| messages(&body).count() < told) {
+            let Some(frame) = stream.frame().await else { break };
             match frame.unwrap().into_data() {
                 Ok(data) => {
                     body.extend_from_slice(&data);
@@ -77,14 +80,7 @@ impl Answer {
     }
 
     fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.body[..];
-        std::iter::from_fn(move || {
-            let (head, more) = rest.split_first_chunk::<5>()?;
-            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let (message, more) = more.split_at(length);
-            rest = more;
-            Some(message)
-        })
+        messages(&self.body)
     }
 
     pub(super) fn bytes_of_headers(&self) -> usize {
@@ -108,6 +104,18 @@ impl Answer {
         }
         assert_eq!(bytes, self.body.len(), "an answer is cut off");
     }
+}
+
+/// The messages in a body.
+fn messages(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let (head, more) = rest.split_first_chunk::<5>()?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let (message, more) = more.split_at(length);
+        rest = more;
+        Some(message)
+    })
 }
 
 fn has_no_mark(bytes: &[u8]) {

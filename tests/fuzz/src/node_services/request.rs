@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use dancu_proto::{
     channel::{Peer, UnixPeer},
+    node::v1::WatchContributionsRequest,
     v1::{AccessContext, Contribution, Date, Document},
 };
 use http::Request;
 use http_body_util::Full;
+use prost::Message;
 
 use super::{
     super::input::Input,
@@ -15,6 +17,9 @@ use super::{
 
 /// The call that has no end: its first part is looked at.
 pub(super) const WATCH: &str = "/dancu.node.v1.CitizenService/WatchCitizens";
+
+/// The other call that has no end, unless what is followed comes to one.
+pub(super) const WATCH_CONTRIBUTIONS: &str = "/dancu.node.v1.ContributionService/WatchContributions";
 
 /// The call whose context is within a contribution.
 const SUBMIT: &str = "/dancu.node.v1.ContributionService/SubmitContribution";
@@ -40,6 +45,7 @@ const PATHS: &[&str] = &[
     WATCH,
     SUBMIT,
     "/dancu.node.v1.ContributionService/GetContribution",
+    WATCH_CONTRIBUTIONS,
 ];
 
 /// Headers that mean something to the stack.
@@ -82,6 +88,15 @@ impl Asked {
 
     pub(super) fn bytes_of_header(&self) -> usize {
         self.header.as_ref().map_or(0, |(_, value)| value.len())
+    }
+
+    /// The contributions that it asks to follow, if it is such a call and can be read.
+    pub(super) fn follows(&self) -> Option<WatchContributionsRequest> {
+        let Body::Alike(bytes) = &self.body else { return None };
+        let (head, rest) = bytes.split_first_chunk::<5>()?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let message = rest.get(..length).filter(|_| self.path == WATCH_CONTRIBUTIONS && head[0] == 0)?;
+        WatchContributionsRequest::decode(message).ok()
     }
 
     /// Asks a node to tell what changes from now on.
@@ -148,17 +163,21 @@ fn opening(path: &str) -> Vec<u8> {
     if path != SUBMIT {
         return context();
     }
+    let mut field = Vec::new();
+    prost::encoding::message::encode(1, &contribution("01890a5d-ac96-774b-bcce-b302099a8057"), &mut field);
+    field
+}
+
+/// What a contribution begins with; its event is to come.
+pub(super) fn contribution(id: &str) -> Contribution {
     let date = Some(Date { year: 2026, month: 11, day: 20 });
-    let contribution = Contribution {
-        id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
+    Contribution {
+        id: id.into(),
         context: Some(why()),
         effective_date: date,
         document: Some(Document { number: "12".into(), date, issued_by: "UBND".into() }),
         ..Contribution::default()
-    };
-    let mut field = Vec::new();
-    prost::encoding::message::encode(1, &contribution, &mut field);
-    field
+    }
 }
 
 fn why() -> AccessContext {

@@ -370,8 +370,8 @@ impl Register {
             (Says::Is(one), Says::Is(other)) => one != other,
             _ => false,
         };
-        if claims.iter().filter(alike).any(differs) {
-            let (one, other) = (&claims[0].by, deed.id);
+        if let Some(one) = claims.iter().filter(alike).find(|other| differs(other)) {
+            let (one, other) = (&one.by, deed.id);
             self.faults.push(format!("{field} is claimed alike and otherwise, undecided: {one} and {other}"));
         }
         claims.push(claim);

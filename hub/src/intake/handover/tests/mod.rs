@@ -2,6 +2,9 @@
 
 mod believed;
 mod cases;
+mod mail;
+mod outboxes;
+mod reviews;
 mod rule;
 mod trouble;
 
@@ -47,6 +50,8 @@ struct Office {
     roll: Arc<NodeRoll>,
     runtime: tokio::runtime::Runtime,
     sequence: u64,
+    /// Whether others wait for what was last handed in.
+    awaited: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -65,7 +70,8 @@ impl Office {
         let roll = Arc::new(roll);
         let cases = procedures::Office::load(None, None, &registry, ledger, Arc::clone(&roll)).unwrap();
         let cases = Arc::new(cases);
-        let office = Office { registry, authority, cases, roll, runtime, sequence: 0, _dir: dir };
+        let (sequence, awaited) = (0, false);
+        let office = Office { registry, authority, cases, roll, runtime, sequence, awaited, _dir: dir };
         let spouse = |of: &str| json!({ "personal_id": of, "name": "Ai Đó" });
         for (number, name, born, sex, of) in [
             (MOTHER, "Trần Thị Mẹ", "1990-03-04", "2", Some(FATHER)),
@@ -133,14 +139,16 @@ impl Office {
         }
     }
 
-    fn settle(&self, prepared: Prepared) -> HandedIn {
+    fn settle(&mut self, prepared: Prepared) -> HandedIn {
         let told = Arc::new(Told::default());
         let (heard, authority) = (Arc::clone(&told), Arc::clone(&self.authority));
         let cases = Arc::clone(&self.cases);
         let by =
             Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &cases, &prepared, &heard));
         self.decided(by, false);
-        told.news().row.unwrap_or_default()
+        let news = told.news();
+        self.awaited = news.awaited;
+        news.row.unwrap_or_default()
     }
 
     #[expect(clippy::type_complexity, reason = "what a commit is decided by")]
