@@ -25,7 +25,7 @@ trap clean_up EXIT
 
 export PATH="$(cd "$BIN" && pwd):$PATH"
 export DANCU_HUB__DATA_DIR=$DEMO/hub DANCU_HUB__LISTEN__NODES=127.0.0.1:$HUB_PORT
-export DANCU_HUB__LISTEN__ADMIN_SOCKET=$DEMO/hub.sock DANCU_HUB__SYNC__HEARTBEAT=1s
+export DANCU_HUB__LISTEN__ADMIN_SOCKET=$DEMO/hub.sock DANCU_HUB__SYNC__HEARTBEAT=1s DANCU_HUB__CASE_CHECK=1s
 export DANCU_OFFICER=demo-officer DANCU_CASE=DEMO-2026-001
 
 hub_json() { dancu-hub --json "$@"; }

@@ -17,6 +17,7 @@ cat >"$DEMO/residence.json" <<JSON
    "address": {"commune": "00691", "detail": "Tổ 4"}}}}
 JSON
 say "The form of the change of residence (CT01) is filled in too, as far as its agreement gives it:"
+await "the form" at province form fill ct01 "${interlinked[@]}"
 begin_of 12 at province form fill ct01 --person "person=$MOTHER" --person "head=$FATHER" "${interlinked[@]}"
 say "It registers the child there, and that ends its step:"
 show at province task complete "$CASE" permanent-residence --event "$DEMO/residence.json" "${interlinked[@]}"

@@ -167,7 +167,8 @@ fn resident<'a>(people: &'a [Citizen], province: &str, lives: bool) -> &'a Citiz
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_refusal_of_a_node_is_met_says_what_to_do_and_is_recorded() {
-    let hub = Hub::start().await;
+    // Forms go out when the hub looks.
+    let hub = Hub::start_with(&[("DANCU_HUB__CASE_CHECK", "200ms")]).await;
     let people = people(91, 12_000);
     hub.import(&people).await;
     let mut met = Met::new(&people);
