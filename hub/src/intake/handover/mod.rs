@@ -15,7 +15,13 @@ mod settle;
 mod tests;
 mod waiting;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use dancu_proto::{
     Areas, Reason, Violation,
@@ -91,6 +97,21 @@ pub enum Barred {
     TakenOver,
 }
 
+/// The order of a batch: once agreements or the roll have changed before somebody's turn, those after wait too.
+#[derive(Clone, Debug, Default)]
+struct Order(Arc<AtomicBool>);
+
+impl Order {
+    fn keep<T>(&self, turn: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
+        if self.0.load(Ordering::Acquire) {
+            return Err(CommitError::Stale);
+        }
+        let done = turn();
+        self.0.fetch_or(matches!(done, Err(CommitError::Stale)), Ordering::AcqRel);
+        done
+    }
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Taken {
@@ -121,40 +142,48 @@ impl Handover {
         let prepared = spawn_blocking(move || preparing.prepare(contributions, barred)).await;
         let (prepared, refused) = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
         let prepared: Vec<_> = prepared.into_iter().map(Arc::new).collect();
-        let (commits, told): (Vec<_>, Vec<_>) = prepared.iter().map(|one| self.turn(one)).unzip();
-        let outcomes = self.registry.commit_all(commits).await?;
         let (mut taken, mut awaited) = (Taken { refused, ..Taken::default() }, Vec::new());
-        for ((outcome, told), one) in outcomes.into_iter().zip(told).zip(&prepared) {
-            let outcome = match outcome {
-                Err(CommitError::Stale) => self.decided(|| self.turn(one)).await,
-                outcome => outcome.map(|_| told.news()),
-            };
-            let news = match outcome {
-                Ok(news) => news,
-                Err(error @ (CommitError::Store(_) | CommitError::Closed)) => return Err(error.into()),
-                // What the registry refuses is this one's fault, and no other waits for it.
-                Err(error) => self.refuse(one, &error).await?,
-            };
-            if news.known {
-                taken.known += 1
-            } else {
-                taken.new += 1
+        let mut left = &prepared[..];
+        while !left.is_empty() {
+            let order = Order::default();
+            let (commits, told): (Vec<_>, Vec<_>) = left.iter().map(|one| self.turn(one, &order)).unzip();
+            let outcomes = self.registry.commit_all(commits).await?;
+            let mut done = 0;
+            for ((outcome, told), one) in outcomes.into_iter().zip(told).zip(left) {
+                let news = match outcome {
+                    Ok(_) => told.news(),
+                    Err(CommitError::Stale) => break,
+                    Err(error @ (CommitError::Store(_) | CommitError::Closed)) => return Err(error.into()),
+                    // What the registry refuses is this one's fault, and no other waits for it.
+                    Err(error) => self.refuse(one, &error).await?,
+                };
+                done += 1;
+                if news.known {
+                    taken.known += 1
+                } else {
+                    taken.new += 1
+                }
+                news.mail_for.iter().for_each(|node| self.bells.ring(node));
+                awaited.extend(Some(one.id).filter(|_| news.awaited));
             }
-            news.mail_for.iter().for_each(|node| self.bells.ring(node));
-            awaited.extend(Some(one.id).filter(|_| news.awaited));
+            left = &left[done..];
+            if !left.is_empty() {
+                self.office.lookout().refresh(&self.registry.view()).map_err(CommitError::from)?;
+            }
         }
         self.look_again_after(awaited).await?;
         Ok(taken)
     }
 
     /// A contribution's turn, and what is told of it then.
-    fn turn(&self, one: &Arc<Prepared>) -> (Commit, Arc<Told>) {
+    fn turn(&self, one: &Arc<Prepared>, order: &Order) -> (Commit, Arc<Told>) {
         let told = Arc::new(Told::default());
         let (heard, authority, prepared) = (Arc::clone(&told), Arc::clone(&self.authority), Arc::clone(one));
-        let office = Arc::clone(&self.office);
+        let (office, order) = (Arc::clone(&self.office), order.clone());
         let origin = Origin { source: one.agency.clone(), ..Origin::default() };
-        let by =
-            Arc::new(move |standing: &Standing<'_>| settle(standing, &authority, &office, &prepared, &heard));
+        let by = Arc::new(move |standing: &Standing<'_>| {
+            order.keep(|| settle(standing, &authority, &office, &prepared, &heard))
+        });
         (Commit { origin, content: Content::Decided(Decide { alone: false, by }) }, told)
     }
 
@@ -182,7 +211,7 @@ impl Handover {
             said: one.contribution.clone().ok().map(Box::new),
         };
         let refused = Arc::new(Prepared { contribution: Err(fault), ..one.clone() });
-        let (commit, told) = self.turn(&refused);
+        let (commit, told) = self.turn(&refused, &Order::default());
         self.registry.commit(commit).await?;
         Ok(told.news())
     }

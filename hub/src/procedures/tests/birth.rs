@@ -256,7 +256,7 @@ fn a_case_is_seen_under_the_purposes_of_whoever_takes_part_or_follows() {
     assert_eq!(purposes("portal-n"), ["2.002622", "3.000722", "one", "two"], "it follows");
     // What it looks people up for is not what it takes part for.
     assert_eq!(purposes("justice-n"), ["2.002622", "3.000722", "justice.p"]);
-    assert_eq!(purposes("vss-n"), ["3.000722"], "that the procedure names");
+    assert_eq!(purposes("ba-dinh-n"), ["3.000722"], "that the procedure names");
 }
 
 #[test]

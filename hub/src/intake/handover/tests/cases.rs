@@ -91,7 +91,7 @@ fn what_falls_in_review_ends_its_case_too() {
     assert!(office.case(&dead).unwrap().closed_at.is_none(), "{}", dead.message);
     // The birth is put right; did this child die?
     let instead = Some(birth("Nguyễn Thị Đúng", "2026-11-20"));
-    let corrected = office.hand_in("civil-status", "2026-11-22", correction(&born, instead));
+    let corrected = office.hand_in("civil-status", "2026-11-20", correction(&born, instead));
     assert!(accepted(&corrected), "{}", corrected.message);
     let open = review::all(&office.registry.view(), false).unwrap();
     let of_death =

@@ -128,6 +128,7 @@ fn a_thing_is_in_the_mail_once_as_it_stands_now() {
     hub.post(NODE, 1, 3);
     let mut line = hub.begin(0, false);
     assert_eq!(hub.mail(&mut line), Some(vec![(2, "2: 1".into()), (4, "1: 3".into())]));
+    line.received(4);
     hub.post(NODE, 2, 2);
     assert_eq!(hub.mail(&mut line), Some(vec![(5, "2: 2".into())]));
     // Whoever was away gets little.

@@ -29,7 +29,7 @@ use crate::{
     procedures,
     projection::Ledger,
     registry::{
-        CitizenUpdate, Commit, Content, Decide, Decision, Origin, Person, Registry, Rows, Standing,
+        CitizenUpdate, Commit, CommitError, Content, Decide, Decision, Origin, Person, Registry, Rows, Standing,
         StoredCitizen,
     },
     review::{self, Deciding},

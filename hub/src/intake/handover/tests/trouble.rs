@@ -103,3 +103,11 @@ fn a_node_is_not_told_what_the_registry_has_of_others() {
     assert!(looked_at.message.contains("dead on another day"), "for those who decide");
     assert!(!looked_at.outcome().message.contains("dead"), "{}", looked_at.outcome().message);
 }
+
+#[test]
+fn those_after_one_that_has_to_wait_keep_their_order() {
+    let order = super::super::Order::default();
+    assert_eq!(order.keep(|| Ok(1)).unwrap(), 1);
+    assert!(order.keep(|| Err::<u32, _>(CommitError::Stale)).is_err());
+    assert!(matches!(order.keep(|| Ok(2)), Err(CommitError::Stale)));
+}
