@@ -25,7 +25,7 @@ async fn what_is_queued_offline_outlives_kills_and_is_sent_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "slow: some minutes; part of `make test-slow`"]
 async fn ten_thousand_queued_offline_outlive_kills_and_are_sent_in_order_beside_the_slices_catch_up() {
-    queued_offline(10_000, 6, Some(10_000)).await;
+    queued_offline(10_000, 6, Some(5_000)).await;
 }
 
 /// With a pace, the line is so slow at first that contributions and the slice's own catch-up have to share it.
