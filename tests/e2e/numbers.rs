@@ -73,7 +73,7 @@ async fn a_file_that_brings_a_cancelled_number_is_taken_but_for_that_line() {
         "context": { "purpose": "p", "case_number": "c", "officer": "o" },
         "effective_date": "2026-01-05",
         "document": { "number": "1/QĐ", "date": "2026-01-05", "issued_by": "Công an" },
-        "event": { "number_cancelled": { "person": { "personal_id": cancelled } } },
+        "event": { "number_cancelled": { "persons": [{ "personal_id": cancelled }] } },
     }))
     .unwrap();
     let batches = sender.queue(&[contribution]).unwrap();

@@ -253,7 +253,7 @@ async fn of_tasks(offices: &Offices, case_id: &str, met: &mut Met) {
     let id = theirs.id.clone();
     let request = SubmitContributionRequest { contribution: Some(theirs) };
     vss.contributions().submit_contribution(request).await.unwrap();
-    is_rejected(&outcome(vss, &id).await, RejectionReason::TaskNotOpen, &[]);
+    is_rejected(&outcome(vss, &id).await, RejectionReason::TaskNotOpen, &["task"]);
 }
 
 async fn of_forms(police: &Caller, people: &[Citizen], met: &mut Met) {
@@ -327,7 +327,7 @@ async fn done_twice(offices: &Offices, case_id: &str, met: &mut Met) {
     }
     node.line.restore();
     assert_eq!(outcome(police, &ids[0]).await.state(), ContributionState::Accepted);
-    is_rejected(&outcome(police, &ids[1]).await, RejectionReason::TaskNotOpen, &[]);
+    is_rejected(&outcome(police, &ids[1]).await, RejectionReason::TaskNotOpen, &["task"]);
     let gone = || async { tasks(police, why(BIRTHS)).await.unwrap().is_empty() };
     eventually("the task to be gone", gone).await;
     let again = complete(police, answer(BIRTHS, case_id, RESIDENCE, &[])).await;

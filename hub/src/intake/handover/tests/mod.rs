@@ -29,8 +29,8 @@ use crate::{
     procedures,
     projection::Ledger,
     registry::{
-        CitizenUpdate, Commit, CommitError, Content, Decide, Decision, Origin, Person, Registry, Rows, Standing,
-        StoredCitizen,
+        CitizenUpdate, Commit, CommitError, Content, Decide, Decision, Origin, Person, Registry, Rows,
+        Standing, StoredCitizen,
     },
     review::{self, Deciding},
     router::Router,
