@@ -44,9 +44,14 @@ fn in_role(role: &str) -> String {
     format!("operations = [\"lookup\", \"contribute\"]\ncontributes_as = [{role:?}]")
 }
 
+/// The day, Asia/Ho_Chi_Minh.
+fn today() -> String {
+    OffsetDateTime::now_utc().to_offset(offset!(+7)).date().to_string()
+}
+
 /// What an office hands in.
 fn contribution(purpose: &str, event: Value) -> Contribution {
-    let today = OffsetDateTime::now_utc().to_offset(offset!(+7)).date().to_string();
+    let today = today();
     let written = json!({
         "id": Uuid::now_v7().to_string(),
         "context": { "purpose": purpose, "case_number": "H-1", "officer": "lan" },
@@ -348,8 +353,7 @@ async fn without_what_is_asked(offices: &Offices, case_id: &str, met: &mut Met) 
         complete(vss, done).await.unwrap();
         is_rejected(&outcome(vss, &id).await, RejectionReason::Invalid, &[fields]);
     }
-    let with_event =
-        json!({ "death": { "person": { "personal_id": UNKNOWN }, "date_of_death": "2026-01-01" } });
+    let with_event = json!({ "death": { "person": { "personal_id": UNKNOWN }, "date_of_death": today() } });
     let task = answer(BIRTHS, case_id, CARD, &[number]).task;
     let with_event = Contribution { task, ..contribution(BIRTHS, with_event) };
     let id = with_event.id.clone();

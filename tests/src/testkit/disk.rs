@@ -48,11 +48,17 @@ impl Disk {
     /// # Panics
     /// If the disk refuses.
     pub fn fill(&self, but: u64) {
-        let disk = rustix::fs::statvfs(self.path()).expect("a disk");
-        let Some(bytes) = (disk.f_bavail * disk.f_frsize).checked_sub(but << 20) else { return };
         let file = OpenOptions::new().create(true).append(true).open(self.ballast()).expect("a file");
-        let length = file.metadata().expect("a file").len();
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), length, bytes).expect("room");
+        loop {
+            let disk = rustix::fs::statvfs(self.path()).expect("a disk");
+            let Some(bytes) = (disk.f_bavail * disk.f_frsize).checked_sub(but << 20) else { return };
+            let length = file.metadata().expect("a file").len();
+            match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), length, bytes) {
+                // Whoever is on the disk wrote meanwhile.
+                Err(rustix::io::Errno::NOSPC) => {}
+                filled => return filled.expect("room"),
+            }
+        }
     }
 
     /// Gives back what it was filled with.
