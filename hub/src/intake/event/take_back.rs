@@ -135,21 +135,40 @@ fn restore(
     for field in claims.added.fields().iter() {
         let source = subject.before.as_ref().and_then(|before| before.source_of(field));
         subject.sources.entry(field).or_insert(source);
-    }
-    // An item that was there before, or that another event has too, stays.
-    let more = |record: &Record| record.decode().map_err(|_| StoreError::Corrupt("the journal"));
-    let added = claims.added.project(change.delta().fields()).into_record();
-    if added.fields().is_empty() {
-        return Ok(());
-    }
-    weigh::remove_items(subject, &more(&added)?)?;
-    for (at, entry) in history.iter().filter(|(at, _)| !without.contains(at)) {
-        let Some(other) = entry.change_of(subject.key) else { continue };
-        let again = other.claims().added.values(added.fields());
-        let _ = at;
-        weigh::add_items(subject, &again)?;
+        let one = FieldSet::from_iter([field]);
+        let items = items(subject, history, &without, one)?;
+        subject.put(&items, one)?;
     }
     Ok(())
+}
+
+/// A list that items are added to, by everything but some revisions: what was there from the start, and what was
+/// added since, in that order. An item that other events have too stays, as the first of them has it.
+fn items(
+    subject: &Subject,
+    history: &History,
+    without: &HashSet<Revision>,
+    field: FieldSet,
+) -> Result<Record, StoreError> {
+    let changes =
+        || history.iter().filter_map(|(at, entry)| Some((at, entry, entry.change_of(subject.key)?)));
+    let touches = |fields: FieldSet| !fields.intersection(field).is_empty();
+    let first = changes().find(|(.., change)| touches(change.delta().fields()));
+    let mut list = match first {
+        Some((.., change)) => Record::trusted(change.before.clone()).values(field),
+        None => subject.record.values(field),
+    };
+    for (_, entry, change) in changes().filter(|(at, ..)| !without.contains(at)) {
+        let (claims, delta) = (change.claims(), change.delta());
+        // An operator or a file says what the list is; what gave back what was taken says nothing.
+        if claims.is_empty() && entry.takes_back == 0 && touches(delta.fields()) {
+            list = Record::trusted(delta.set).values(field);
+        } else if touches(claims.set.fields().union(claims.cleared)) {
+            list = claims.set.values(field);
+        }
+        list = weigh::with_items(&list, &claims.added.values(field))?;
+    }
+    Ok(list)
 }
 
 /// The value of a field by everything but some revisions, and where it is from.

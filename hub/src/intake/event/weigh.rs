@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use dancu_proto::{
     Field, FieldSet, Record, Revision,
-    v1::{Citizen, IdentityCardList, RejectionReason, Relative, RelativeList},
+    v1::{Citizen, RejectionReason, Relative, RelativeList},
 };
 
 use super::{
@@ -204,11 +204,17 @@ fn join(subject: &mut Subject, effect: Effect) {
 
 /// Adds items to lists.
 pub(super) fn add_items(subject: &mut Subject, added: &Record) -> Result<(), StoreError> {
+    let with = with_items(&subject.record, added)?;
+    subject.put(&with, added.fields())
+}
+
+/// A record with more items in its lists.
+pub(super) fn with_items(record: &Record, added: &Record) -> Result<Record, StoreError> {
     if added.fields().is_empty() {
-        return Ok(());
+        return Ok(record.clone());
     }
-    let mut citizen = subject.citizen()?;
-    let more = added.decode().map_err(|_| StoreError::Corrupt("the items of an event"))?;
+    let items = |record: &Record| record.decode().map_err(|_| StoreError::Corrupt("the items of an event"));
+    let (mut citizen, more) = (items(record)?, items(added)?);
     add_relatives(&mut citizen.children, more.children);
     add_relatives(&mut citizen.represented_persons, more.represented_persons);
     if let Some(more) = more.identity_cards {
@@ -220,8 +226,7 @@ pub(super) fn add_items(subject: &mut Subject, added: &Record) -> Result<(), Sto
         }
         cards.items.sort_by_key(|card| card.issued_on.map_or(0, |day| day.as_number()));
     }
-    let fields = added.fields();
-    subject.put(&Record::encode(&citizen), fields)
+    Ok(Record::encode(&citizen))
 }
 
 fn add_relatives(list: &mut Option<RelativeList>, more: Option<RelativeList>) {
@@ -233,31 +238,8 @@ fn add_relatives(list: &mut Option<RelativeList>, more: Option<RelativeList>) {
     }
 }
 
-/// Takes items out of lists.
-pub(super) fn remove_items(subject: &mut Subject, gone: &Citizen) -> Result<(), StoreError> {
-    let mut citizen = subject.citizen()?;
-    let lists = [
-        (&mut citizen.children, &gone.children),
-        (&mut citizen.represented_persons, &gone.represented_persons),
-    ];
-    for (list, gone) in lists {
-        let gone = gone.iter().flat_map(|gone| &gone.items);
-        for relative in gone {
-            let items = list.iter_mut().map(|list: &mut RelativeList| &mut list.items);
-            items.for_each(|items| items.retain(|item| !same_relative(item, relative)));
-        }
-    }
-    let cards = gone.identity_cards.iter().flat_map(|gone| &gone.items);
-    for card in cards {
-        let list = citizen.identity_cards.iter_mut();
-        list.for_each(|list: &mut IdentityCardList| list.items.retain(|item| item != card));
-    }
-    let fields = [Field::Children, Field::RepresentedPersons, Field::IdentityCards].into_iter().collect();
-    subject.put(&Record::encode(&citizen), fields)
-}
-
 /// Whether two entries of a list are of one person.
-pub(super) fn same_relative(a: &Relative, b: &Relative) -> bool {
+fn same_relative(a: &Relative, b: &Relative) -> bool {
     if a.personal_id.is_empty() || b.personal_id.is_empty() { a == b } else { a.personal_id == b.personal_id }
 }
 

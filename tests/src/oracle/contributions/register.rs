@@ -117,6 +117,15 @@ pub struct Register {
     pub(super) faults: Vec<String>,
 }
 
+impl Person {
+    /// Numbers become former ones; they stand in ascending order.
+    fn had(&mut self, numbers: impl IntoIterator<Item = String>) {
+        self.former.extend(numbers);
+        self.former.sort_unstable();
+        self.former.dedup();
+    }
+}
+
 impl Register {
     /// As it was founded.
     #[must_use]
@@ -412,7 +421,7 @@ impl Register {
 
     fn renumber(&mut self, at: usize, number: &str) {
         if let Some(before) = self.people[at].number.take() {
-            self.people[at].former.push(before);
+            self.people[at].had([before]);
         }
         self.number(at, number);
     }
@@ -424,8 +433,7 @@ impl Register {
 
     fn merge(&mut self, kept: usize, gone: usize) {
         let merged = std::mem::take(&mut self.people[gone]);
-        self.people[kept].former.extend(merged.former);
-        self.people[kept].former.extend(merged.number);
+        self.people[kept].had(merged.former.into_iter().chain(merged.number));
         let leads = self.numbers.values_mut().chain(self.births.values_mut());
         leads.filter(|at| **at == gone).for_each(|at| *at = kept);
     }

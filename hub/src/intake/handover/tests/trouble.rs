@@ -95,6 +95,29 @@ fn what_falls_in_review_is_nobodys_word_afterwards() {
 }
 
 #[test]
+fn an_item_goes_with_the_last_event_that_has_it() {
+    let mut office = Office::open();
+    let born = office.hand_in("civil-status", "2026-11-20", birth("Nguyễn Thị Con", "2026-11-20"));
+    let recognised = json!({ "parent_recognised": {
+        "child": { "personal_id": office.of(&born) }, "parent": { "personal_id": FATHER },
+    } });
+    let recognised = office.hand_in("civil-status", "2026-11-21", recognised);
+    assert!(accepted(&recognised), "{}", recognised.message);
+    let mut correct = correct(&born);
+    correct["correction"]["instead"] = birth("Nguyễn Thị Đúng", "2026-11-20");
+    let corrected = office.hand_in("civil-status", "2026-11-20", correct);
+    assert!(accepted(&corrected), "{}", corrected.message);
+    let named =
+        |office: &Office| office.citizen(FATHER).children.unwrap().items[0].name.clone().unwrap().full();
+    assert_eq!(named(&office), "Nguyễn Thị Con", "as it was recognised");
+    let open = review::all(&office.registry.view(), false).unwrap();
+    let rests = open.iter().find(|review| review.contribution == recognised.name()).unwrap();
+    office.decide(rests.number, false);
+    assert_eq!(named(&office), "Nguyễn Thị Đúng");
+    assert_eq!(office.citizen(FATHER).children.unwrap().items.len(), 1);
+}
+
+#[test]
 fn a_node_is_not_told_what_the_registry_has_of_others() {
     let mut office = Office::open();
     office.hand_in("civil-status", "2026-11-01", death(FATHER, "2026-11-01"));
