@@ -30,7 +30,7 @@ deps: ## Install what building needs (Debian or Ubuntu; asks for root only if so
 build: deps ## Build all binaries
 	$(CARGO) build $(CARGO_FLAGS) --release --workspace --bins
 
-demo: build ## A hub and four nodes in the terminal; KEEP=1 leaves them running
+demo: build ## A hub and five nodes in the terminal; KEEP=1 leaves them running
 	@deploy/demo/run.sh
 
 demo-stop: ## End what `make demo KEEP=1` left running
