@@ -9,30 +9,24 @@ mod cases;
 mod conversation;
 pub mod handed_in;
 pub mod outbox;
+mod prepare;
 mod service;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use dancu_proto::{
-    Areas, Reason, Violation,
-    channel::{PeerIdentity, SwappableIdentity},
-    contribution,
+    Areas, Reason,
+    channel::SwappableIdentity,
     hub::v1::RefusedContribution,
     signed::{self, Verifier},
-    v1::{
-        Contribution, ContributionOutcome, ContributionReceipt, Date, QueuedContribution, RejectionReason,
-        Signed,
-    },
+    v1::{ContributionOutcome, ContributionReceipt, Date, RejectionReason, Signed},
 };
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
@@ -45,10 +39,9 @@ pub use self::{
     settle::{Fault, News, Prepared, Told, conclude, judge, mark, settle},
 };
 use crate::{
-    agreements::Operation,
     audit::AuditLog,
     calendar::today,
-    enrollment::{NodeRoll, NodeState},
+    enrollment::NodeRoll,
     intake::event::Authority,
     mail::Bells,
     procedures::Office,
@@ -57,11 +50,6 @@ use crate::{
         Clock, Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing, View,
     },
 };
-
-/// So many faults of a contribution are told.
-const TOLD: usize = 16;
-/// No outbox gets to a place beyond this.
-const LAST_PLACE: u64 = 1 << 48;
 
 /// Takes over contributions.
 #[derive(Clone)]
@@ -121,14 +109,6 @@ pub struct Taken {
     pub known: u64,
     /// Not taken over: nothing proves whose they are, so that nothing can be written of them.
     pub refused: Vec<RefusedContribution>,
-}
-
-/// A contribution that a node of this registry has signed.
-struct Proven {
-    id: Uuid,
-    agency: String,
-    queued: QueuedContribution,
-    signed: Signed,
 }
 
 impl Handover {
@@ -284,106 +264,6 @@ impl Handover {
     #[must_use]
     pub fn today(&self) -> Date {
         today(&self.clock).date().unwrap_or_default()
-    }
-
-    fn prepare(
-        &self,
-        contributions: Vec<Signed>,
-        barred: Barred,
-    ) -> Result<(Vec<Prepared>, Vec<RefusedContribution>), Status> {
-        self.office.lookout().refresh(&self.registry.view())?;
-        let (areas, today) = (self.areas()?, self.today());
-        let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
-        for (index, signed) in (0..).zip(contributions) {
-            match self.proven(signed, barred) {
-                Ok(proven) => prepared.push(self.ready(proven, &areas, today)?),
-                Err(message) => refused.push(RefusedContribution { index, message }),
-            }
-        }
-        Ok((prepared, refused))
-    }
-
-    /// A contribution that a node of this registry has signed, or why it is none.
-    fn proven(&self, signed: Signed, barred: Barred) -> Result<Proven, String> {
-        let (queued, signer): (QueuedContribution, _) =
-            self.verifier.verify(&signed).map_err(|error| error.to_string())?;
-        if signer != PeerIdentity::Node(queued.node.clone()) {
-            return Err(format!("a contribution of {} is signed by {signer}", queued.node));
-        }
-        if queued.registry_id != self.registry.id() {
-            return Err("a contribution is for another registry".into());
-        }
-        let id = queued.contribution_id.parse::<Uuid>();
-        let id = id.map_err(|_| "a contribution has no id")?;
-        if queued.outbox.len() != 16 || !(1..=LAST_PLACE).contains(&queued.sequence) {
-            return Err("a contribution has no place in an outbox".into());
-        }
-        let node = self.roll.get(&queued.node).map_err(|error| error.to_string())?;
-        let is_barred = matches!(node.state, NodeState::Suspended(_) | NodeState::Revoked(_));
-        if is_barred && barred == Barred::Refused {
-            let name = &queued.node;
-            return Err(format!(
-                "{name} is suspended or revoked: an operator of the hub takes in what it queued"
-            ));
-        }
-        Ok(Proven { id, agency: node.agency, queued, signed })
-    }
-
-    fn ready(&self, proven: Proven, areas: &Arc<Areas>, today: Date) -> Result<Prepared, Status> {
-        let Proven { id, agency, queued, signed } = proven;
-        let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
-        let QueuedContribution { node, outbox, sequence, .. } = queued;
-        let areas = Arc::clone(areas);
-        Ok(Prepared { id, node, agency, outbox, sequence, signed, contribution, roles, areas })
-    }
-
-    /// What a contribution says, and the roles in which it is handed in.
-    fn read(
-        &self,
-        queued: &QueuedContribution,
-        agency: &str,
-        areas: &Areas,
-        today: Date,
-    ) -> Result<(Result<Contribution, Fault>, BTreeSet<String>), Status> {
-        let fault = |reason, message: String, fields, said: Option<Contribution>| Fault {
-            reason,
-            message,
-            fields,
-            said: said.map(Box::new),
-        };
-        // What it has beyond the limit its checks tell; more than this is not even opened.
-        if queued.sealed.len() > 2 * contribution::MOST_BYTES {
-            let message = format!("has more than {} bytes", contribution::MOST_BYTES);
-            let fault = fault(RejectionReason::Invalid, message, Vec::new(), None);
-            return Ok((Err(fault), BTreeSet::new()));
-        }
-        let mut said = match self.log.open_contribution(queued) {
-            Ok(said) => said,
-            Err(error) => {
-                let fault = fault(RejectionReason::Invalid, error.to_string(), Vec::new(), None);
-                return Ok((Err(fault), BTreeSet::new()));
-            }
-        };
-        if let Err(violations) = contribution::validate(&mut said, Some(areas), today) {
-            let told = |violation: &Violation| format!("{}: {}", violation.field, violation.reason);
-            let message = violations.iter().take(TOLD).map(told).collect::<Vec<_>>().join("; ");
-            let fields = violations.into_iter().take(TOLD).map(|violation| violation.field).collect();
-            return Ok((Err(fault(RejectionReason::Invalid, message, fields, Some(said))), BTreeSet::new()));
-        }
-        let view = self.registry.view();
-        let policy = self.ledger.policy(&queued.node, agency, view.revision()?);
-        let purpose = said.context.as_ref().map(|context| context.purpose.as_str()).unwrap_or_default();
-        let agreed = policy.grants().iter().map(|grant| &grant.agreement).filter(|agreement| {
-            agreement.operations.contains(&Operation::Contribute)
-                && agreement.purposes.iter().any(|of| of.code == purpose)
-        });
-        let roles: BTreeSet<String> = agreed.flat_map(|agreement| agreement.contributes_as.clone()).collect();
-        if roles.is_empty() {
-            let message = "no agreement lets this agency contribute under this purpose".to_owned();
-            let fields = vec!["context.purpose".to_owned()];
-            return Ok((Err(fault(RejectionReason::NotAgreed, message, fields, Some(said))), roles));
-        }
-        Ok((Ok(said), roles))
     }
 
     /// What became of a contribution, with a receipt.
