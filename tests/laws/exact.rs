@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Mutex,
+    time::Duration,
 };
 
 use dancu_proto::{
@@ -391,7 +392,19 @@ impl Run {
             let sees = |id: &String| Some((id.clone(), self.oracle.sees(agency, purpose, id, head, head)?.1));
             let expected: BTreeMap<String, Values> = ids.iter().filter_map(sees).collect();
             let what = format!("the copy of {purpose} at node {number}");
-            eventually(&what, || async { mirror.copy().citizens == expected }).await;
+            let same = || async { mirror.copy().citizens == expected };
+            let until = eventually(&what, same);
+            tokio::pin!(until);
+            let soon = tokio::time::timeout(Duration::from_secs(20), &mut until).await;
+            if soon.is_err() {
+                // Whom it is about, before the half minute is over.
+                let copy = mirror.copy();
+                let differ = |id: &&String| copy.citizens.get(*id) != expected.get(*id);
+                let who: Vec<_> = ids.iter().filter(differ).collect();
+                let first = who.first().map(|id| (copy.citizens.get(*id), expected.get(*id)));
+                eprintln!("{what}: {} differ, read {} times: {first:?}", who.len(), copy.read);
+                until.await;
+            }
             let copy = mirror.copy();
             println!("{what}: {} citizens, {:?}, read {} times", expected.len(), copy.told, copy.read);
         }

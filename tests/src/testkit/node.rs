@@ -183,7 +183,10 @@ impl Node {
             if at < Some(revision) {
                 eprintln!("waiting for {revision}: {} {at:?} {}", status["state"], status["explanation"]);
             }
-            at >= Some(revision) && matches!(status["state"].as_str(), Some("serving" | "no_agreement"))
+            let agreements = status["agreements"].as_array();
+            let whole = agreements.is_none_or(|of| of.iter().all(|held| held["loading"] != true));
+            let serves = matches!(status["state"].as_str(), Some("serving" | "no_agreement"));
+            at >= Some(revision) && serves && whole
         })
         .await;
     }
