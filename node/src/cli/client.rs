@@ -45,7 +45,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "FILE", group = "known_by")]
     csr: Option<PathBuf>,
     /// Take this certificate (PEM) of the agency's own authority, which the node trusts by its
-    /// configuration (listen.client_authorities)
+    /// configuration (tls.client_authorities)
     #[arg(long, value_name = "FILE", group = "known_by")]
     certificate: Option<PathBuf>,
     /// No certificate: known by the user id of its process, at the Unix socket
