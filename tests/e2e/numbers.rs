@@ -82,3 +82,22 @@ async fn a_file_that_brings_a_cancelled_number_is_taken_but_for_that_line() {
     let counts = ["added", "unchanged", "rejected"].map(|count| again[count].as_u64().unwrap());
     assert_eq!(counts, [10, 39, 1], "{again}");
 }
+
+#[tokio::test]
+async fn a_file_does_not_replace_what_was_said_since() {
+    let hub = Hub::start().await;
+    let mut everybody = people(33, 20);
+    everybody[0].blood_type = "01".into();
+    hub.import(&everybody).await;
+    let corrected = everybody[0].personal_id.clone();
+    hub.change(&corrected, &["blood_type=04"]).await.unwrap();
+    let again = hub.import(&everybody).await;
+    assert_eq!(again["unchanged"], 20, "{again}");
+    // What nobody has said otherwise a file may bring.
+    everybody[0].other_name = "Tên khác".into();
+    let other = hub.import(&everybody).await;
+    assert_eq!((&other["changed"], &other["unchanged"]), (&1.into(), &19.into()), "{other}");
+    let shown = hub.json(&["citizen", "show", &corrected]).await;
+    assert_eq!(shown["citizen"]["blood_type"], "04");
+    assert_eq!(shown["citizen"]["other_name"], "Tên khác");
+}

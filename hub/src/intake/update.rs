@@ -8,7 +8,9 @@ use super::{
     import::{Import, ImportError, Summary},
     rows::RowError,
 };
-use crate::registry::{CitizenKey, CitizenUpdate, Commit, Content, Person, former_numbers};
+use crate::registry::{
+    CitizenKey, CitizenUpdate, Commit, Content, Person, StoreError, StoredCitizen, former_numbers,
+};
 
 /// Citizens in a commit of an import into a registry that has some.
 const COMMIT: usize = 500;
@@ -32,7 +34,7 @@ impl Batch {
         line: u64,
         citizen: &Citizen,
     ) -> Result<(), ImportError> {
-        let set = Record::encode(citizen);
+        let mut set = Record::encode(citizen);
         let found = import.registry.view().resolve(id)?;
         let key = match &found {
             Some((key, stored)) if stored.record.personal_id() == Some(id) => *key,
@@ -50,6 +52,9 @@ impl Batch {
             }
             None => CitizenKey::from(id),
         };
+        if let Some((_, stored)) = &found {
+            set = set.values(set.fields().difference(claimed(import, stored, &set)?));
+        }
         let former = former_numbers(&set);
         let mentioned = former.iter().any(|number| self.numbers.contains(number));
         if self.people.contains(&key) || self.numbers.contains(&id) || mentioned {
@@ -101,6 +106,20 @@ impl Batch {
         import.progress.written.fetch_add(written, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// The fields in which a file says otherwise than an agency or an operator, whose word is greater.
+fn claimed(import: &Import, stored: &StoredCitizen, set: &Record) -> Result<FieldSet, StoreError> {
+    let view = import.registry.view();
+    let mut claimed = FieldSet::EMPTY;
+    for field in set.fields().iter().filter(|field| stored.record.value(*field) != set.value(*field)) {
+        let Some(source) = stored.source_of(field) else { continue };
+        let entry = view.journal(source)?.ok_or(StoreError::Corrupt("the journal"))?;
+        if !entry.role.is_empty() {
+            claimed.insert(field);
+        }
+    }
+    Ok(claimed)
 }
 
 fn as_json(citizen: &Citizen) -> Vec<u8> {
