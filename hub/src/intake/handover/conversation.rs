@@ -85,10 +85,9 @@ impl Conversation {
         let hub = outbox::standing(&view, node, &begin.outbox, handover.log.recipient())?;
         drop(view);
         let OutboxStanding { outbox, no_mail: off, mail_after, .. } = begin;
-        // A hub that was put back from a copy counts from where that stood, and so does the node from now on.
-        let sent = mail_after.min(last_mail);
         let node = node.to_owned();
-        let conversation = Conversation { node, outbox, window, off, sent, received: sent };
+        // A node that has more than the hub ever sent begins anew, with a line of its own.
+        let conversation = Conversation { node, outbox, window, off, sent: mail_after, received: mail_after };
         Ok((conversation, Answer::Standing(HubStanding { last_mail: Some(last_mail), ..hub })))
     }
 
