@@ -26,8 +26,8 @@ const LAST: u8 = b'l';
 pub enum Item {
     /// What became of a contribution: the name of its row. What it says is made when it is sent.
     Outcome(Vec<u8>),
-    /// Anything else, with a name by which a later state of it takes its place.
-    Other(String, Content),
+    /// Anything else.
+    Other(Content),
 }
 
 /// The row as stored.
@@ -39,30 +39,40 @@ struct Row {
     other: Option<dancu_proto::hub::v1::Mail>,
 }
 
-/// Puts something into a node's mail; an earlier state of the same thing is taken out.
+/// Puts something into a node's mail, under a name; an earlier state of the same thing is taken out.
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn put(rows: &mut Rows<'_>, node: &str, item: Item) -> Result<(), StoreError> {
-    let number = rows.next(MAIL, &last(node))?;
-    let (name, row) = match item {
-        Item::Outcome(outcome) => {
-            let name = [b"outcome".as_slice(), &outcome].concat();
-            (name, Row { outcome, other: None })
-        }
-        Item::Other(name, content) => {
-            let mail = dancu_proto::hub::v1::Mail { number: 0, content: Some(content) };
-            (name.into_bytes(), Row { outcome: Vec::new(), other: Some(mail) })
-        }
-    };
-    let place = [&of(node, PLACE)[..], &name].concat();
+pub fn put(rows: &mut Rows<'_>, node: &str, name: &str, content: Content) -> Result<(), StoreError> {
+    let place = [&of(node, PLACE)[..], name.as_bytes()].concat();
     let before = rows.number(MAIL, &place)?;
+    let other = Some(dancu_proto::hub::v1::Mail { number: 0, content: Some(content) });
+    let number = put_row(rows, node, before, &Row { outcome: Vec::new(), other })?;
+    rows.put(MAIL, place, number.to_be_bytes().to_vec());
+    Ok(())
+}
+
+/// Puts what became of a contribution into a node's mail, by the name of its row, which keeps the number that
+/// this returns. What was told of it under an earlier number, if that is not 0, is taken out.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn put_outcome(
+    rows: &mut Rows<'_>,
+    node: &str,
+    outcome: Vec<u8>,
+    before: u64,
+) -> Result<u64, StoreError> {
+    put_row(rows, node, before, &Row { outcome, other: None })
+}
+
+fn put_row(rows: &mut Rows<'_>, node: &str, before: u64, row: &Row) -> Result<u64, StoreError> {
+    let number = rows.next(MAIL, &last(node))?;
     if before != 0 {
         rows.remove(MAIL, numbered(node, before));
     }
-    rows.put(MAIL, place, number.to_be_bytes().to_vec());
     rows.put(MAIL, numbered(node, number), row.encode_to_vec());
-    Ok(())
+    Ok(number)
 }
 
 /// The number of the last mail that there ever was for a node; 0 for none.
@@ -93,7 +103,7 @@ pub fn after(
             name.get(prefix.len()..).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
         let row = Row::decode(row.as_slice()).map_err(|_| damaged())?;
         let item = match row.other.and_then(|mail| mail.content) {
-            Some(content) => Item::Other(String::new(), content),
+            Some(content) => Item::Other(content),
             None => Item::Outcome(row.outcome),
         };
         Ok((number.ok_or_else(damaged)?, item))

@@ -5,7 +5,7 @@ use std::fs;
 
 use dancu_proto::{
     Field,
-    contribution::{Place, seal, write_file},
+    contribution::{Place, Sealer, write_file},
     hub::v1::{RenewLeaseRequest, sync_service_client::SyncServiceClient},
     node::v1::{AttributeVerdict, Verdict, VerifyCitizenRequest},
     v1::{AccessContext, Citizen, Contribution, Name},
@@ -52,7 +52,8 @@ impl Office {
             sequence: self.sequence,
             time: prost_types::Timestamp { seconds, nanos: 0 },
         };
-        let signed = self.node.sign(&seal(&contribution, &place, &self.recipient).unwrap()).unwrap();
+        let signed =
+            self.node.sign(&Sealer::default().seal(&contribution, &place, &self.recipient).unwrap()).unwrap();
         let file = hub.data_dir().join("outbox");
         write_file(fs::File::create(&file).unwrap(), [&signed]).unwrap();
         let done = hub.json(&["contribution", "import", file.to_str().unwrap()]).await;

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use dancu_proto::{
     PersonalId,
     channel::file,
-    contribution::{self, OpenError},
+    contribution::{OpenError, Opener},
     v1::{Contribution, LogKey, QueuedContribution},
 };
 use rustls::crypto::{
@@ -42,6 +42,7 @@ pub enum RecipientError {
 pub(super) struct Recipient {
     public: Vec<u8>,
     secret: HpkePrivateKey,
+    contributions: Opener,
 }
 
 impl Recipient {
@@ -61,12 +62,14 @@ impl Recipient {
             let text = Zeroizing::new(fs::read_to_string(path)?);
             STANDARD.decode(text.trim()).map_err(|_| RecipientError::Damaged)
         };
-        Ok(Recipient { public: read(&public)?, secret: read(&secret)?.into() })
+        let (public, secret): (_, HpkePrivateKey) = (read(&public)?, read(&secret)?.into());
+        let contributions = Opener::new(&public, secret.secret_bytes().to_vec().into());
+        Ok(Recipient { public, secret, contributions })
     }
 
     /// What is sealed in a contribution.
     pub(super) fn open_contribution(&self, queued: &QueuedContribution) -> Result<Contribution, OpenError> {
-        contribution::open(queued, &self.public, &self.secret)
+        self.contributions.open(queued)
     }
 
     /// The public half.

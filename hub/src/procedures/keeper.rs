@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     intake::handover::{News, Told},
-    mail::{self, Bells, Item},
+    mail::{self, Bells},
     registry::{
         Clock, Commit, CommitError, Content as CommitContent, Decide, Decision, Origin, Registry, Rows,
         Standing, StoreError, View,
@@ -119,7 +119,7 @@ impl Keeper {
             let (mut rows, mut mail_for) = (Rows::new(standing), Vec::new());
             for (node, form) in untold.clone() {
                 rows.put(TABLE, name_of_form(&node, &form.id), mark_of(&form));
-                mail::put(&mut rows, &node, Item::Other(format!("form/{}", form.id), Content::Form(form)))?;
+                mail::put(&mut rows, &node, &format!("form/{}", form.id), Content::Form(form))?;
                 mail_for.push(node);
             }
             Ok(Some((rows, mail_for)))

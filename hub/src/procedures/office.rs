@@ -23,7 +23,7 @@ use super::{
 use crate::{
     enrollment::NodeRoll,
     intake::handover::handed_in::{self, HandedIn},
-    mail::{self, Item},
+    mail,
     projection::{Day, Ledger},
     registry::{
         CitizenAt, CitizenUpdate, CommitError, Person, Registry, Rows, StoreError, View, store::Write,
@@ -240,7 +240,7 @@ pub(super) fn carry_out(rows: &mut Rows<'_>, effects: CaseEffects) -> Result<Vec
             Content::Form(form) => format!("form/{}", form.id),
             Content::Outcome(outcome) => format!("outcome/{}", outcome.contribution_id),
         };
-        mail::put(rows, &node, Item::Other(name, content))?;
+        mail::put(rows, &node, &name, content)?;
         nodes.push(node);
     }
     nodes.sort_unstable();

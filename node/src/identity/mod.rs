@@ -23,7 +23,7 @@ use dancu_proto::{
         identity::{key_from_pem, roots},
         peer::CertificateError,
     },
-    signed::{SignError, Statement, VerifyError, sign, verify},
+    signed::{SignError, Statement, VerifyError, gather, sign, verify},
     v1::Signed,
 };
 use rustls::{
@@ -132,6 +132,14 @@ impl NodeIdentity {
     /// The key refuses.
     pub fn sign<S: Statement>(&self, statement: &S) -> Result<Signed, SignError> {
         sign(statement, &self.shown)
+    }
+
+    /// Puts one signature of this node in the place of many: see [`gather`].
+    ///
+    /// # Errors
+    /// The key refuses.
+    pub fn gather<S: Statement>(&self, signed: Vec<Signed>) -> Result<Vec<Signed>, SignError> {
+        gather::<S>(signed, &self.shown)
     }
 
     /// A statement and who signed it, if an authority that this node trusts certified that.

@@ -43,7 +43,7 @@ impl HandingIn<'_> {
     ) -> Result<Outbox, LifecycleError> {
         let wanted = &self.config.outbox;
         let path = self.config.data_dir.join("outbox");
-        let (signer, verifier) = (Arc::clone(self.identity), Arc::clone(self.identity));
+        let [signer, gatherer, verifier] = [self.identity; 3].map(Arc::clone);
         let check = move |signed: &Signed| {
             let (queued, signer) = verifier.verify::<QueuedContribution>(signed)?;
             // Each node speaks for its own outbox.
@@ -58,6 +58,7 @@ impl HandingIn<'_> {
             slice: self.slice.clone(),
             log: Some(self.log.clone()),
             sign: Box::new(move |queued| signer.sign(queued)),
+            gather: Box::new(move |signed| gatherer.gather::<QueuedContribution>(signed)),
             check: Box::new(check),
             clock: self.clock.clone(),
             reserve: wanted.reserve_mb << 20,

@@ -32,5 +32,5 @@ pub use operator::OutboxDesk;
 pub use protocol::{Discarded, Input, MailError, MailSink, Protocol, ProtocolError};
 pub use queue::Submission;
 pub use service::Contributions;
-pub use store::{Check, Outbox, OutboxError, Setup, Sign, Standing, Tally};
+pub use store::{Check, Gather, Outbox, OutboxError, Setup, Sign, Standing, Tally};
 pub use told::Told;

@@ -314,5 +314,5 @@ fn own(outbox: &Outbox, refused: &BTreeSet<u64>) -> Result<(Vec<u64>, Vec<Signed
         places.push(place);
         found.push(signed);
     }
-    Ok((places, found))
+    Ok((places, outbox.together(found)?))
 }

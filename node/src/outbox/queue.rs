@@ -10,7 +10,7 @@ use std::{
 };
 
 use dancu_proto::{
-    contribution::{Place, seal},
+    contribution::Place,
     node::v1::ContributionStatus,
     v1::{Contribution, ContributionState},
 };
@@ -178,7 +178,7 @@ impl Outbox {
         let time = Timestamp { seconds: now.unix_timestamp(), nanos: now.nanosecond() as i32 };
         let place =
             Place { node: &setup.node, registry_id: registry, outbox: &self.0.outbox, sequence, time };
-        let queued = seal(contribution, &place, recipient);
+        let queued = self.0.sealer.seal(contribution, &place, recipient);
         let queued = queued.map_err(|error| OutboxError::Sealing(error.to_string()))?;
         let signed = self.sign(&queued, now)?;
         let row = QueueRow { id: id.as_bytes().to_vec(), signed: signed.encode_to_vec() };

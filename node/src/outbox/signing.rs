@@ -50,6 +50,15 @@ impl Outbox {
         })
     }
 
+    /// What goes to the hub together, with one signature where the certificate of now can stand for it: one is
+    /// checked then, however many they are. In the outbox each keeps its own.
+    pub(super) fn together(&self, signed: Vec<Signed>) -> Result<Vec<Signed>, OutboxError> {
+        if signed.len() < 2 {
+            return Ok(signed);
+        }
+        (self.0.setup.gather)(signed).map_err(|error| OutboxError::Sealing(error.to_string()))
+    }
+
     /// Signs what was sealed for its place, as of a time.
     pub(super) fn sign(
         &self,

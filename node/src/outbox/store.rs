@@ -8,6 +8,7 @@ use std::{
 
 use aws_lc_rs::rand;
 use dancu_proto::{
+    contribution::Sealer,
     signed::{SignError, VerifyError},
     v1::{ContributionState, QueuedContribution, Signed},
 };
@@ -95,6 +96,9 @@ pub(super) type KeyAndRow = (Box<[u8]>, Box<[u8]>);
 /// Signs what is queued with the node's key.
 pub type Sign = Box<dyn Fn(&QueuedContribution) -> Result<Signed, SignError> + Send + Sync>;
 
+/// Puts one signature with the node's key in the place of many, where its certificate can stand for them.
+pub type Gather = Box<dyn Fn(Vec<Signed>) -> Result<Vec<Signed>, SignError> + Send + Sync>;
+
 /// Reads what another node signed, if it is to be believed.
 pub type Check = Box<dyn Fn(&Signed) -> Result<QueuedContribution, VerifyError> + Send + Sync>;
 
@@ -108,6 +112,8 @@ pub struct Setup {
     pub log: Option<LogStore>,
     /// Signs.
     pub sign: Sign,
+    /// Signs as one what goes to the hub together.
+    pub gather: Gather,
     /// Checks what other nodes signed.
     pub check: Check,
     /// The time.
@@ -178,6 +184,7 @@ pub(super) struct Inner {
     pub(super) setup: Setup,
     pub(super) outbox: [u8; 16],
     hashed_with: [u8; 32],
+    pub(super) sealer: Sealer,
     /// Held while something changes.
     changing: Mutex<(StandingRow, Tally)>,
     /// The number of the last change.
@@ -220,6 +227,7 @@ impl Outbox {
             setup,
             outbox,
             hashed_with,
+            sealer: Sealer::default(),
             changing: Mutex::default(),
             changed: watch::Sender::new(0),
             desk: Desk::default(),

@@ -3,7 +3,7 @@
 //! - [`event_name`], [`EVENTS`], [`persons`]: the kinds of events, and whom one names.
 //! - [`validate`]: all that can be checked without the registry.
 //! - [`write_file`], [`read_file`]: an outbox in a file.
-//! - [`seal`], [`open`]: a contribution in an outbox, readable by the hub alone.
+//! - [`Sealer`], [`Opener`]: a contribution in an outbox, readable by the hub alone.
 //!
 //! A contribution is written as JSON as its message is: `{"event":{"death":{…}}}`, dates and names as
 //! texts.
@@ -19,4 +19,4 @@ mod tests;
 pub use check::{MOST_BYTES, MOST_PERSONS, validate};
 pub use event::{EVENTS, event_name, persons};
 pub use file::{read_file, write_file};
-pub use sealing::{OpenError, Place, SealError, open, seal};
+pub use sealing::{OpenError, Opener, Place, SealError, Sealer};

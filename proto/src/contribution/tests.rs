@@ -1,12 +1,15 @@
 //! What is checked of each kind of event, its JSON, and its sealing.
 
 use prost_types::Timestamp;
-use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
+use rustls::crypto::{
+    aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256,
+    hpke::{Hpke, HpkePrivateKey},
+};
 
 use super::*;
 use crate::{
     Areas, Violation,
-    v1::{CaseRequest, Contribution, Date, PersonRef, event::Event as Kind},
+    v1::{CaseRequest, Contribution, DataKey, Date, PersonRef, QueuedContribution, event::Event as Kind},
 };
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -338,17 +341,31 @@ fn what_is_sealed_opens_for_the_hub_at_its_place_alone() {
         sequence: 7,
         time: Timestamp { seconds: 1_780_000_000, nanos: 0 },
     };
-    let queued = seal(&contribution, &place, &public.0).unwrap();
-    assert_eq!(open(&queued, &public.0, &secret).unwrap(), contribution);
-    assert_eq!(open(&queued, &other.0, &stranger), Err(OpenError::Recipient));
-    assert_eq!(open(&queued, &public.0, &stranger), Err(OpenError::Sealed));
+    let sealer = Sealer::default();
+    let queued = sealer.seal(&contribution, &place, &public.0).unwrap();
+    let again = sealer.seal(&contribution, &place, &public.0).unwrap();
+    assert!(queued.key == again.key && queued.nonce != again.nonce, "one key, and a nonce for each");
+    let elsewhere = sealer.seal(&contribution, &place, &other.0).unwrap();
+    assert_ne!(queued.key, elsewhere.key, "another hub, another key");
+    let ours = Opener::new(&public.0, secret.secret_bytes().to_vec().into());
+    let open = |queued: &QueuedContribution| ours.open(queued);
+    assert_eq!(open(&queued).unwrap(), contribution);
+    assert_eq!(open(&again).unwrap(), contribution);
+    let stranger = || HpkePrivateKey::from(stranger.secret_bytes().to_vec());
+    assert_eq!(Opener::new(&other.0, stranger()).open(&queued), Err(OpenError::Recipient));
+    assert_eq!(Opener::new(&public.0, stranger()).open(&queued), Err(OpenError::Sealed));
     let moved = [
-        crate::v1::QueuedContribution { sequence: 8, ..queued.clone() },
-        crate::v1::QueuedContribution { node: "hue".into(), ..queued.clone() },
-        crate::v1::QueuedContribution { outbox: vec![3; 16], ..queued.clone() },
-        crate::v1::QueuedContribution { contribution_id: OTHER.into(), ..queued },
+        QueuedContribution { sequence: 8, ..queued.clone() },
+        QueuedContribution { node: "hue".into(), ..queued.clone() },
+        QueuedContribution { outbox: vec![3; 16], ..queued.clone() },
+        QueuedContribution { contribution_id: OTHER.into(), ..queued.clone() },
+        QueuedContribution { nonce: again.nonce, ..queued.clone() },
+        QueuedContribution {
+            key: elsewhere.key.map(|key| DataKey { recipient: again.key.unwrap().recipient, ..key }),
+            ..queued
+        },
     ];
     for queued in moved {
-        assert_eq!(open(&queued, &public.0, &secret), Err(OpenError::Sealed));
+        assert_eq!(open(&queued), Err(OpenError::Sealed));
     }
 }

@@ -4,14 +4,13 @@
 
 use dancu_proto::{
     Areas, Violation,
-    contribution::{MOST_PERSONS, Place, event_name, open, persons, read_file, seal, validate, write_file},
+    contribution::{
+        MOST_PERSONS, Opener, Place, Sealer, event_name, persons, read_file, validate, write_file,
+    },
     v1::{Contribution, Date},
 };
 use prost::Message;
-use rustls::crypto::{
-    aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256,
-    hpke::{Hpke, HpkePrivateKey},
-};
+use rustls::crypto::{aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256, hpke::Hpke};
 
 use super::input::Input;
 
@@ -21,9 +20,10 @@ const VALUE: &str = "Giatri";
 const TODAY: Date = Date { year: 2026, month: 6, day: 1 };
 
 thread_local! {
-    static KEYS: (Vec<u8>, HpkePrivateKey) = {
+    static KEYS: (Vec<u8>, Sealer, Opener) = {
         let (public, private) = DH_KEM_X25519_HKDF_SHA256_AES_256.generate_key_pair().unwrap();
-        (public.0, private)
+        let opener = Opener::new(&public.0, private);
+        (public.0, Sealer::default(), opener)
     };
 }
 
@@ -86,8 +86,8 @@ fn is_normal(checked: &Contribution, areas: Option<&Areas>) {
         sequence: 1,
         time: prost_types::Timestamp::default(),
     };
-    KEYS.with(|(public, private)| {
-        let sealed = seal(checked, &place, public).unwrap();
-        assert_eq!(open(&sealed, public, private).as_ref(), Ok(checked));
+    KEYS.with(|(public, sealer, opener)| {
+        let sealed = sealer.seal(checked, &place, public).unwrap();
+        assert_eq!(opener.open(&sealed).as_ref(), Ok(checked));
     });
 }

@@ -14,8 +14,8 @@ use dancu_node::{
 use dancu_proto::{
     channel::SwappableIdentity,
     hub::v1::{Policy, SubmitContributionsRequest, SubmitContributionsResponse},
-    signed::{VerifyError, sign},
-    v1::{Contribution, ContributionOutcome, Signed},
+    signed::{VerifyError, gather, sign},
+    v1::{Contribution, ContributionOutcome, QueuedContribution, Signed},
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -81,12 +81,13 @@ impl NodeEnd {
     }
 
     fn open(&mut self) {
-        let identity = Arc::clone(&self.joined.identity);
+        let [identity, gatherer] = [&self.joined.identity; 2].map(Arc::clone);
         let setup = Setup {
             node: self.joined.name.clone(),
             slice: self.joined.slice.clone(),
             log: None,
             sign: Box::new(move |queued| sign(queued, &identity)),
+            gather: Box::new(move |signed| gather::<QueuedContribution>(signed, &gatherer)),
             // Nothing is brought here.
             check: Box::new(|_| Err(VerifyError::Content)),
             clock: host_clock(),

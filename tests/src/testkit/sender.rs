@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 
 use dancu_proto::{
-    contribution::{Place, seal},
+    contribution::{Place, Sealer},
     hub::v1::{
         ContributionBatch, OutboxStanding, SubmitContributionsRequest, SubmitContributionsResponse,
         intake_service_client::IntakeServiceClient, mail, submit_contributions_request::Request,
         submit_contributions_response::Response,
     },
-    v1::{Contribution, ContributionOutcome, ContributionState, Signed},
+    v1::{Contribution, ContributionOutcome, ContributionState, QueuedContribution},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -29,6 +29,7 @@ pub struct Sender {
     outbox: [u8; 16],
     sequence: u64,
     recipient: Vec<u8>,
+    sealer: Sealer,
     to_hub: mpsc::Sender<SubmitContributionsRequest>,
     from_hub: Streaming<SubmitContributionsResponse>,
 }
@@ -58,7 +59,15 @@ impl Sender {
         let mut from_hub = client.submit_contributions(ReceiverStream::new(requests)).await?.into_inner();
         let first = from_hub.message().await?.and_then(|answer| answer.response);
         let Some(Response::Standing(standing)) = first else { bail!("the hub does not say where it stands") };
-        Ok(Sender { node, outbox, sequence: 0, recipient: standing.recipient, to_hub, from_hub })
+        Ok(Sender {
+            node,
+            outbox,
+            sequence: 0,
+            recipient: standing.recipient,
+            sealer: Sealer::default(),
+            to_hub,
+            from_hub,
+        })
     }
 
     /// Its name.
@@ -73,12 +82,12 @@ impl Sender {
         self.sequence
     }
 
-    /// Seals and signs, as a node does when something is queued.
+    /// Seals as a node does when something is queued, and signs what travels together, as it does then.
     ///
     /// # Errors
     /// If a contribution has no id, or the key refuses.
     pub fn queue(&mut self, work: &[Contribution]) -> anyhow::Result<Vec<ContributionBatch>> {
-        let mut signed = Vec::with_capacity(work.len());
+        let mut queued = Vec::with_capacity(work.len());
         let registry_id = self.node.holding().registry;
         for contribution in work {
             self.sequence += 1;
@@ -89,14 +98,13 @@ impl Sender {
                 sequence: self.sequence,
                 time: SystemTime::from(time::OffsetDateTime::now_utc()).into(),
             };
-            signed.push(self.node.sign(&seal(contribution, &place, &self.recipient)?)?);
+            queued.push(self.sealer.seal(contribution, &place, &self.recipient)?);
         }
         let last_sequence = self.sequence;
-        let batch = |contributions: &[Signed]| ContributionBatch {
-            contributions: contributions.to_vec(),
-            last_sequence,
+        let batch = |queued: &[QueuedContribution]| -> anyhow::Result<ContributionBatch> {
+            Ok(ContributionBatch { contributions: self.node.sign_together(queued)?, last_sequence })
         };
-        Ok(signed.chunks(BATCH).map(batch).collect())
+        queued.chunks(BATCH).map(batch).collect()
     }
 
     /// Hands in batch by batch, and takes mail until it has an outcome of each.

@@ -13,7 +13,7 @@ use dancu_proto::{
 };
 use tonic::Status;
 
-use super::{Barred, Handover, outbox};
+use super::{Barred, Handover, handed_in, outbox};
 use crate::{
     mail::{self, Item},
     registry::{Commit, CommitError, Content, Decide, Decision, Origin, Rows, Standing},
@@ -122,13 +122,23 @@ impl Conversation {
             return Ok(None);
         }
         let view = handover.registry.view();
-        let mut letters = Vec::new();
+        let (mut letters, mut places, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for (number, item) in mail::after(&view, &self.node, self.sent, self.window.together)? {
             let content = match item {
-                Item::Outcome(name) => handover.outcome(&view, &name)?.map(Letter::Outcome),
-                Item::Other(_, content) => Some(content),
+                Item::Outcome(name) => {
+                    if let Some(row) = handed_in::by_name(&view, &name)? {
+                        places.push(letters.len());
+                        rows.push(row);
+                    }
+                    None
+                }
+                Item::Other(content) => Some(content),
             };
             letters.push(Mail { number, content });
+        }
+        drop(view);
+        for (place, outcome) in places.into_iter().zip(handover.with_receipts(&rows)?) {
+            letters[place].content = Some(Letter::Outcome(outcome));
         }
         let Some(last) = letters.last() else { return Ok(None) };
         self.sent = last.number;

@@ -2,9 +2,10 @@
 
 use dancu_proto::{
     Field, FieldSet, PersonalId,
-    v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason},
+    v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason, Signed},
 };
 use prost::Message;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::registry::{Rows, Standing, StoreError, View};
@@ -14,6 +15,10 @@ const HANDED_IN: &str = "handed_in";
 /// Names of rows: by place in an outbox, and by the id of the contribution.
 const PLACE: u8 = b'p';
 const ID: u8 = b'i';
+/// What was signed, by the name of the row that it is evidence for; and the certificates that it was signed with,
+/// each once, by their hash.
+const EVIDENCE: u8 = b'e';
+const CERTIFICATE: u8 = b'c';
 
 /// What a node is told of a contribution that somebody looks at.
 const LOOKED_AT: &str = "does not fit what the registry has; somebody at the hub decides, and nothing is to be done here meanwhile";
@@ -36,9 +41,9 @@ pub struct HandedIn {
     /// Its place there.
     #[prost(uint64, tag = "5")]
     pub sequence: u64,
-    /// The signed statement of the node, as it came: the evidence.
-    #[prost(message, optional, tag = "6")]
-    pub signed: Option<dancu_proto::v1::Signed>,
+    /// SHA-256 of the statement of the node, as it was signed; the statement itself is kept beside the row.
+    #[prost(bytes = "vec", tag = "6")]
+    pub hash: Vec<u8>,
     /// What it says; none where that cannot be read.
     #[prost(message, optional, tag = "7")]
     pub contribution: Option<Contribution>,
@@ -87,6 +92,9 @@ pub struct HandedIn {
     /// Another contribution has this place: the outbox was put back from an older copy, and gave it again.
     #[prost(bool, tag = "22")]
     pub place_again: bool,
+    /// The number in the node's mail that tells what became of it.
+    #[prost(uint64, tag = "23")]
+    pub mail: u64,
 }
 
 impl HandedIn {
@@ -100,15 +108,16 @@ impl HandedIn {
     /// The same contribution, and what became of it, at the place where it came by another way.
     #[must_use]
     pub fn as_came_at(&self, place: HandedIn) -> HandedIn {
-        let HandedIn { node, agency, outbox, sequence, signed, taken_ms, place_again, .. } = place;
+        let HandedIn { node, agency, outbox, sequence, hash, taken_ms, place_again, mail, .. } = place;
         HandedIn {
             node,
             agency,
             outbox,
             sequence,
-            signed,
+            hash,
             taken_ms,
             place_again,
+            mail,
             also: Vec::new(),
             review: 0,
             ..self.clone()
@@ -229,6 +238,33 @@ pub fn in_view(view: &View<'_>, id: Uuid) -> Result<Option<HandedIn>, StoreError
 /// See above.
 pub fn by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreError> {
     view.row(HANDED_IN, name)?.map(decode).transpose()
+}
+
+/// Keeps what a node signed, as it came, as evidence for the row of that name.
+///
+/// # Errors
+/// See above.
+pub fn keep_evidence(rows: &mut Rows<'_>, name: &[u8], signed: &Signed) -> Result<(), StoreError> {
+    let hash = Sha256::digest(&signed.certificate);
+    let certificate = [&[CERTIFICATE][..], &hash].concat();
+    if rows.get(HANDED_IN, &certificate)?.is_none() {
+        rows.put(HANDED_IN, certificate, signed.certificate.clone());
+    }
+    let kept = Signed { certificate: hash.to_vec(), ..signed.clone() };
+    rows.put(HANDED_IN, [&[EVIDENCE], name].concat(), kept.encode_to_vec());
+    Ok(())
+}
+
+/// What a node signed, as it came.
+///
+/// # Errors
+/// See above.
+pub fn evidence(view: &View<'_>, name: &[u8]) -> Result<Option<Signed>, StoreError> {
+    let damaged = || StoreError::Corrupt("the evidence of a contribution");
+    let Some(kept) = view.row(HANDED_IN, &[&[EVIDENCE], name].concat())? else { return Ok(None) };
+    let kept = Signed::decode(kept.as_slice()).map_err(|_| damaged())?;
+    let certificate = view.row(HANDED_IN, &[&[CERTIFICATE], &kept.certificate[..]].concat())?;
+    Ok(Some(Signed { certificate: certificate.ok_or_else(damaged)?, ..kept }))
 }
 
 /// Writes a row. The first with an id owns it.

@@ -33,6 +33,7 @@ use tokio::task::spawn_blocking;
 use tonic::Status;
 use uuid::Uuid;
 
+use self::handed_in::HandedIn;
 pub use self::{
     conversation::{Conversation, Window},
     service::IntakeServer,
@@ -46,9 +47,7 @@ use crate::{
     mail::Bells,
     procedures::Office,
     projection::Ledger,
-    registry::{
-        Clock, Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing, View,
-    },
+    registry::{Clock, Commit, CommitError, Content, Decide, Decision, Origin, Registry, Rows, Standing},
 };
 
 /// Takes over contributions.
@@ -266,38 +265,39 @@ impl Handover {
         today(&self.clock).date().unwrap_or_default()
     }
 
-    /// What became of a contribution, with a receipt.
-    ///
-    /// # Errors
-    /// If the disk refuses, or the key does.
-    pub fn outcome(&self, view: &View<'_>, name: &[u8]) -> Result<Option<ContributionOutcome>, Status> {
-        let Some(row) = handed_in::by_name(view, name)? else { return Ok(None) };
-        self.with_receipt(&row).map(Some)
-    }
-
     /// The outcome of a row, with a receipt of now.
     ///
     /// # Errors
     /// If the key refuses.
-    pub fn with_receipt(&self, row: &handed_in::HandedIn) -> Result<ContributionOutcome, Status> {
-        let mut outcome = row.outcome();
-        let signed = row.signed.as_ref();
-        let receipt = ContributionReceipt {
+    pub fn with_receipt(&self, row: &HandedIn) -> Result<ContributionOutcome, Status> {
+        let outcome = self.with_receipts(std::slice::from_ref(row))?.pop();
+        outcome.ok_or_else(|| Reason::Internal.status("no receipt"))
+    }
+
+    /// The outcomes of rows, in their order, with receipts of now under one signature.
+    ///
+    /// # Errors
+    /// If the key refuses.
+    pub fn with_receipts(&self, rows: &[HandedIn]) -> Result<Vec<ContributionOutcome>, Status> {
+        let time = Some(crate::sync::timestamp((self.clock)()));
+        let mut outcomes: Vec<_> = rows.iter().map(HandedIn::outcome).collect();
+        let receipt = |(outcome, row): (&ContributionOutcome, &HandedIn)| ContributionReceipt {
             registry_id: self.registry.id().to_vec(),
             contribution_id: outcome.contribution_id.clone(),
             node: outcome.node.clone(),
             outbox: outcome.outbox.clone(),
             sequence: outcome.sequence,
-            hash: signed.map(|signed| contribution_hash(signed).to_vec()).unwrap_or_default(),
+            hash: row.hash.clone(),
             state: outcome.state,
             revision: outcome.revision,
             reason: outcome.reason,
-            time: Some(crate::sync::timestamp((self.clock)())),
+            time,
         };
-        let receipt = signed::sign(&receipt, &self.identity);
-        let receipt = receipt.map_err(|_| Reason::Internal.status("the hub's key does not sign"))?;
-        outcome.receipt = Some(receipt);
-        Ok(outcome)
+        let receipts: Vec<_> = outcomes.iter().zip(rows).map(receipt).collect();
+        let signed = signed::sign_together(&receipts, &self.identity);
+        let signed = signed.map_err(|_| Reason::Internal.status("the hub's key does not sign"))?;
+        outcomes.iter_mut().zip(signed).for_each(|(outcome, signed)| outcome.receipt = Some(signed));
+        Ok(outcomes)
     }
 
     /// The time.
@@ -305,11 +305,4 @@ impl Handover {
     pub fn now(&self) -> OffsetDateTime {
         (self.clock)()
     }
-}
-
-/// SHA-256 of the statement of a node, as it was signed.
-fn contribution_hash(signed: &Signed) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &signed.content).as_ref());
-    hash
 }

@@ -10,6 +10,7 @@ use dancu_proto::{
     hub::v1::RefusedContribution,
     v1::{Contribution, Date, QueuedContribution, RejectionReason, Signed},
 };
+use sha2::{Digest, Sha256};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -79,7 +80,8 @@ impl Handover {
         let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
         let QueuedContribution { node, outbox, sequence, .. } = queued;
         let areas = Arc::clone(areas);
-        Ok(Prepared { id, node, agency, outbox, sequence, signed, contribution, roles, areas })
+        let hash = Sha256::digest(&signed.content).into();
+        Ok(Prepared { id, node, agency, outbox, sequence, signed, hash, contribution, roles, areas })
     }
 
     /// What a contribution says, and the roles in which it is handed in.

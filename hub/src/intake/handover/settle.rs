@@ -20,7 +20,7 @@ use super::{
 use crate::{
     calendar::milliseconds,
     intake::event::{self, Authority, Bench, Counts, Judgement, Review, Verdict},
-    mail::{self, Item},
+    mail,
     procedures::{Office, Refusal},
     registry::{
         CitizenKey, CitizenUpdate, CommitError, Decision, Origin, Person, Rows, Standing, StoreError,
@@ -43,6 +43,8 @@ pub struct Prepared {
     pub sequence: u64,
     /// The signed statement.
     pub signed: Signed,
+    /// Its SHA-256.
+    pub hash: [u8; 32],
     /// What it says, checked; or why it is rejected whatever the registry says.
     pub contribution: Result<Contribution, Fault>,
     /// The roles of the agency under the purpose.
@@ -111,7 +113,7 @@ pub fn settle(
         agency: prepared.agency.clone(),
         outbox: prepared.outbox.clone(),
         sequence: prepared.sequence,
-        signed: Some(prepared.signed.clone()),
+        hash: prepared.hash.to_vec(),
         taken_ms: milliseconds(standing.now()),
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
@@ -127,6 +129,7 @@ pub fn settle(
         }
     }
     outbox::came(&mut rows, &row.node, &row.outbox, row.sequence)?;
+    handed_in::keep_evidence(&mut rows, &row.name(), &prepared.signed)?;
     let said = match &prepared.contribution {
         Ok(contribution) => Some(contribution),
         Err(fault) => fault.said.as_deref(),
@@ -147,8 +150,7 @@ pub fn settle(
             row.message = "another contribution has this id; give each its own".into();
             row.fields = vec!["id".into()];
         }
-        handed_in::put(&mut rows, &row)?;
-        mail::put(&mut rows, &row.node, Item::Outcome(row.name()))?;
+        tell(&mut rows, &mut row)?;
         let mail_for = vec![row.node.clone()];
         told.tell(News { mail_for, known: same, awaited: false, row: Some(row) });
         return Ok(Decision { rows: rows.into_writes(), ..Decision::default() });
@@ -263,7 +265,7 @@ pub fn conclude(
         review::close(&mut rows, &closing, &mut decision.updates)?;
     }
     let awaited = !row.is_in_review() && waiting::any(&rows, row.uuid())?;
-    mail_for.extend(publish(&mut rows, &row)?);
+    mail_for.extend(publish(&mut rows, &mut row)?);
     decision.origin = Some(origin(&row, decided));
     decision.rows = rows.into_writes();
     told.tell(News { mail_for, known: false, awaited, row: Some(row) });
@@ -271,18 +273,22 @@ pub fn conclude(
 }
 
 /// Writes a row, and those of the same contribution that came by other ways, and tells their nodes.
-fn publish(rows: &mut Rows<'_>, row: &HandedIn) -> Result<Vec<String>, StoreError> {
+fn publish(rows: &mut Rows<'_>, row: &mut HandedIn) -> Result<Vec<String>, StoreError> {
     let mut nodes = vec![row.node.clone()];
-    handed_in::put(rows, row)?;
-    mail::put(rows, &row.node, Item::Outcome(row.name()))?;
+    tell(rows, row)?;
     for name in &row.also {
         let Some(other) = handed_in::by_name_in(rows, name)? else { continue };
-        let copy = row.as_came_at(other);
-        handed_in::put(rows, &copy)?;
-        mail::put(rows, &copy.node, Item::Outcome(name.clone()))?;
+        let mut copy = row.as_came_at(other);
+        tell(rows, &mut copy)?;
         nodes.push(copy.node);
     }
     Ok(nodes)
+}
+
+/// Writes a row, and puts what became of it into its node's mail.
+fn tell(rows: &mut Rows<'_>, row: &mut HandedIn) -> Result<(), StoreError> {
+    row.mail = mail::put_outcome(rows, &row.node, row.name(), row.mail)?;
+    handed_in::put(rows, row)
 }
 
 /// Notes that a contribution counts, and what it takes back; whom there is mail for.

@@ -52,6 +52,7 @@ fn open(directory: &Path, slice: &Slice, reserve: u64) -> Outbox {
         slice: slice.clone(),
         log: None,
         sign: Box::new(|queued| Ok(unsigned(queued))),
+        gather: Box::new(Ok),
         check: Box::new(|signed| {
             if signed.kind != QueuedContribution::KIND {
                 return Err(VerifyError::Content);

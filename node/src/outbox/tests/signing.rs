@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use dancu_proto::{
     channel::{PeerIdentity, SwappableIdentity},
-    signed::{sign, verify},
+    signed::{gather, sign, verify},
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -50,12 +50,13 @@ impl Node {
         let (authority, clock) = (Authority::new(), Arc::new(Mutex::new(NOW)));
         let (chain, key) = authority.certify(NOW);
         let identity = SwappableIdentity::new(chain, key).unwrap();
-        let (signer, time) = (Arc::clone(&identity), Arc::clone(&clock));
+        let (signer, gatherer, time) = (Arc::clone(&identity), Arc::clone(&identity), Arc::clone(&clock));
         let setup = Setup {
             node: "ha-giang".into(),
             slice: agreed(directory.path()),
             log: None,
             sign: Box::new(move |queued| sign(queued, &signer)),
+            gather: Box::new(move |signed| gather::<QueuedContribution>(signed, &gatherer)),
             check: Box::new(|_| Err(VerifyError::Content)),
             clock: Arc::new(move || *time.lock().unwrap()),
             reserve: 0,

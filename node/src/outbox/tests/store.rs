@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dancu_proto::contribution;
+use dancu_proto::contribution::Opener;
 use futures::FutureExt;
 
 use super::*;
@@ -39,11 +39,12 @@ fn what_was_queued_is_there_after_a_restart_in_order_without_a_gap_and_for_the_h
     assert_eq!(outbox.oldest().unwrap().unwrap().seconds, NOW.unix_timestamp());
     let places: Vec<u64> = outbox.unsent(0).map(Result::unwrap).collect();
     assert_eq!(places, (1..=600).collect::<Vec<_>>());
+    let opener = Opener::new(&hub.public, hub.secret);
     for place in places {
         let (at, signed) = outbox.queued(place).unwrap().unwrap();
         let queued = read(&signed);
         assert_eq!((at, queued.sequence), (id(place), place));
-        assert_eq!(contribution::open(&queued, &hub.public, &hub.secret).unwrap(), missing(place));
+        assert_eq!(opener.open(&queued).unwrap(), missing(place));
     }
     queue(&outbox, 601..=601);
     assert_eq!(outbox.standing().last_sequence, 601);

@@ -277,6 +277,7 @@ fn outbox(directory: &Path, slice: Slice, recipient: &[u8]) -> Outbox {
         slice,
         log: None,
         sign: Box::new(sign),
+        gather: Box::new(Ok),
         check: Box::new(|_| Err(VerifyError::Content)),
         clock: Arc::new(|| NOW),
         reserve: 0,
@@ -317,7 +318,7 @@ fn start(people: Vec<Change>) -> (Held, Slice) {
         name: "ha-giang".into(),
         agency: "ubnd-ha-giang".into(),
         certificate_expires: Box::new(|| None),
-        sign: Box::new(|_| Ok(Signed::default())),
+        gather: Box::new(Ok),
     };
     let (prover, _) = Prover::new(slice.clone(), || Box::pin(async { Err("no hub".into()) }), || NOW);
     let contact = Contact::open(&dir.join("contact.json")).unwrap();

@@ -20,7 +20,7 @@ use dancu_proto::{
         Ack, Change, EnrollRequest, SyncSliceRequest, enrollment_service_client::EnrollmentServiceClient,
         sync_service_client::SyncServiceClient, sync_slice_request, sync_slice_response::Body,
     },
-    signed::{SignError, Statement, sign},
+    signed::{SignError, Statement, sign, sign_together},
     v1::Signed,
 };
 use prost::Message;
@@ -139,6 +139,14 @@ impl Simulated {
     /// If the key refuses.
     pub fn sign<S: Statement>(&self, statement: &S) -> Result<Signed, SignError> {
         sign(statement, &self.identity)
+    }
+
+    /// Signs statements with one signature of the node's key.
+    ///
+    /// # Errors
+    /// If the key refuses.
+    pub fn sign_together<S: Statement>(&self, statements: &[S]) -> Result<Vec<Signed>, SignError> {
+        sign_together(statements, &self.identity)
     }
 
     /// A connection to the hub, with the node's certificate.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use dancu_proto::{
     Areas,
     channel::{SigningRequest, SwappableIdentity},
-    contribution::{Place, seal},
+    contribution::{Place, Sealer},
     signed::{Verifier, sign},
     v1::{Contribution, ContributionState, QueuedContribution, Signed},
 };
@@ -74,7 +74,8 @@ async fn what_is_not_to_be_believed_holds_nothing_else_up() {
         let registry_id = handover.registry.id();
         let sequence = place as u64 + 1;
         let place = Place { node: "ba-dinh", registry_id: &registry_id, outbox: &[7; 16], sequence, time };
-        let queued: QueuedContribution = seal(&contribution, &place, handover.log.recipient()).unwrap();
+        let queued: QueuedContribution =
+            Sealer::default().seal(&contribution, &place, handover.log.recipient()).unwrap();
         sign(&queued, by).unwrap()
     };
     // A clock was slow, and somebody else has a certificate with that name.
@@ -107,7 +108,9 @@ async fn what_a_stolen_key_signs_counts_only_if_an_operator_says_so() {
     let time = Timestamp { seconds: NOW.unix_timestamp(), nanos: 0 };
     let registry_id = handover.registry.id();
     let place = Place { node: "ba-dinh", registry_id: &registry_id, outbox: &[7; 16], sequence: 1, time };
-    let signed = sign(&seal(&contribution, &place, handover.log.recipient()).unwrap(), &ours).unwrap();
+    let signed =
+        sign(&Sealer::default().seal(&contribution, &place, handover.log.recipient()).unwrap(), &ours)
+            .unwrap();
     handover.roll.revoke("ba-dinh", "stolen").unwrap();
     let taken = handover.take(vec![signed.clone()], Barred::Refused).await.unwrap();
     assert_eq!((taken.new, taken.refused.len()), (0, 1));

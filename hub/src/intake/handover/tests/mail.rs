@@ -60,7 +60,7 @@ impl Hub {
         let by = Arc::new(move |standing: &Standing<'_>| {
             let mut rows = Rows::new(standing);
             let status = CaseStatus { case_id: format!("{case}: {state}"), ..CaseStatus::default() };
-            mail::put(&mut rows, node, Item::Other(format!("case {case}"), Letter::Case(status)))?;
+            mail::put(&mut rows, node, &format!("case {case}"), Letter::Case(status))?;
             Ok(Decision { rows: rows.into_writes(), ..Decision::default() })
         });
         let content = Content::Decided(Decide { alone: false, by });

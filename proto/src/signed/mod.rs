@@ -1,15 +1,19 @@
 //! Statements that are signed with the key of a certificate, so that they can be checked later and
 //! elsewhere: what a node says of its slice.
 //!
-//! The kind is signed with the content, so that no statement can be taken for one of another kind.
+//! The kind is signed with the content, so that no statement can be taken for one of another kind. Statements
+//! that travel together can have one signature ([`sign_together`]).
+
+#[cfg(test)]
+mod tests;
+mod text;
+mod together;
 
 use std::{ops::RangeInclusive, sync::Arc};
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-use prost::Message;
 use quick_cache::sync::Cache;
 use rustls::{
     RootCertStore, SignatureScheme,
@@ -30,6 +34,9 @@ use crate::{
     },
     v1::{ContributionReceipt, LogHead, QueuedContribution, Signed, SliceReport, TreeHead},
 };
+
+use together::signed_message;
+pub use together::{gather, sign_together};
 
 /// What can be signed.
 pub trait Statement: prost::Message + Default {
@@ -99,8 +106,18 @@ pub enum VerifyError {
 /// The key refuses.
 pub fn sign<S: Statement>(statement: &S, identity: &SwappableIdentity) -> Result<Signed, SignError> {
     let content = statement.encode_to_vec();
-    let (certificate, signature) = identity.sign(&message(S::KIND, &content))?;
-    Ok(Signed { kind: S::KIND.to_owned(), content, signature, certificate: certificate.to_vec() })
+    let (certificate, signature) = signed_by(identity, S::KIND, &content)?;
+    Ok(Signed { kind: S::KIND.to_owned(), content, signature, certificate, together: None })
+}
+
+/// A certificate, and a signature with its key.
+fn signed_by(
+    identity: &SwappableIdentity,
+    kind: &str,
+    content: &[u8],
+) -> Result<(Vec<u8>, Vec<u8>), SignError> {
+    let (certificate, signature) = identity.sign(&message(kind, content))?;
+    Ok((certificate.to_vec(), signature))
 }
 
 /// A statement and who signed it, if it is to be believed.
@@ -114,15 +131,18 @@ pub fn verify<S: Statement>(
     let (statement, time) = content::<S>(signed)?;
     let certificate = CertificateDer::from(signed.certificate.clone());
     let signer = Signer::trusted(&certificate, authority, time)?;
-    signer.check::<S>(signed)?;
+    signer.check(&signed_message(signed)?, &signed.signature)?;
     Ok((statement, signer.identity))
 }
 
 /// When the certificate holds that a statement was signed with; none if it cannot be read.
 #[must_use]
 pub fn validity(signed: &Signed) -> Option<RangeInclusive<OffsetDateTime>> {
-    let certificate = CertificateDer::from(signed.certificate.clone());
-    let read = PeerCertificate::read(vec![certificate]).ok()?;
+    validity_of(&CertificateDer::from(signed.certificate.clone()))
+}
+
+fn validity_of(certificate: &CertificateDer<'static>) -> Option<RangeInclusive<OffsetDateTime>> {
+    let read = PeerCertificate::read(vec![certificate.clone()]).ok()?;
     Some(read.not_before..=read.not_after)
 }
 
@@ -134,21 +154,26 @@ pub fn is_untimely<S: Statement>(signed: &Signed) -> bool {
     time.zip(validity(signed)).is_some_and(|(time, validity)| !validity.contains(&time))
 }
 
-/// Checks many statements of the same signers: the certificate of each is looked into once.
+/// Checks many statements of the same signers: the certificate of each is looked into once, and so is a signature
+/// that many statements have together.
 pub struct Verifier {
     authority: CertificateDer<'static>,
     /// By the hash of the certificate.
     signers: Cache<[u8; 32], Arc<Signer>>,
+    /// Hashes of a signature, its certificate and what was signed, where it was right.
+    right: Cache<[u8; 32], ()>,
 }
 
 /// Signers that a [`Verifier`] remembers.
 const SIGNERS: usize = 1024;
+/// Signatures of many statements that it remembers.
+const SIGNATURES: usize = 1024;
 
 impl Verifier {
     /// Checks statements of the signers of an authority.
     #[must_use]
     pub fn new(authority: CertificateDer<'static>) -> Verifier {
-        Verifier { authority, signers: Cache::new(SIGNERS) }
+        Verifier { authority, signers: Cache::new(SIGNERS), right: Cache::new(SIGNATURES) }
     }
 
     /// A statement and who signed it, if it is to be believed: as [`verify`] has it.
@@ -157,13 +182,27 @@ impl Verifier {
     /// It is not what is asked for, was altered, or the signer had no certificate of the authority then.
     pub fn verify<S: Statement>(&self, signed: &Signed) -> Result<(S, PeerIdentity), VerifyError> {
         let (statement, time) = content::<S>(signed)?;
-        let signer = self.signer(&signed.certificate, time)?;
-        signer.check::<S>(signed)?;
+        let hash = sha256(&signed.certificate);
+        let signer = self.signer(hash, &signed.certificate, time)?;
+        let message = signed_message(signed)?;
+        if signed.together.is_none() {
+            signer.check(&message, &signed.signature)?;
+            return Ok((statement, signer.identity.clone()));
+        }
+        let right = sha256(&[&hash[..], &sha256(&signed.signature), &message].concat());
+        if self.right.get(&right).is_none() {
+            signer.check(&message, &signed.signature)?;
+            self.right.insert(right, ());
+        }
         Ok((statement, signer.identity.clone()))
     }
 
-    fn signer(&self, certificate: &[u8], at: OffsetDateTime) -> Result<Arc<Signer>, VerifyError> {
-        let hash = sha256(certificate);
+    fn signer(
+        &self,
+        hash: [u8; 32],
+        certificate: &[u8],
+        at: OffsetDateTime,
+    ) -> Result<Arc<Signer>, VerifyError> {
         // One that was not valid then is looked into again, which says what is wrong with it.
         if let Some(known) = self.signers.get(&hash).filter(|known| known.validity.contains(&at)) {
             return Ok(known);
@@ -220,41 +259,10 @@ impl Signer {
     }
 
     /// Whether this signer signed it.
-    fn check<S: Statement>(&self, signed: &Signed) -> Result<(), VerifyError> {
+    fn check(&self, message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
         UnparsedPublicKey::new(self.algorithm, &self.key)
-            .verify(&message(S::KIND, &signed.content), &signed.signature)
+            .verify(message, signature)
             .map_err(|_| VerifyError::Signature)
-    }
-}
-
-/// The armour of a statement in a file.
-const ARMOUR: (&str, &str) = ("-----BEGIN DANCU STATEMENT-----", "-----END DANCU STATEMENT-----");
-/// Characters of a line, as RFC 7468 has them.
-const LINE: usize = 64;
-
-impl Signed {
-    /// As text for a file: Base64 between two lines, as RFC 7468 has it.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let packed = STANDARD.encode(self.encode_to_vec());
-        let mut text = format!("{}\n", ARMOUR.0);
-        for line in packed.as_bytes().chunks(LINE) {
-            text.extend(line.iter().map(|byte| char::from(*byte)));
-            text.push('\n');
-        }
-        text + ARMOUR.1 + "\n"
-    }
-
-    /// From text.
-    ///
-    /// # Errors
-    /// It is not such a text.
-    pub fn from_text(text: &str) -> Result<Signed, VerifyError> {
-        let (_, rest) = text.split_once(ARMOUR.0).ok_or(VerifyError::Content)?;
-        let (packed, _) = rest.split_once(ARMOUR.1).ok_or(VerifyError::Content)?;
-        let packed: String = packed.split_whitespace().collect();
-        let bytes = STANDARD.decode(packed).map_err(|_| VerifyError::Content)?;
-        Signed::decode(bytes.as_slice()).map_err(|_| VerifyError::Content)
     }
 }
 
@@ -291,139 +299,3 @@ pub(crate) const SCHEMES: &[SignatureScheme] = &[
     SignatureScheme::ECDSA_NISTP384_SHA384,
     SignatureScheme::ED25519,
 ];
-
-#[cfg(test)]
-mod tests {
-    use prost_types::Timestamp;
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
-
-    use super::*;
-
-    struct Authority(CertificateDer<'static>, Issuer<'static, KeyPair>);
-
-    fn authority() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let certificate = params.self_signed(&key).unwrap();
-        Authority(certificate.der().clone(), Issuer::new(params, key))
-    }
-
-    /// The identity of a node, valid in 2026.
-    fn node(authority: &Authority, algorithm: &'static rcgen::SignatureAlgorithm) -> SwappableIdentity {
-        let key = KeyPair::generate_for(algorithm).unwrap();
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI("dancu:node:ha-noi".try_into().unwrap())];
-        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-        params.not_before = date_time_ymd(2026, 1, 1);
-        params.not_after = date_time_ymd(2026, 12, 31);
-        let certificate = params.signed_by(&key, &authority.1).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let identity = SwappableIdentity::new(vec![certificate.der().clone()], key).unwrap();
-        std::sync::Arc::into_inner(identity).unwrap()
-    }
-
-    #[test]
-    fn a_verifier_believes_what_one_look_would() {
-        let (ours, theirs) = (authority(), authority());
-        let verifier = Verifier::new(ours.0.clone());
-        let check = |signed: &Signed| verifier.verify::<SliceReport>(signed);
-        let (first, second) =
-            (node(&ours, &rcgen::PKCS_ECDSA_P256_SHA256), node(&ours, &rcgen::PKCS_ED25519));
-        for identity in [&first, &second, &first] {
-            for cursor in 0..3 {
-                let said = SliceReport { cursor, ..report(THEN) };
-                let (read, signer) = check(&sign(&said, identity).unwrap()).unwrap();
-                assert_eq!((read, signer), (said, PeerIdentity::Node("ha-noi".into())));
-            }
-        }
-        assert_eq!(verifier.signers.len(), 2);
-        // The certificate is known by now, and still nothing else is believed.
-        let mut altered = sign(&report(THEN), &first).unwrap();
-        altered.content = SliceReport { citizens: 4, ..report(THEN) }.encode_to_vec();
-        assert!(matches!(check(&altered), Err(VerifyError::Signature)));
-        let mut swapped = sign(&report(THEN), &first).unwrap();
-        swapped.certificate = sign(&report(THEN), &second).unwrap().certificate;
-        assert!(matches!(check(&swapped), Err(VerifyError::Signature)));
-        let expired = sign(&report(THEN + 365 * 86_400), &first).unwrap();
-        assert!(matches!(check(&expired), Err(VerifyError::Untrusted(_))));
-        let other = sign(&report(THEN), &node(&theirs, &rcgen::PKCS_ED25519)).unwrap();
-        assert!(matches!(check(&other), Err(VerifyError::Untrusted(_))));
-        assert!(check(&sign(&report(THEN), &first).unwrap()).is_ok());
-    }
-
-    fn report(seconds: i64) -> SliceReport {
-        let time = Some(Timestamp { seconds, nanos: 0 });
-        SliceReport { node: "ha-noi".into(), cursor: 7, citizens: 3, time, ..SliceReport::default() }
-    }
-
-    /// In the middle of 2026.
-    const THEN: i64 = 1_780_000_000;
-
-    #[test]
-    fn a_statement_is_read_back_with_its_signer() {
-        let authority = authority();
-        for algorithm in
-            [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519]
-        {
-            let signed = sign(&report(THEN), &node(&authority, algorithm)).unwrap();
-            let text = format!("before\n{}after\n", signed.to_text());
-            let (read, signer) = verify(&Signed::from_text(&text).unwrap(), &authority.0).unwrap();
-            assert_eq!((read, signer), (report(THEN), PeerIdentity::Node("ha-noi".into())));
-        }
-    }
-
-    #[test]
-    fn a_statement_of_before_or_after_its_certificate_is_untimely() {
-        let node = node(&authority(), &rcgen::PKCS_ED25519);
-        let untimely = |time| is_untimely::<SliceReport>(&sign(&report(time), &node).unwrap());
-        assert!(!untimely(THEN));
-        assert!(untimely(0));
-        assert!(untimely(THEN + 365 * 86_400));
-    }
-
-    #[test]
-    fn what_was_altered_is_not_believed() {
-        let authority = authority();
-        let signed = sign(&report(THEN), &node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256)).unwrap();
-        let check = |signed: &Signed| verify::<SliceReport>(signed, &authority.0).unwrap_err();
-        let mut other = signed.clone();
-        other.content = SliceReport { citizens: 4, ..report(THEN) }.encode_to_vec();
-        assert!(matches!(check(&other), VerifyError::Signature));
-        let mut other = signed.clone();
-        other.kind = "dancu.v1.Else".into();
-        assert!(matches!(check(&other), VerifyError::Kind { .. }));
-        let mut other = signed.clone();
-        *other.signature.last_mut().unwrap() ^= 1;
-        assert!(matches!(check(&other), VerifyError::Signature));
-        // Another node's certificate does not make it another node's word.
-        let mut other = signed;
-        other.certificate = sign(&report(THEN), &node(&authority, &rcgen::PKCS_ED25519)).unwrap().certificate;
-        assert!(matches!(check(&other), VerifyError::Signature));
-    }
-
-    #[test]
-    fn a_signer_of_another_authority_or_time_is_not_believed() {
-        let (ours, theirs) = (authority(), authority());
-        let check = |signed: &Signed| verify::<SliceReport>(signed, &ours.0).unwrap_err();
-        let signed = sign(&report(THEN), &node(&theirs, &rcgen::PKCS_ED25519)).unwrap();
-        assert!(matches!(check(&signed), VerifyError::Untrusted(_)));
-        let of_2027 = report(THEN + 365 * 86_400);
-        let signed = sign(&of_2027, &node(&ours, &rcgen::PKCS_ED25519)).unwrap();
-        assert!(matches!(check(&signed), VerifyError::Untrusted(_)));
-        let timeless = SliceReport { time: None, ..report(THEN) };
-        let signed = sign(&timeless, &node(&ours, &rcgen::PKCS_ED25519)).unwrap();
-        assert!(matches!(check(&signed), VerifyError::Content));
-    }
-
-    #[test]
-    fn what_is_not_a_statement_is_refused() {
-        for text in [
-            "",
-            "-----BEGIN DANCU STATEMENT-----",
-            "-----BEGIN DANCU STATEMENT-----\n!\n-----END DANCU STATEMENT-----",
-        ] {
-            assert!(matches!(Signed::from_text(text), Err(VerifyError::Content)));
-        }
-    }
-}
