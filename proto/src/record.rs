@@ -124,8 +124,10 @@ impl Record {
     /// Only the values of a set of fields, whether in question or not.
     #[must_use]
     pub fn values(&self, fields: FieldSet) -> Record {
-        let kept = parts(&self.0).filter(|part| fields.contains_number(part.number));
-        Record(kept.flat_map(|part| part.bytes).copied().collect())
+        let mut kept = Vec::with_capacity(self.0.len());
+        let wanted = parts(&self.0).filter(|part| fields.contains_number(part.number));
+        wanted.for_each(|part| kept.extend_from_slice(part.bytes));
+        Record(kept)
     }
 
     /// The fields that have another value in another record, and those of which one says that they are in

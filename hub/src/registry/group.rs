@@ -1,7 +1,10 @@
 //! What a group of commits will write in one batch, and what it has changed so far: a later commit
 //! of the group sees the earlier ones.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use dancu_proto::{PersonalId, Revision};
 use uuid::Uuid;
@@ -24,7 +27,7 @@ pub(super) struct Group {
     pub(super) numbers: HashMap<PersonalId, Option<CitizenKey>>,
     pub(super) contributions: HashSet<Uuid>,
     /// What the journal gets.
-    pub(super) entries: HashMap<Revision, JournalEntry>,
+    pub(super) entries: HashMap<Revision, Arc<JournalEntry>>,
     /// The revisions that each citizen's history gets.
     pub(super) history: HashMap<CitizenKey, Vec<Revision>>,
     /// Rows of other owners, by table and name; none where it is no more.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     CommitError, InterestUpdate, ListId, Standing, Store, StoreError, group::Group, journal::InterestChange,
-    store::Write,
+    standing::Before, store::Write,
 };
 
 /// Enters a change in a group of which it is the only commit. Nothing, if everything is so already.
@@ -69,7 +69,7 @@ pub(super) fn find(
     let mut change = InterestChange { list: list.0, ..InterestChange::default() };
     for number in numbers {
         add(store, group, at, list, number, &mut change)?;
-        let found = Standing::new(store, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+        let found = Standing::new(&Before::new(store), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
         if found.is_some() {
             change.released.push(number.as_u64());
             group.writes.push(Write::Unawait(number, list));
@@ -86,7 +86,7 @@ fn add(
     number: PersonalId,
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
-    let found = Standing::new(store, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+    let found = Standing::new(&Before::new(store), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
     if let Some((key, mut citizen)) = found {
         if citizen.join(list, at) {
             change.joined.push(key.0);
@@ -107,7 +107,7 @@ fn withdraw(
     number: PersonalId,
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
-    let found = Standing::new(store, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+    let found = Standing::new(&Before::new(store), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
     if let Some((key, mut citizen)) = found
         && citizen.leave(list, at)
     {

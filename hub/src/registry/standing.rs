@@ -1,6 +1,8 @@
 //! The registry as the commits before one leave it: what is on disk, and on top of it what the group that is
 //! being made will write.
 
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
+
 use dancu_proto::{PersonalId, Record, Revision};
 use time::OffsetDateTime;
 
@@ -10,16 +12,30 @@ use super::{
     store::{NamedRow, Rows, Snapshot},
 };
 
+/// The registry as it is on disk when a group begins, and what of it the group has read: nothing else writes
+/// meanwhile, and commits of a group ask for the same things again and again.
+pub(super) struct Before<'a> {
+    snapshot: Box<dyn Snapshot + 'a>,
+    citizens: RefCell<HashMap<CitizenKey, Option<StoredCitizen>>>,
+    entries: RefCell<HashMap<Revision, Arc<JournalEntry>>>,
+}
+
+impl<'a> Before<'a> {
+    pub(super) fn new(store: &'a dyn Store) -> Before<'a> {
+        Before { snapshot: store.snapshot(), citizens: RefCell::default(), entries: RefCell::default() }
+    }
+}
+
 /// The registry when it is a commit's turn.
 pub struct Standing<'a> {
-    snapshot: Box<dyn Snapshot + 'a>,
+    before: &'a Before<'a>,
     group: &'a Group,
     now: OffsetDateTime,
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn new(store: &'a dyn Store, group: &'a Group, now: OffsetDateTime) -> Standing<'a> {
-        Standing { snapshot: store.snapshot(), group, now }
+    pub(super) fn new(before: &'a Before<'a>, group: &'a Group, now: OffsetDateTime) -> Standing<'a> {
+        Standing { before, group, now }
     }
 
     /// The revision that the commit will have.
@@ -76,7 +92,7 @@ impl<'a> Standing<'a> {
     /// # Errors
     /// See above.
     pub fn history(&self, key: CitizenKey) -> Result<Vec<Revision>, StoreError> {
-        let mut revisions = self.snapshot.history(key, Revision::NONE)?;
+        let mut revisions = self.before.snapshot.history(key, Revision::NONE)?;
         revisions.reverse();
         revisions.extend(self.group.history.get(&key).into_iter().flatten());
         Ok(revisions)
@@ -86,11 +102,17 @@ impl<'a> Standing<'a> {
     ///
     /// # Errors
     /// See above.
-    pub fn journal(&self, revision: Revision) -> Result<JournalEntry, StoreError> {
+    pub fn journal(&self, revision: Revision) -> Result<Arc<JournalEntry>, StoreError> {
         if let Some(entry) = self.group.entries.get(&revision) {
-            return Ok(entry.clone());
+            return Ok(Arc::clone(entry));
         }
-        self.snapshot.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))
+        if let Some(entry) = self.before.entries.borrow().get(&revision) {
+            return Ok(Arc::clone(entry));
+        }
+        let entry = self.before.snapshot.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
+        let entry = Arc::new(entry);
+        self.before.entries.borrow_mut().insert(revision, Arc::clone(&entry));
+        Ok(entry)
     }
 
     /// A row of another owner.
@@ -101,26 +123,31 @@ impl<'a> Standing<'a> {
         if let Some(row) = self.group.rows.get(&(table, name.to_vec())) {
             return Ok(row.clone());
         }
-        self.snapshot.row(table, name)
+        self.before.snapshot.row(table, name)
     }
 
     /// Rows of another owner by the beginning of their names: as on the disk, so only for a commit that is
     /// alone.
     pub fn rows(&self, table: &'static str, prefix: &[u8]) -> Rows<'_, NamedRow> {
-        self.snapshot.rows_after(table, prefix, None)
+        self.before.snapshot.rows_after(table, prefix, None)
     }
 
     fn row_of(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
-        match self.group.changed.get(&key) {
-            Some(citizen) => Ok(Some(citizen.clone())),
-            None => self.snapshot.citizen(key),
+        if let Some(citizen) = self.group.changed.get(&key) {
+            return Ok(Some(citizen.clone()));
         }
+        if let Some(citizen) = self.before.citizens.borrow().get(&key) {
+            return Ok(citizen.clone());
+        }
+        let citizen = self.before.snapshot.citizen(key)?;
+        self.before.citizens.borrow_mut().insert(key, citizen.clone());
+        Ok(citizen)
     }
 
     fn alias(&self, number: PersonalId) -> Result<Option<CitizenKey>, StoreError> {
         match self.group.numbers.get(&number) {
             Some(key) => Ok(*key),
-            None => self.snapshot.alias(number),
+            None => self.before.snapshot.alias(number),
         }
     }
 
@@ -140,6 +167,6 @@ impl<'a> Standing<'a> {
 
     /// The lists that await someone with a number.
     pub(super) fn awaited(&self, number: PersonalId) -> Rows<'_, super::ListId> {
-        self.snapshot.awaited(number)
+        self.before.snapshot.awaited(number)
     }
 }

@@ -16,6 +16,7 @@ use super::{
     group::Group,
     interest,
     journal::{AppliedAgreement, Content as Journal, JournalEntry},
+    standing::Before,
     store::{Head, Write},
 };
 use crate::router::{Router, Touched};
@@ -141,11 +142,13 @@ impl Task {
 
     /// Writes a group; every commit in it succeeds or fails on its own, but for the disk.
     fn group(&mut self, waiting: Vec<(Box<Commit>, Reply)>) {
-        let mut group = Group::after(self.head);
+        let store = Arc::clone(&self.store);
+        let (before, mut group) = (Before::new(&*store), Group::after(self.head));
         let mut outcomes = Vec::with_capacity(waiting.len());
         for (commit, reply) in waiting {
-            outcomes.push((self.add(&mut group, *commit), reply));
+            outcomes.push((self.add(&before, &mut group, *commit), reply));
         }
+        drop(before);
         let written = if group.is_empty() { Ok(()) } else { self.write(group) };
         for (outcome, reply) in outcomes {
             let outcome = match (&written, outcome) {
@@ -167,7 +170,12 @@ impl Task {
         Ok(())
     }
 
-    fn add(&mut self, group: &mut Group, commit: Commit) -> Result<Committed, CommitError> {
+    fn add(
+        &mut self,
+        before: &Before<'_>,
+        group: &mut Group,
+        commit: Commit,
+    ) -> Result<Committed, CommitError> {
         // Time in the journal never goes back, whatever the machine's clock does.
         self.last_time = self.last_time.max((self.clock)());
         let now = self.last_time;
@@ -186,7 +194,7 @@ impl Task {
         let at = group.head.revision.next();
         let (journal, added, changed) = match commit.content {
             Content::Citizens(updates) => {
-                let draft = Draft::of(&Standing::new(&*self.store, group, now), updates)?;
+                let draft = Draft::of(&Standing::new(before, group, now), updates)?;
                 if draft.is_empty() {
                     return Ok(unchanged(group.head.revision));
                 }
@@ -194,10 +202,9 @@ impl Task {
                 (Journal::Citizens(draft.enter(group)), added, changed)
             }
             Content::Decided(decide) => {
-                let standing = Standing::new(&*self.store, group, now);
+                let standing = Standing::new(before, group, now);
                 let decision = (decide.by)(&standing)?;
                 let draft = Draft::of(&standing, decision.updates)?;
-                drop(standing);
                 group.rows(decision.rows);
                 if draft.is_empty() && !decision.counts {
                     return Ok(unchanged(group.head.revision));
@@ -238,7 +245,8 @@ impl Task {
                 (Journal::Areas(update.change), 0, 0)
             }
         };
-        group.entries.insert(at, JournalEntry::new(&origin, now, journal, takes_back));
+        let entry = JournalEntry::new(&origin, now, journal, takes_back);
+        group.entries.insert(at, Arc::new(entry));
         if let Some(id) = origin.contribution {
             group.writes.push(Write::Contribution(id, at));
             group.contributions.insert(id);
@@ -277,7 +285,7 @@ impl Task {
         self.last_time = self.last_time.max((self.clock)());
         let entry = JournalEntry::new(origin, self.last_time, Journal::Founding(load.citizens()), None);
         let head = Head { revision: at, citizens: load.citizens(), founded: Some(at), ..self.head };
-        let mut writes = vec![Write::Journal(at, entry), Write::Head(head)];
+        let mut writes = vec![Write::Journal(at, Arc::new(entry)), Write::Head(head)];
         if let Some(id) = origin.contribution {
             writes.push(Write::Contribution(id, at));
         }
@@ -299,7 +307,7 @@ impl Task {
             let Some(change) = found else { continue };
             let origin = Origin { source: "interest".into(), ..Origin::default() };
             let entry = JournalEntry::new(&origin, self.last_time, Journal::Interest(change), None);
-            group.entries.insert(at, entry);
+            group.entries.insert(at, Arc::new(entry));
             group.head.revision = at;
             self.write(group)?;
         }

@@ -363,10 +363,15 @@ fn members(
 
 /// A registered spouse who names the person as theirs.
 pub(super) fn spouse_of(people: &mut People<'_>, key: CitizenKey) -> Result<Option<CitizenKey>, Judgement> {
-    let Some(spouse) = people.get(key)?.citizen()?.spouse else { return Ok(None) };
+    let Some(spouse) = people.get(key)?.only(&[Field::Spouse])?.spouse else { return Ok(None) };
     let Ok(number) = spouse.personal_id.parse() else { return Ok(None) };
     let Some((other, stored)) = people.standing.resolve(number)? else { return Ok(None) };
-    let names = stored.record.decode().ok().and_then(|citizen| citizen.spouse);
+    let names = stored
+        .record
+        .values(FieldSet::from_iter([Field::Spouse]))
+        .decode()
+        .ok()
+        .and_then(|citizen| citizen.spouse);
     let back = names.and_then(|relative| relative.personal_id.parse().ok());
     let back = back.map(|number| people.standing.resolve(number)).transpose()?.flatten();
     if back.is_some_and(|(back, _)| back == key) && other != key {

@@ -65,6 +65,12 @@ impl Subject {
         self.record.decode().map_err(|_| StoreError::Corrupt("a citizen's record"))
     }
 
+    /// What is registered of some fields.
+    pub(super) fn only(&self, fields: &[Field]) -> Result<Citizen, StoreError> {
+        let values = self.record.values(fields.iter().copied().collect());
+        values.decode().map_err(|_| StoreError::Corrupt("a citizen's record"))
+    }
+
     /// Gives the fields of a set the values that they have in a record, and those that have none there none.
     pub(super) fn put(&mut self, values: &Record, fields: FieldSet) -> Result<(), StoreError> {
         let set = values.values(fields);
@@ -76,7 +82,7 @@ impl Subject {
 
     /// The person as other records name them.
     pub(super) fn relative(&self) -> Result<Relative, StoreError> {
-        let citizen = self.citizen()?;
+        let citizen = self.only(&[Field::FullName, Field::OldIdNumber, Field::Nationality])?;
         Ok(Relative {
             name: citizen.full_name,
             personal_id: self.number.to_string(),

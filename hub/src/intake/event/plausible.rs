@@ -54,7 +54,7 @@ pub(super) fn doubts(
     twice(people, event)?;
     for subject in people.iter().filter(|subject| subject.before.is_some()) {
         let named = effects.iter().any(|effect| effect.key == subject.key && !effect.follows);
-        let citizen = subject.citizen()?;
+        let citizen = subject.only(&[Field::DateOfBirth, Field::DateOfDeath])?;
         let born = citizen.date_of_birth.unwrap_or_default();
         if named && certainly_before(day, &born) && !matters_not(event) {
             return Err(impossible("holds from a day before the person's birth", "effective_date"));
@@ -76,11 +76,12 @@ pub(super) fn doubts(
         Some(Kind::Death(death)) => {
             let key = people.known("event.death.person", death.person.as_ref())?;
             let subject = people.get(key)?;
-            let born = subject.citizen()?.date_of_birth.unwrap_or_default();
+            let known = subject.only(&[Field::DateOfBirth, Field::DateOfDeath])?;
+            let born = known.date_of_birth.unwrap_or_default();
             if death.date_of_death.is_some_and(|died| certainly_before(&died, &born)) {
                 return Err(impossible("lies before the person's birth", "event.death.date_of_death"));
             }
-            let known = subject.citizen()?.date_of_death;
+            let known = known.date_of_death;
             let same_role = source_role(people, subject)? == role;
             if known.is_some() && known != death.date_of_death && same_role {
                 let message = "the person is registered as dead on another day";
@@ -113,7 +114,8 @@ pub(super) fn doubts(
         Some(Kind::RecordsMerged(merged)) => {
             let kept = people.known("event.records_merged.kept", merged.kept.as_ref())?;
             let gone = people.known("event.records_merged.merged", merged.merged.as_ref())?;
-            let (kept, gone) = (people.get(kept)?.citizen()?, people.get(gone)?.citizen()?);
+            let looked_at = [Field::Sex, Field::DateOfBirth];
+            let (kept, gone) = (people.get(kept)?.only(&looked_at)?, people.get(gone)?.only(&looked_at)?);
             if kept.sex != gone.sex || kept.date_of_birth != gone.date_of_birth {
                 doubts.push(unlikely("sex or date of birth of the two records differ"));
             }
@@ -163,7 +165,7 @@ fn twice(people: &mut People<'_>, event: &Event) -> Result<(), Judgement> {
 fn source_role(people: &People<'_>, subject: &Subject) -> Result<String, Judgement> {
     let source = subject.before.as_ref().and_then(|before| before.source_of(Field::DateOfDeath));
     Ok(match source {
-        Some(at) => people.standing.journal(at)?.role,
+        Some(at) => people.standing.journal(at)?.role.clone(),
         None => String::new(),
     })
 }
@@ -181,7 +183,7 @@ fn born(people: &mut People<'_>, birth: &Birth, doubts: &mut Vec<Doubt>) -> Resu
             continue;
         }
         let Named::Known(key) = people.find(at, of.as_ref())? else { continue };
-        let parent = people.get(key)?.citizen()?;
+        let parent = people.get(key)?.only(&[Field::DateOfBirth, Field::DateOfDeath, Field::Children])?;
         let parent_born = parent.date_of_birth.unwrap_or_default();
         if !certainly_before(&parent_born, &born) && parent_born.year != 0 {
             return Err(impossible("the child is older than the parent", at));
@@ -220,7 +222,8 @@ fn siblings(
         if people.reborn == Some(key) {
             continue;
         }
-        let Ok(sibling) = stored.record.decode() else { continue };
+        let looked_at = [Field::FullName, Field::DateOfBirth].into_iter().collect();
+        let Ok(sibling) = stored.record.values(looked_at).decode() else { continue };
         let name = |citizen: &Citizen| citizen.full_name.as_ref().map(|name| fold(&name.full()));
         let other = sibling.date_of_birth.unwrap_or_default();
         let apart = days_between(&other, born).map(i64::abs);
@@ -243,7 +246,7 @@ fn marriage(people: &mut People<'_>, of: &Couple, doubts: &mut Vec<Doubt>) -> Re
     let [one, other] = couple(people, of, "event.marriage")?;
     for (person, with) in [(&one, &other), (&other, &one)] {
         let Named::Known(key) = person else { continue };
-        let citizen = people.get(*key)?.citizen()?;
+        let citizen = people.get(*key)?.only(&[Field::Spouse, Field::MaritalStatus])?;
         let Some(spouse) = citizen.spouse.filter(|_| citizen.marital_status == "2") else { continue };
         if !names(people, &spouse.personal_id, with)? {
             let fields = [Field::Spouse, Field::MaritalStatus].into_iter().collect();
@@ -258,7 +261,7 @@ fn are_married(people: &mut People<'_>, of: &Couple) -> Result<bool, Judgement> 
     let [one, other] = couple(people, of, "event.divorce")?;
     for (person, with) in [(&one, &other), (&other, &one)] {
         let Named::Known(key) = person else { continue };
-        let spouse = people.get(*key)?.citizen()?.spouse;
+        let spouse = people.get(*key)?.only(&[Field::Spouse])?.spouse;
         let number = spouse.map(|spouse| spouse.personal_id).unwrap_or_default();
         if matches!(with, Named::Known(_)) && !names(people, &number, with)? {
             return Ok(false);
@@ -281,8 +284,8 @@ fn older(
     parent: Option<&dancu_proto::v1::PersonRef>,
 ) -> Result<(), Judgement> {
     let Named::Known(key) = people.find(at, parent)? else { return Ok(()) };
-    let parent_born = people.get(key)?.citizen()?.date_of_birth.unwrap_or_default();
-    let child_born = people.get(child)?.citizen()?.date_of_birth.unwrap_or_default();
+    let parent_born = people.get(key)?.only(&[Field::DateOfBirth])?.date_of_birth.unwrap_or_default();
+    let child_born = people.get(child)?.only(&[Field::DateOfBirth])?.date_of_birth.unwrap_or_default();
     if parent_born.year != 0 && !certainly_before(&parent_born, &child_born) {
         return Err(impossible("the child is older than the parent", at));
     }

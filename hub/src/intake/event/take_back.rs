@@ -1,7 +1,7 @@
 //! A correction: the claims of an accepted event are taken back, and each field gets what is the greatest of
 //! what remains.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use dancu_proto::{Field, FieldSet, Record, Revision, v1::RejectionReason};
 use uuid::Uuid;
@@ -84,10 +84,10 @@ pub(super) fn take_back(
         }
     }
     dependents.dedup();
-    Ok(TakenBack { revision, event: counts.event, role: entry.role, fields: claimed, dependents })
+    Ok(TakenBack { revision, event: counts.event, role: entry.role.clone(), fields: claimed, dependents })
 }
 
-type History = Vec<(Revision, JournalEntry)>;
+type History = Vec<(Revision, Arc<JournalEntry>)>;
 
 fn history_of(standing: &Standing<'_>, key: CitizenKey) -> Result<History, StoreError> {
     let revisions = standing.history(key)?.into_iter();

@@ -97,6 +97,27 @@ pub struct HandedIn {
     pub mail: u64,
 }
 
+/// What a node signed, ready to be kept.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// SHA-256 of the statement.
+    pub hash: [u8; 32],
+    signer: [u8; 32],
+    certificate: Vec<u8>,
+    /// With the hash of the certificate in its place.
+    signed: Vec<u8>,
+}
+
+impl Evidence {
+    /// Of a statement that was checked.
+    #[must_use]
+    pub fn of(mut signed: Signed) -> Evidence {
+        let (hash, signer) = (Sha256::digest(&signed.content), Sha256::digest(&signed.certificate));
+        let certificate = std::mem::replace(&mut signed.certificate, signer.to_vec());
+        Evidence { hash: hash.into(), signer: signer.into(), certificate, signed: signed.encode_to_vec() }
+    }
+}
+
 impl HandedIn {
     /// The name of its row.
     #[must_use]
@@ -244,14 +265,12 @@ pub fn by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreEr
 ///
 /// # Errors
 /// See above.
-pub fn keep_evidence(rows: &mut Rows<'_>, name: &[u8], signed: &Signed) -> Result<(), StoreError> {
-    let hash = Sha256::digest(&signed.certificate);
-    let certificate = [&[CERTIFICATE][..], &hash].concat();
+pub fn keep_evidence(rows: &mut Rows<'_>, name: &[u8], evidence: &Evidence) -> Result<(), StoreError> {
+    let certificate = [&[CERTIFICATE][..], &evidence.signer].concat();
     if rows.get(HANDED_IN, &certificate)?.is_none() {
-        rows.put(HANDED_IN, certificate, signed.certificate.clone());
+        rows.put(HANDED_IN, certificate, evidence.certificate.clone());
     }
-    let kept = Signed { certificate: hash.to_vec(), ..signed.clone() };
-    rows.put(HANDED_IN, [&[EVIDENCE], name].concat(), kept.encode_to_vec());
+    rows.put(HANDED_IN, [&[EVIDENCE], name].concat(), evidence.signed.clone());
     Ok(())
 }
 

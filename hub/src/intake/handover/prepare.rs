@@ -10,11 +10,10 @@ use dancu_proto::{
     hub::v1::RefusedContribution,
     v1::{Contribution, Date, QueuedContribution, RejectionReason, Signed},
 };
-use sha2::{Digest, Sha256};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Barred, Fault, Handover, Prepared};
+use super::{Barred, Fault, Handover, Prepared, handed_in::Evidence};
 use crate::{agreements::Operation, enrollment::NodeState};
 
 /// So many faults of a contribution are told.
@@ -80,8 +79,8 @@ impl Handover {
         let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
         let QueuedContribution { node, outbox, sequence, .. } = queued;
         let areas = Arc::clone(areas);
-        let hash = Sha256::digest(&signed.content).into();
-        Ok(Prepared { id, node, agency, outbox, sequence, signed, hash, contribution, roles, areas })
+        let evidence = Evidence::of(signed);
+        Ok(Prepared { id, node, agency, outbox, sequence, evidence, contribution, roles, areas })
     }
 
     /// What a contribution says, and the roles in which it is handed in.

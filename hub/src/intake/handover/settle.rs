@@ -8,13 +8,13 @@ use std::{
 
 use dancu_proto::{
     Areas, FieldSet, Record, Revision, contribution,
-    v1::{Contribution, ContributionState, RejectionReason, Signed},
+    v1::{Contribution, ContributionState, RejectionReason},
 };
 use uuid::Uuid;
 
 use super::{
     cases,
-    handed_in::{self, HandedIn},
+    handed_in::{self, Evidence, HandedIn},
     outbox, waiting,
 };
 use crate::{
@@ -41,10 +41,8 @@ pub struct Prepared {
     pub outbox: Vec<u8>,
     /// Its place there.
     pub sequence: u64,
-    /// The signed statement.
-    pub signed: Signed,
-    /// Its SHA-256.
-    pub hash: [u8; 32],
+    /// What the node signed.
+    pub evidence: Evidence,
     /// What it says, checked; or why it is rejected whatever the registry says.
     pub contribution: Result<Contribution, Fault>,
     /// The roles of the agency under the purpose.
@@ -113,7 +111,7 @@ pub fn settle(
         agency: prepared.agency.clone(),
         outbox: prepared.outbox.clone(),
         sequence: prepared.sequence,
-        hash: prepared.hash.to_vec(),
+        hash: prepared.evidence.hash.to_vec(),
         taken_ms: milliseconds(standing.now()),
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
@@ -129,7 +127,7 @@ pub fn settle(
         }
     }
     outbox::came(&mut rows, &row.node, &row.outbox, row.sequence)?;
-    handed_in::keep_evidence(&mut rows, &row.name(), &prepared.signed)?;
+    handed_in::keep_evidence(&mut rows, &row.name(), &prepared.evidence)?;
     let said = match &prepared.contribution {
         Ok(contribution) => Some(contribution),
         Err(fault) => fault.said.as_deref(),
@@ -387,14 +385,15 @@ pub fn mark(
 
 /// On whose word the registry changes. Only what a person accepted is decided: to wait is no decision.
 fn origin(row: &HandedIn, decided: bool) -> Origin {
-    let said = row.contribution.clone().unwrap_or_default();
+    let said = row.contribution.as_ref();
+    let document = said.and_then(|said| said.document.as_ref());
     let counts = row.is_accepted();
     Origin {
         source: row.agency.clone(),
         contribution: Some(row.uuid()).filter(|_| counts),
         reason: row.event.clone(),
-        document_number: said.document.map(|document| document.number).unwrap_or_default(),
-        effective_date: said.effective_date,
+        document_number: document.map(|document| document.number.clone()).unwrap_or_default(),
+        effective_date: said.and_then(|said| said.effective_date),
         // Marks of a review claim nothing.
         role: if counts { row.role.clone() } else { String::new() },
         event: row.event.clone(),

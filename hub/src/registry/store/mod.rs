@@ -3,7 +3,10 @@
 
 pub mod rocks;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use dancu_proto::{PersonalId, Revision, v1::Date};
 use thiserror::Error;
@@ -69,7 +72,7 @@ pub enum Write {
     /// The date was another.
     Unbirth(Date, CitizenKey),
     /// A revision's journal entry.
-    Journal(Revision, JournalEntry),
+    Journal(Revision, Arc<JournalEntry>),
     /// A revision that changed a citizen.
     History(CitizenKey, Revision),
     /// A revision that changed the sharing policy, the day or the administrative order.

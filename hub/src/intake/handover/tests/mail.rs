@@ -11,7 +11,7 @@ use crate::{
     audit::AuditLog,
     enrollment::HubCertificate,
     intake::handover::{Conversation, Handover, Window},
-    mail::{self, Item},
+    mail,
 };
 
 const NODE: &str = "node";

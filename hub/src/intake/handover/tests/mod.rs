@@ -24,7 +24,7 @@ use crate::{
     enrollment::{self, NodeRoll, RollRows},
     intake::{
         event::{Authority, known_on},
-        handover::handed_in::HandedIn,
+        handover::handed_in::{Evidence, HandedIn},
     },
     procedures,
     projection::Ledger,
@@ -132,7 +132,7 @@ impl Office {
             agency: "agency".into(),
             outbox: vec![1; 16],
             sequence: self.sequence,
-            signed: Signed::default(),
+            evidence: Evidence::of(Signed::default()),
             contribution: Ok(contribution),
             roles: BTreeSet::from([role.to_owned()]),
             areas: Arc::new(Areas::shipped().clone()),

@@ -215,7 +215,7 @@ impl RocksStore {
                 batch.delete_cf(self.table(Table::Births)?, keys::birth(date, *key));
             }
             Write::Journal(at, entry) => {
-                let row = prost::Message::encode_to_vec(entry);
+                let row = prost::Message::encode_to_vec(&**entry);
                 batch.put_cf(self.table(Table::Journal)?, keys::revision(*at), row);
             }
             Write::History(key, at) => {

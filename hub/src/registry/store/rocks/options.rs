@@ -60,6 +60,11 @@ pub(super) fn table(table: Table, cache: &Cache) -> Options {
             blocks.set_bloom_filter(10.0, false);
         }
     }
+    if !matches!(table, Table::Feed | Table::Members) {
+        // Many rows that a commit asks for are not there: a filter says so before the skip list is searched.
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(0.02);
+    }
     options.set_block_based_table_factory(&blocks);
     options
 }
