@@ -6,7 +6,6 @@ mod client;
 mod connect;
 mod context;
 mod contribute;
-mod describe;
 mod failure;
 mod interest;
 mod officer;

@@ -1,6 +1,6 @@
 //! Values of a record in words: names beside codes, places by name.
 
-use dancu_proto::{
+use crate::{
     Field, ProvinceCode,
     area::Division,
     codes,
@@ -11,7 +11,8 @@ use dancu_proto::{
 };
 
 /// A field's value in words, places by the administrative order in force; none where it has none.
-pub(super) fn describe(field: Field, citizen: &Citizen, order: &Division) -> Option<String> {
+#[must_use]
+pub fn describe(field: Field, citizen: &Citizen, order: &Division) -> Option<String> {
     let address = |of: &Address| address(of, order);
     let text = |text: &String| text.clone();
     let code = |value: &String| {
@@ -106,11 +107,11 @@ fn relatives(list: Option<&RelativeList>) -> String {
     lines(list.into_iter().flat_map(|list| &list.items).map(relative))
 }
 
-fn since(from: Option<dancu_proto::v1::Date>) -> String {
+fn since(from: Option<crate::v1::Date>) -> String {
     from.map(|date| format!("from {date}")).unwrap_or_default()
 }
 
-fn until(until: Option<dancu_proto::v1::Date>) -> String {
+fn until(until: Option<crate::v1::Date>) -> String {
     until.map(|date| format!("until {date}")).unwrap_or_default()
 }
 
@@ -130,9 +131,8 @@ fn temporary_absence(absence: &TemporaryAbsence) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dancu_proto::Areas;
-
     use super::*;
+    use crate::Areas;
 
     #[test]
     fn codes_and_places_have_names() {
@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn every_field_of_a_full_record_has_words() {
         let order = Areas::shipped().in_force();
-        let all: Citizen = serde_json::from_str(include_str!("../../tests/data/full_citizen.json")).unwrap();
+        let all: Citizen =
+            serde_json::from_str(include_str!("../../node/tests/data/full_citizen.json")).unwrap();
         for field in Field::ALL {
             assert!(describe(*field, &all, order).is_some(), "{field}");
             assert!(describe(*field, &Citizen::default(), order).is_none(), "{field}");
