@@ -101,6 +101,21 @@ async fn what_was_queued_without_a_line_survives_a_kill_and_counts_once() {
     let standing = outbox(&node).await;
     assert_eq!((&standing["queued"], &standing["accepted"]), (&json!(0), &json!(40)));
     assert_eq!(standing["hub_sequence"], 40);
+    let said = async |args: &[&str]| -> Value {
+        serde_json::from_str(&node.cli(&[&["contribution"], args, &["--json"]].concat()).await.unwrap())
+            .unwrap()
+    };
+    let one = said(&["show", &id(0)]).await;
+    assert_eq!((&one["state"], &one["revision"]), (&json!("accepted"), &told[0]["revision"]));
+    assert!(one["queued_at"].is_string() && one["told_at"].is_string(), "{one}");
+    assert_eq!(said(&["list"]).await.as_array().unwrap().len(), 40);
+    assert_eq!(said(&["list", "--open"]).await, json!([]));
+    assert!(
+        node.cli(&["contribution", "show", &id(99)])
+            .await
+            .unwrap_err()
+            .contains("no contribution of that id")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

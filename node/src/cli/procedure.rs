@@ -6,17 +6,23 @@ use clap::{Args, Subcommand};
 use console::style;
 use dancu_proto::{
     node::v1::{
-        CompleteTaskRequest, GetCaseRequest, ListTasksRequest, PrefillFormRequest, PrefillFormResponse,
-        procedure_service_client::ProcedureServiceClient,
+        CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest, PrefillFormRequest,
+        PrefillFormResponse, procedure_service_client::ProcedureServiceClient,
     },
-    v1::{CaseStatus, Contribution, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
+    v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{connect::Target, context::Context, failure::Failure, print};
+use super::{
+    connect::Target,
+    context::Context,
+    failure::Failure,
+    outcome::{Stands, Waiting, as_json, described, is_concluded},
+    print,
+};
 use crate::config::Config;
 
 /// Options that all calls share.
@@ -82,6 +88,8 @@ pub(super) struct Complete {
     /// The id of an attempt of before that broke off, as it was printed: it counts once
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
+    #[command(flatten)]
+    waiting: Waiting,
     #[command(flatten)]
     call: Call,
 }
@@ -200,16 +208,40 @@ impl Complete {
         });
         let id = contribution.id.clone();
         let request = CompleteTaskRequest { contribution: Some(contribution) };
-        let response = self.call.client(config).await?.complete_task(request).await?.into_inner();
-        let status = response.status.unwrap_or_default();
-        if self.call.json {
-            return print::json(&json!({ "contribution_id": id, "sequence": status.sequence }));
+        let channel = self.call.target.connect(config).await?;
+        let mut client = ProcedureServiceClient::new(channel.clone());
+        let mut status = client.complete_task(request).await?.into_inner().status.unwrap_or_default();
+        let mut open = 0;
+        if self.waiting.wait && !is_concluded(status.state()) {
+            open = self.waiting.follow(channel, vec![id.clone()], |told| status = told).await?;
         }
-        print::line(format_args!(
-            "{} queued as {id}; what becomes of it: dancu-node case show {}",
-            style("✓").green(),
-            self.case_id
-        ))
+        self.show(&id, status, open)
+    }
+
+    fn show(&self, id: &str, status: ContributionStatus, open: u64) -> Result<(), Failure> {
+        let (state, sequence) = (status.state(), status.sequence);
+        let stands = Stands::Taken(Box::new(status));
+        if self.call.json {
+            let mut json = as_json(id, &stands);
+            json["contribution_id"] = id.into();
+            json["sequence"] = sequence.into();
+            print::json(&json)?;
+        } else if self.waiting.wait || is_concluded(state) {
+            let (label, reason) = described(&stands);
+            print::line(format_args!("{id}: {label}"))?;
+            reason.map_or(Ok(()), print::line)?;
+        } else {
+            print::line(format_args!(
+                "{} queued as {id}; what becomes of it: dancu-node contribution show {id}",
+                style("✓").green(),
+            ))?;
+        }
+        match state {
+            ContributionState::Rejected => Err(Failure::NotCounted(1)),
+            ContributionState::InReview => Err(Failure::InReview(1)),
+            _ if open > 0 => Err(Failure::StillOpen(open)),
+            _ => Ok(()),
+        }
     }
 }
 

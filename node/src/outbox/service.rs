@@ -235,13 +235,14 @@ impl Contributions {
         }
     }
 
-    /// Tells what changes, until all that were named are concluded, nobody listens, or the node closes.
+    /// Tells what changes, until all that were named are concluded, nobody listens, or the node closes; once, if
+    /// nothing more is wanted.
     async fn follow(
         self,
         caller: Arc<Caller>,
         peer: Peer,
         mut open: Option<HashSet<Uuid>>,
-        mut after: u64,
+        (mut after, once): (u64, bool),
         to: mpsc::Sender<Followed>,
     ) {
         let mut changes = self.outbox.changes();
@@ -283,6 +284,9 @@ impl Contributions {
             after = looked;
             if more || open.as_ref().is_some_and(HashSet::is_empty) {
                 continue;
+            }
+            if once {
+                return;
             }
             tokio::select! {
                 () = self.closing.cancelled() => {
@@ -333,7 +337,7 @@ impl ContributionService for Contributions {
         };
         let (caller, open) = self.log.conclude(entry, admitted).await?;
         let (to, answers) = mpsc::channel(WAITING);
-        self.tasks.spawn(self.clone().follow(caller, peer, open, request.after, to));
+        self.tasks.spawn(self.clone().follow(caller, peer, open, (request.after, request.once), to));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 }

@@ -68,6 +68,7 @@ impl Outbox {
             state: row.state,
             outcome,
             change: row.change,
+            told_at: (row.concluded != 0).then_some(Timestamp { seconds: row.concluded, nanos: 0 }),
         })
     }
 

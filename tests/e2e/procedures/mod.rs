@@ -220,8 +220,10 @@ async fn a_death(justice: &Office, police: &Office, vss: &Office, portal: &Offic
     let refused = ["task", "complete", &case, "funeral-allowance", "--refuse", "x"];
     assert!(police.cli(&refused).await.unwrap_err().contains("no such task"));
     let answers = ["--answer", "allowance_decision_number=12/QĐ", "--answer", "allowance_amount=25300000"];
-    let granted = [&["task", "complete", &case, "funeral-allowance"], &answers[..]].concat();
-    vss.cli(&granted).await.unwrap();
+    let wrong = ["task", "complete", &case, "funeral-allowance", "--answer", "colour=red", "--wait"];
+    assert!(vss.cli(&wrong).await.unwrap_err().contains("rejected"));
+    let granted = [&["task", "complete", &case, "funeral-allowance", "--wait"], &answers[..]].concat();
+    assert!(vss.cli(&granted).await.unwrap().contains("accepted"));
     portal.sees(&case, &["done", "done", "done"]).await;
 }
 
