@@ -70,6 +70,11 @@ async fn what_was_queued_without_a_line_survives_a_kill_and_counts_once() {
     let file = deaths(&hub, "deaths.jsonl", &people, 0..40);
     let told = contribute(&node, &file, false).await;
     assert!(all_are(&told, "queued"), "{told:?}");
+    // Who waits is told what for, and need not wait for ever.
+    let waits = ["contribute", file.to_str().unwrap(), "--wait", "--timeout", "5s"];
+    let told_why = node.cli(&waits).await.unwrap_err();
+    assert!(told_why.contains("waiting for the line to the hub"), "{told_why}");
+    assert!(told_why.contains("40 contributions are not concluded yet"), "{told_why}");
     node.kill();
     node.start().await;
     let standing = outbox(&node).await;

@@ -107,7 +107,7 @@ impl Contribute {
                 *stands = Stands::Taken(Box::new(status));
             }
         };
-        self.waiting.follow(channel, open, told).await
+        self.waiting.follow(channel, open, bar, told).await
     }
 
     fn bar(&self, length: usize, what: &str) -> ProgressBar {

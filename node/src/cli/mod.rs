@@ -9,6 +9,7 @@ mod contribute;
 mod contribution;
 mod failure;
 mod interest;
+mod notice;
 mod officer;
 mod outbox;
 mod outcome;

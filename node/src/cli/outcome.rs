@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use clap::Args;
+use console::style;
 use dancu_proto::{
     Reason,
     node::v1::{
@@ -12,13 +13,15 @@ use dancu_proto::{
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval_at, sleep_until};
 use tonic::{Status, transport::Channel};
 
-use super::failure::Failure;
+use super::{failure::Failure, notice::Notice};
 
 /// Contributions that one call follows.
 const FOLLOWED: usize = 10_000;
+/// After so long whoever waits is told what for, and looked again.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// What is known of a contribution that was handed in.
 pub(super) enum Stands {
@@ -39,14 +42,17 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Waits for contributions, and tells of each as it changes. How many are still open when the time is up.
+    /// Whoever waits for long is told what for.
     pub(super) async fn follow(
         &self,
         channel: Channel,
         ids: Vec<String>,
+        bar: &ProgressBar,
         mut told: impl FnMut(ContributionStatus),
     ) -> Result<u64, Failure> {
         let until = self.timeout.map(|timeout| Instant::now() + timeout);
-        let mut client = ContributionServiceClient::new(channel);
+        let mut client = ContributionServiceClient::new(channel.clone());
+        let (mut notice, mut look) = (Notice::new(channel), interval_at(Instant::now() + LOOK, LOOK));
         let mut open: HashSet<&str> = ids.iter().map(String::as_str).collect();
         for ids in ids.chunks(FOLLOWED) {
             let request = WatchContributionsRequest { contribution_ids: ids.to_vec(), ..Default::default() };
@@ -61,6 +67,11 @@ impl Waiting {
                         told(status);
                     }
                     () = elapsed(until) => return Ok(open.len() as u64),
+                    _ = look.tick() => {
+                        if let Some(text) = notice.look(open.len()).await {
+                            bar.suspend(|| eprintln!("{}", style(text).dim().for_stderr()));
+                        }
+                    }
                 }
             }
         }

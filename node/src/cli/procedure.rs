@@ -11,6 +11,7 @@ use dancu_proto::{
     },
     v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
 };
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tonic::transport::Channel;
@@ -213,7 +214,8 @@ impl Complete {
         let mut status = client.complete_task(request).await?.into_inner().status.unwrap_or_default();
         let mut open = 0;
         if self.waiting.wait && !is_concluded(status.state()) {
-            open = self.waiting.follow(channel, vec![id.clone()], |told| status = told).await?;
+            let bar = ProgressBar::hidden();
+            open = self.waiting.follow(channel, vec![id.clone()], &bar, |told| status = told).await?;
         }
         self.show(&id, status, open)
     }
