@@ -84,16 +84,26 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
             "reason": reason_name(outcome.reason), "message": outcome.message, "agency": found.agency,
             "node": outcome.node, "role": found.role, "personal_id": outcome.personal_id,
             "review": found.review, "derived": derived,
+            "taken_back": (found.taken_back != 0).then_some(found.taken_back),
+            "taken_back_by": (!found.taken_back_by.is_empty()).then_some(&found.taken_back_by),
             "accesses": found.accesses.iter().map(access_json).collect::<Vec<_>>(),
             "accesses_left_off": found.accesses_left_off,
         }));
+    }
+    let mut state = state_name(outcome.state).to_owned();
+    if found.taken_back != 0 {
+        let by = match found.taken_back_by.as_str() {
+            "" => "an operator's decision".to_owned(),
+            id => format!("contribution {id}"),
+        };
+        state = format!("{state}, and taken back by revision {} ({by})", output::number(found.taken_back));
     }
     output::pairs(&[
         ("contribution", outcome.contribution_id.clone()),
         ("node", format!("{} of {}, place {}", outcome.node, found.agency, outcome.sequence)),
         ("role", found.role),
         ("taken over", output::moment(found.taken_at.as_ref())),
-        ("state", state_name(outcome.state).into()),
+        ("state", state),
         ("revision", if outcome.revision == 0 { "–".into() } else { output::number(outcome.revision) }),
         ("reason", output::plain(&outcome.message)),
         ("number given", outcome.personal_id),

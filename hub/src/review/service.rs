@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dancu_proto::{
-    Field, Reason,
+    Field, Reason, Revision,
     hub::v1::{
         DecideReviewRequest, DecideReviewResponse, GetContributionRequest, GetContributionResponse,
         GetReviewRequest, GetReviewResponse, ImportContributionsRequest, ImportContributionsResponse,
@@ -79,6 +79,11 @@ impl ReviewServer {
         let view = self.handover.registry.view();
         let row = handed_in::in_view(&view, id)?.ok_or_else(|| unknown("contribution"))?;
         let unaware = derived::accesses(&view, &self.handover, &row)?;
+        let taken_back = match row.taken_back {
+            0 => None,
+            revision => view.journal(Revision(revision))?,
+        };
+        let taken_back_by = taken_back.and_then(|entry| entry.origin().contribution);
         Ok(GetContributionResponse {
             outcome: Some(self.handover.with_receipt(&row)?),
             agency: row.agency.clone(),
@@ -89,6 +94,8 @@ impl ReviewServer {
             contribution: row.contribution,
             accesses: unaware.calls.into_iter().map(derived::shown).collect(),
             accesses_left_off: unaware.left_off,
+            taken_back: row.taken_back,
+            taken_back_by: taken_back_by.map(|id| id.to_string()).unwrap_or_default(),
         })
     }
 }
