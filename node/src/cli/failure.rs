@@ -111,9 +111,24 @@ fn told(status: &Status) -> String {
         return format!("the connection failed: {error}");
     }
     match Reason::of(status) {
-        Some(reason) => format!("{} ({})", status.message(), reason.name()),
+        Some(reason) => format!("{} ({}){}", status.message(), reason.name(), hint(status)),
         None => format!("{} ({})", status.message(), status.code()),
     }
+}
+
+/// What of the command line gives what a call lacks.
+pub(super) fn hint(status: &Status) -> String {
+    let given_by = |(field, fault): (String, String)| {
+        let option = match field.trim_start_matches("contribution.") {
+            "context.purpose" => "--purpose (or DANCU_PURPOSE)",
+            "context.case_number" => "--case (or DANCU_CASE)",
+            "context.officer" => "--officer (or DANCU_OFFICER)",
+            _ => return None,
+        };
+        fault.contains("is missing").then_some(option)
+    };
+    let options: Vec<_> = Reason::faults(status).into_iter().filter_map(given_by).collect();
+    if options.is_empty() { String::new() } else { format!("; give {}", options.join(", ")) }
 }
 
 impl Failure {
@@ -151,6 +166,19 @@ mod tests {
         assert_eq!(code(Reason::NodeSuspended.status("x").into()), expected(1));
         assert_eq!(code(Failure::NobodyFound), expected(3));
         assert_eq!(code(Failure::StillOpen(1)), expected(5));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_it_is_typed() {
+        let faults = [
+            ("context.purpose".to_owned(), "is missing".to_owned()),
+            ("contribution.context.officer".to_owned(), "is missing".to_owned()),
+            ("context.case_number".to_owned(), "is longer than 64 characters".to_owned()),
+        ];
+        let text = Failure::from(Reason::InvalidRequest.fields(&faults)).to_string();
+        let told = "; give --purpose (or DANCU_PURPOSE), --officer (or DANCU_OFFICER)";
+        assert!(text.ends_with(told), "{text}");
+        assert_eq!(hint(&Reason::InvalidRequest.field("personal_id", "is missing")), "");
     }
 
     #[test]

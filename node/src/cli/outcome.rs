@@ -16,7 +16,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval_at, sleep_until};
 use tonic::{Status, transport::Channel};
 
-use super::{failure::Failure, notice::Notice};
+use super::{
+    failure::{Failure, hint},
+    notice::Notice,
+};
 
 /// Contributions that one call follows.
 const FOLLOWED: usize = 10_000;
@@ -96,7 +99,10 @@ pub(super) fn described(stands: &Stands) -> (&'static str, Option<String>) {
     let status = match stands {
         Stands::Refused(status) => {
             let reason = Reason::of(status).map(Reason::name).unwrap_or("REFUSED");
-            return ("nút không nhận / refused by the node", Some(format!("{reason}: {}", status.message())));
+            return (
+                "nút không nhận / refused by the node",
+                Some(format!("{reason}: {}{}", status.message(), hint(status))),
+            );
         }
         Stands::Taken(status) => status,
     };
