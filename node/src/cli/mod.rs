@@ -95,7 +95,7 @@ enum Command {
     /// Cases of such procedures: show how one stands
     #[command(subcommand)]
     Case(procedure::CaseCommand),
-    /// Forms (tờ khai): fill one from the slice
+    /// Forms (tờ khai): list them, fill one from the slice
     #[command(subcommand)]
     Form(procedure::FormCommand),
     /// Manage the back-ends that may call this node

@@ -7,8 +7,8 @@ use dancu_proto::{
     channel::Peer,
     node::v1::{
         CompleteTaskRequest, CompleteTaskResponse, ContributionStatus, GetCaseRequest, GetCaseResponse,
-        ListTasksRequest, ListTasksResponse, PrefillFormRequest, PrefillFormResponse,
-        procedure_service_server::ProcedureService,
+        ListFormsRequest, ListFormsResponse, ListTasksRequest, ListTasksResponse, PrefillFormRequest,
+        PrefillFormResponse, procedure_service_server::ProcedureService,
     },
     v1::{AccessOperation, CaseStatus, Contribution, Form, Freshness, SubjectOutcome, Task},
 };
@@ -280,6 +280,14 @@ impl ProcedureService for Procedures {
         let Filled { values, missing, freshness, .. } = filled;
         let freshness = Some(freshness);
         Ok(Response::new(PrefillFormResponse { title: form.title, values, missing, freshness }))
+    }
+
+    async fn list_forms(
+        &self,
+        request: Request<ListFormsRequest>,
+    ) -> Result<Response<ListFormsResponse>, Status> {
+        self.lookup.knows(&request)?;
+        Ok(Response::new(ListFormsResponse { forms: self.read(Desk::forms).await? }))
     }
 
     async fn get_case(&self, request: Request<GetCaseRequest>) -> Result<Response<GetCaseResponse>, Status> {

@@ -120,17 +120,15 @@ impl Desk {
     /// # Errors
     /// If the node is sealed, or the disk refuses; so for all below.
     pub fn tasks(&self) -> Result<Vec<Task>, DeskError> {
-        let cipher = self.slice.cipher()?;
-        let mut tasks = Vec::new();
-        for row in self.database.iterator(IteratorMode::From(&[TASK], Direction::Forward)) {
-            let (name, sealed) = row?;
-            if name.first() != Some(&TASK) {
-                break;
-            }
-            let task = cipher.open(&name, &sealed, "a task")?;
-            tasks.push(Task::decode(task.as_slice()).map_err(|_| DeskError::Damaged)?);
-        }
-        Ok(tasks)
+        self.all(TASK)
+    }
+
+    /// The forms, by id.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn forms(&self) -> Result<Vec<Form>, DeskError> {
+        self.all(FORM)
     }
 
     /// An open task.
@@ -192,6 +190,21 @@ impl Desk {
         self.database.flush()?;
         self.database.compact_range(None::<&[u8]>, None::<&[u8]>);
         Ok(())
+    }
+
+    /// All rows of a kind.
+    fn all<M: Message + Default>(&self, kind: u8) -> Result<Vec<M>, DeskError> {
+        let cipher = self.slice.cipher()?;
+        let mut all = Vec::new();
+        for row in self.database.iterator(IteratorMode::From(&[kind], Direction::Forward)) {
+            let (name, sealed) = row?;
+            if name.first() != Some(&kind) {
+                break;
+            }
+            let row = cipher.open(&name, &sealed, "what the hub told")?;
+            all.push(M::decode(row.as_slice()).map_err(|_| DeskError::Damaged)?);
+        }
+        Ok(all)
     }
 
     fn get<M: Message + Default>(&self, name: &[u8]) -> Result<Option<M>, DeskError> {
@@ -368,6 +381,8 @@ mod tests {
         desk.keep(&form("CT01", false)).unwrap();
         desk.keep(&form("CT01 (2027)", false)).unwrap();
         assert_eq!(desk.form("ct01").unwrap().unwrap().title, "CT01 (2027)");
+        let ids: Vec<_> = desk.forms().unwrap().into_iter().map(|form| form.id).collect();
+        assert_eq!(ids, ["ct01"]);
         desk.keep(&form("", true)).unwrap();
         assert_eq!(desk.form("ct01").unwrap(), None);
     }

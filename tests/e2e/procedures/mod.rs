@@ -166,6 +166,9 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     assert_eq!(value(&task, "child_name"), None, "who lives nowhere is in no province");
     assert!(task["missing"].as_array().unwrap().contains(&json!("child_name")));
     // The form of the change of residence, from the slice.
+    let forms: Value =
+        serde_json::from_str(&police.node.cli(&["form", "list", "--json"]).await.unwrap()).unwrap();
+    assert!(forms.as_array().unwrap().iter().any(|form| form["form"] == "ct01"), "{forms}");
     let person = format!("person={}", mother.personal_id);
     let filled = police.json(&["form", "fill", "ct01", "--person", &person]).await;
     let found = filled["values"].as_array().unwrap().iter().find(|value| value["name"] == "person_name");

@@ -1,13 +1,15 @@
 //! `dancu-node task`, `case` and `form`: procedures that run across agencies, from a terminal.
 
+mod form;
+
 use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use console::style;
 use dancu_proto::{
     node::v1::{
-        CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest, PrefillFormRequest,
-        PrefillFormResponse, procedure_service_client::ProcedureServiceClient,
+        CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest,
+        procedure_service_client::ProcedureServiceClient,
     },
     v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
 };
@@ -17,6 +19,7 @@ use time::OffsetDateTime;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+pub(super) use self::form::FormCommand;
 use super::{
     connect::Target,
     context::Context,
@@ -102,21 +105,6 @@ pub(super) enum CaseCommand {
     Show {
         /// Its id: that of the contribution that opened it
         case_id: String,
-        #[command(flatten)]
-        call: CallArgs,
-    },
-}
-
-/// `form`
-#[derive(Debug, Subcommand)]
-pub(super) enum FormCommand {
-    /// Fill a form (tờ khai) from the slice, and name what is still to be asked
-    Fill {
-        /// The form
-        form: String,
-        /// Who is who, as ROLE=NUMBER (child=001226000001); repeat it for several
-        #[arg(long = "person", value_name = "ROLE=NUMBER", value_parser = pair)]
-        persons: Vec<(String, String)>,
         #[command(flatten)]
         call: CallArgs,
     },
@@ -283,28 +271,6 @@ impl CaseCommand {
     }
 }
 
-impl FormCommand {
-    pub(super) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let FormCommand::Fill { form, persons, call: CallArgs { call } } = self;
-        let persons = persons.into_iter().collect();
-        let request = PrefillFormRequest { context: Some(call.context.to_message()), form, persons };
-        let filled = call.client(config).await?.prefill_form(request).await?.into_inner();
-        if call.json {
-            return print::json(&form_json(&filled));
-        }
-        print::line(style(&filled.title).bold())?;
-        print::table(&["", "value", "from"], filled.values.iter().map(row).collect::<Vec<_>>())?;
-        if !filled.missing.is_empty() {
-            print::line("still to be asked:")?;
-        }
-        for field in &filled.missing {
-            let required = if field.required { " *" } else { "" };
-            print::line(format_args!("  {} ({}){required}", field.label, field.name))?;
-        }
-        print::freshness(filled.freshness.as_ref())
-    }
-}
-
 fn row(value: &PrefilledValue) -> Vec<String> {
     let question = if value.in_question { " (in question)" } else { "" };
     vec![value.label.clone(), format!("{}{question}", value.value), value.source.clone()]
@@ -356,15 +322,5 @@ fn case_json(case: &CaseStatus) -> Value {
         "case_id": case.case_id, "procedure": case.procedure, "title": case.title,
         "case_number": case.case_number, "opened_at": moment(case.opened_at.as_ref()),
         "closed_at": case.closed_at.as_ref().map(|at| moment(Some(at))), "steps": steps.collect::<Vec<_>>(),
-    })
-}
-
-fn form_json(filled: &PrefillFormResponse) -> Value {
-    let missing = filled.missing.iter().map(|field| {
-        json!({ "name": field.name, "label": field.label, "role": field.role, "required": field.required })
-    });
-    json!({
-        "title": filled.title, "values": filled.values.iter().map(value_json).collect::<Vec<_>>(),
-        "missing": missing.collect::<Vec<_>>(), "freshness": print::freshness_json(filled.freshness.as_ref()),
     })
 }
