@@ -1,4 +1,6 @@
-//! Values of a record in words: names beside codes, places by name.
+//! What people read at a terminal: values of a record with names beside codes and places by name; deadlines.
+
+use time::{OffsetDateTime, Time, macros::offset};
 
 use crate::{
     Field, ProvinceCode,
@@ -59,6 +61,18 @@ pub fn describe(field: Field, citizen: &Citizen, order: &Division) -> Option<Str
         Field::Email => text(&citizen.email),
     };
     (!described.is_empty()).then_some(described)
+}
+
+/// Until when something is to be done, in the time of Vietnam. A period ends with its last day: that is the day
+/// people know, and not the midnight after it.
+#[must_use]
+pub fn deadline(until: OffsetDateTime) -> String {
+    let local = until.to_offset(offset!(+7));
+    let (day, time) = (local.date(), local.time());
+    match day.previous_day() {
+        Some(last) if time == Time::MIDNIGHT => format!("{last} (end of day)"),
+        _ => format!("{day} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()),
+    }
 }
 
 fn list(list: Option<&StringList>) -> String {
@@ -131,6 +145,8 @@ fn temporary_absence(absence: &TemporaryAbsence) -> String {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
     use crate::Areas;
 
@@ -156,5 +172,12 @@ mod tests {
             assert!(describe(*field, &all, order).is_some(), "{field}");
             assert!(describe(*field, &Citizen::default(), order).is_none(), "{field}");
         }
+    }
+
+    #[test]
+    fn a_deadline_is_its_last_day() {
+        assert_eq!(deadline(datetime!(2026-11-24 17:00 UTC)), "2026-11-24 (end of day)");
+        assert_eq!(deadline(datetime!(2026-11-25 0:00 +7)), "2026-11-24 (end of day)");
+        assert_eq!(deadline(datetime!(2026-11-24 16:30 +7)), "2026-11-24 16:30:00");
     }
 }

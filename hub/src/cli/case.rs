@@ -136,8 +136,8 @@ fn agency(step: &StepStatus) -> String {
 }
 
 fn due(step: &StepStatus) -> String {
-    let due = output::moment(step.due_at.as_ref());
-    if step.escalated { style(format!("{due} late")).red().to_string() } else { due }
+    let due = output::deadline(step.due_at.as_ref());
+    if step.escalated { style(format!("{due}, late")).red().to_string() } else { due }
 }
 
 fn state_name(state: StepState) -> &'static str {

@@ -87,6 +87,12 @@ pub(super) fn moment(at: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_else(|| "–".into())
 }
 
+/// Until when, by its last day.
+pub(super) fn deadline(until: Option<&prost_types::Timestamp>) -> String {
+    let until = until.and_then(|until| time::OffsetDateTime::from_unix_timestamp(until.seconds).ok());
+    until.map_or_else(|| "–".into(), dancu_proto::words::deadline)
+}
+
 /// A count that grows, on a terminal.
 pub(super) fn counting(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {human_pos} {msg} · {per_sec}");

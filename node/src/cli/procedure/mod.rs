@@ -12,6 +12,7 @@ use dancu_proto::{
         procedure_service_client::ProcedureServiceClient,
     },
     v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
+    words::deadline,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -141,7 +142,7 @@ async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Fai
     }
     for task in &tasks {
         print::line(format_args!("{}  {}", style(&task.title).bold(), style(&task.case_id).dim()))?;
-        let due = moment(task.due_at.as_ref());
+        let due = until(task.due_at.as_ref());
         let due = if task.escalated { style(format!("{due}, late")).red().to_string() } else { due };
         print::line(format_args!("step {}, until {due}", task.step))?;
         if !task.note.is_empty() {
@@ -260,7 +261,7 @@ impl CaseCommand {
                 step.title.clone(),
                 format!("{}{late}", state(step.state())),
                 step.agency.clone(),
-                moment(step.due_at.as_ref()),
+                until(step.due_at.as_ref()),
                 moment(step.ended_at.as_ref()),
                 step.note.clone(),
             ]
@@ -279,6 +280,11 @@ fn row(value: &PrefilledValue) -> Vec<String> {
 fn moment(timestamp: Option<&prost_types::Timestamp>) -> String {
     let at = timestamp.and_then(|at| OffsetDateTime::from_unix_timestamp(at.seconds).ok());
     at.map_or_else(|| "–".to_owned(), print::moment)
+}
+
+/// Until when, by its last day.
+fn until(timestamp: Option<&prost_types::Timestamp>) -> String {
+    print::time_of(timestamp).map_or_else(|| "–".to_owned(), deadline)
 }
 
 fn state(state: StepState) -> &'static str {
