@@ -1,7 +1,11 @@
 //! `dancu.node.v1.ContributionService`. Every call is recorded: whom a contribution names, and who is told a
 //! number.
 
-use std::{collections::HashSet, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+};
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
@@ -159,6 +163,14 @@ impl Contributions {
         let outbox = self.outbox.clone();
         let found = spawn_blocking(move || outbox.status(id, &caller.name).is_ok()).await;
         found.unwrap_or_default()
+    }
+
+    /// Those of some contributions that nobody has concluded, and where they stand.
+    pub(crate) async fn open_ones(&self, ids: Vec<String>) -> HashMap<String, ContributionState> {
+        let outbox = self.outbox.clone();
+        let open = spawn_blocking(move || outbox.open_ones(ids));
+        // What cannot be read now is not known.
+        open.await.unwrap_or_default()
     }
 
     /// Records that a caller is told where a contribution stands.

@@ -182,7 +182,12 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     } });
     let file = police.file(&registered(lives));
     let event = ["task", "complete", &case, "permanent-residence", "--event", file.to_str().unwrap()];
+    // Answered without a line: the task is still there, and says so.
+    police.node.line.cut();
+    assert_eq!(police.task(&case).await["stands"], "open");
     police.cli(&event).await.unwrap();
+    assert_eq!(police.task(&case).await["stands"], "answered, waiting for the hub");
+    police.node.line.restore();
 
     // The insurer's back-end is in Python.
     let task = vss.task(&case).await;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use console::style;
 use dancu_proto::{
     node::v1::{
-        CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest,
+        CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest, ListTasksResponse,
         procedure_service_client::ProcedureServiceClient,
     },
     v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
@@ -52,7 +52,8 @@ impl Call {
 #[allow(clippy::large_enum_variant, reason = "one is alive, for one command")]
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
-    /// The open tasks of this agency under a purpose, with what is known for each
+    /// The open tasks of this agency under a purpose, with what is known for each; those that were answered
+    /// stay until the hub has the answer, and say so
     List {
         /// Only of this procedure
         #[arg(long, default_value = "", hide_default_value = true)]
@@ -132,19 +133,25 @@ async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Fai
     let mut stream = call.client(config).await?.list_tasks(request).await?.into_inner();
     let mut tasks = Vec::new();
     while let Some(row) = stream.message().await? {
-        tasks.extend(row.task);
+        tasks.push(row);
     }
     if call.json {
-        return print::json(&tasks.iter().map(task_json).collect());
+        return print::json(&tasks.iter().map(listed_json).collect());
     }
     if tasks.is_empty() {
         return print::line("no task is open under this purpose");
     }
-    for task in &tasks {
+    for listed in &tasks {
+        let task = listed.task.clone().unwrap_or_default();
         print::line(format_args!("{}  {}", style(&task.title).bold(), style(&task.case_id).dim()))?;
         let due = until(task.due_at.as_ref());
         let due = if task.escalated { style(format!("{due}, late")).red().to_string() } else { due };
         print::line(format_args!("step {}, until {due}", task.step))?;
+        if let Some(answered) = answered(listed) {
+            print::line(format_args!("{}: contribution {}\n", style(answered).green(), listed.answered_by))?;
+            // What to do for it is done.
+            continue;
+        }
         if !task.note.is_empty() {
             print::line(format_args!("{} {}", style("came back:").yellow(), task.note))?;
         }
@@ -161,6 +168,16 @@ async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Fai
         print::line(format_args!("ends with: {ends}\n"))?;
     }
     Ok(())
+}
+
+/// What a task that was answered here waits for.
+fn answered(listed: &ListTasksResponse) -> Option<&'static str> {
+    match listed.answer_state() {
+        ContributionState::Queued => Some("answered, waiting for the hub"),
+        ContributionState::HandedOver => Some("answered, at the hub"),
+        ContributionState::InReview => Some("answered, a person at the hub decides"),
+        _ => None,
+    }
 }
 
 impl Complete {
@@ -304,6 +321,14 @@ fn value_json(value: &PrefilledValue) -> Value {
         "name": value.name, "label": value.label, "value": value.value, "source": value.source,
         "as_of": moment(value.as_of.as_ref()), "revision": value.revision, "in_question": value.in_question,
     })
+}
+
+fn listed_json(listed: &ListTasksResponse) -> Value {
+    let mut json = task_json(&listed.task.clone().unwrap_or_default());
+    let by = (!listed.answered_by.is_empty()).then_some(&listed.answered_by);
+    json["answered_by"] = by.cloned().into();
+    json["stands"] = answered(listed).unwrap_or("open").into();
+    json
 }
 
 fn task_json(task: &Task) -> Value {
