@@ -135,7 +135,9 @@ async fn what_travels_in_a_file_counts_once_when_the_line_comes_back() {
     let carried = hub.data_dir().join("first.outbox");
     let carried = carried.to_str().unwrap();
     node.cli(&["outbox", "export", carried]).await.unwrap();
-    assert!(node.cli(&["outbox", "export", carried]).await.is_err(), "a copy is not written over");
+    let refused = node.cli(&["outbox", "export", carried]).await.unwrap_err();
+    assert!(refused.contains("--force"), "a copy is not written over: {refused}");
+    node.cli(&["outbox", "export", carried, "--force"]).await.unwrap();
     let bytes = std::fs::read(carried).unwrap();
     let person = people[0].personal_id.as_bytes();
     assert!(!bytes.windows(person.len()).any(|window| window == person), "it is sealed");
