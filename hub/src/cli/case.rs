@@ -84,7 +84,7 @@ async fn list(global: &Global, selection: CaseSelection, procedure: String) -> a
             due,
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 
@@ -105,7 +105,7 @@ async fn show(global: &Global, case_id: String) -> anyhow::Result<()> {
         ),
         ("closed", output::moment(status.closed_at.as_ref())),
     ]);
-    println!("{}", steps(&case, &status.steps));
+    output::show(steps(&case, &status.steps));
     Ok(())
 }
 

@@ -191,7 +191,7 @@ fn print(answer: &GetCitizenRecordResponse) -> anyhow::Result<()> {
         let (name, label) = (field.name().to_owned(), field.spec().label_vi.to_owned());
         table.add_row([name, label, format!("–\n({IN_QUESTION})"), String::new(), String::new()]);
     }
-    println!("{table}");
+    output::show(table);
     for entry in &answer.history {
         print_entry(entry)?;
     }

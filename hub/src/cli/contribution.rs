@@ -123,7 +123,7 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
                 one.contribution_id,
             ]);
         }
-        println!("{table}");
+        output::show(table);
     }
     accesses(&found.accesses, found.accesses_left_off);
     Ok(())
@@ -157,7 +157,7 @@ fn accesses(accesses: &[DerivedAccess], left_off: u64) {
         // Officer, case and more are what a back-end or a node chose to say.
         table.add_row(cells.iter().map(|cell| output::plain(cell)));
     }
-    println!("{table}");
+    output::show(table);
     if left_off > 0 {
         let more = format!(
             "{} earlier ones are left off; `dancu-hub audit citizen NUMBER` shows all.",
@@ -203,7 +203,7 @@ async fn outboxes(global: &Global) -> anyhow::Result<()> {
             state,
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 

@@ -130,7 +130,7 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
                     output::moment(node.certificate_expires.as_ref()),
                 ]);
             }
-            println!("{table}");
+            output::show(table);
             Ok(())
         }
         NodeCommand::Show { name } => {

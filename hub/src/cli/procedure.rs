@@ -60,7 +60,7 @@ fn list(global: &Global) -> anyhow::Result<()> {
             forms.map(|form| form.id.as_str()).collect::<Vec<_>>().join(", "),
         ]);
     }
-    println!("{table}");
+    output::show(table);
     println!("Public holidays are known until {}.", catalogue.days().known_until());
     Ok(())
 }
@@ -85,6 +85,6 @@ fn show(global: &Global, procedure: &Procedure) -> anyhow::Result<()> {
             step.title.clone(),
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }

@@ -105,7 +105,7 @@ fn checked(global: &Global, answer: CheckSliceReportResponse) -> anyhow::Result<
         table.add_row(["policy of revision".into(), number(said.policy), number(expected.policy)]);
         table.add_row(["citizens".into(), number(said.citizens), number(expected.citizens)]);
         table.add_row(["digest".into(), hex(&said.digest), hex(&expected.digest)]);
-        println!("{table}");
+        output::show(table);
     }
     let which =
         format!("{} at revision {}, reported {}", said.node, said.cursor, output::moment(said.time.as_ref()));
@@ -159,7 +159,7 @@ fn show(global: &Global, node: &str, answer: &GetHeldCitizenResponse) -> anyhow:
             ]);
         }
     }
-    println!("{table}");
+    output::show(table);
     println!(
         "{node} held this as of revision {} ({}), by its policy of revision {}",
         answer.revision, answer.day, answer.policy

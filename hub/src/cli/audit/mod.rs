@@ -314,7 +314,7 @@ async fn alarms(global: &Global) -> anyhow::Result<()> {
         let kind = console::style(alarm.kind).red().to_string();
         table.add_row([alarm.node, kind, record, alarm.text, first, last, count]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 
@@ -340,7 +340,7 @@ async fn patterns(global: &Global, period: &Period) -> anyhow::Result<()> {
             let officer = output::plain(&one.officer);
             table.add_row([one.explanation, one.node, officer, one.personal_id, count, first, last]);
         }
-        println!("{table}");
+        output::show(table);
     }
     output::done(&format!("{} records were looked at", output::number(found.records)));
     Ok(())

@@ -105,7 +105,7 @@ async fn list(global: &Global, all: bool) -> anyhow::Result<()> {
             decision,
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 

@@ -149,7 +149,7 @@ fn print(side: &ReviewSide, areas: &Areas) {
             text(row.handed_in, "(says nothing of it)"),
         ]);
     }
-    println!("{table}");
+    output::show(table);
 }
 
 fn side_as_json(side: &ReviewSide, areas: &Areas) -> Value {
