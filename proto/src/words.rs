@@ -1,4 +1,5 @@
-//! What people read at a terminal: values of a record with names beside codes and places by name; deadlines.
+//! What people read at a terminal: values of a record with names beside codes and places by name; deadlines,
+//! and where steps stand.
 
 use time::{OffsetDateTime, Time, macros::offset};
 
@@ -7,8 +8,8 @@ use crate::{
     area::Division,
     codes,
     v1::{
-        Address, Citizen, IdentityCard, RegisteredArea, Relative, RelativeList, StringList, TemporaryAbsence,
-        TemporaryResidence,
+        Address, Citizen, IdentityCard, RegisteredArea, Relative, RelativeList, StepState, StringList,
+        TemporaryAbsence, TemporaryResidence,
     },
 };
 
@@ -72,6 +73,20 @@ pub fn deadline(until: OffsetDateTime) -> String {
     match day.previous_day() {
         Some(last) if time == Time::MIDNIGHT => format!("{last} (end of day)"),
         _ => format!("{day} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()),
+    }
+}
+
+/// Where a step of a case stands.
+#[must_use]
+pub fn step_state(state: StepState) -> &'static str {
+    match state {
+        StepState::Unspecified => "–",
+        StepState::Waiting => "waiting",
+        StepState::Open => "open",
+        StepState::Done => "done",
+        StepState::Refused => "refused",
+        StepState::Returned => "returned",
+        StepState::Skipped => "skipped",
     }
 }
 

@@ -6,6 +6,7 @@ use console::style;
 use dancu_proto::{
     hub::v1::{Case, CaseSelection, GetCaseRequest, ListCasesRequest},
     v1::{StepState, StepStatus},
+    words::step_state,
 };
 use serde_json::{Value, json};
 
@@ -115,7 +116,7 @@ fn steps(case: &Case, steps: &[StepStatus]) -> Table {
         let nodes = case.nodes.iter().find(|of| of.step == step.step);
         table.add_row([
             step.title.clone(),
-            state_name(step.state()).to_owned(),
+            step_state(step.state()).to_owned(),
             agency(step),
             nodes.map(|of| of.nodes.join(", ")).unwrap_or_default(),
             output::moment(step.opened_at.as_ref()),
@@ -140,24 +141,12 @@ fn due(step: &StepStatus) -> String {
     if step.escalated { style(format!("{due}, late")).red().to_string() } else { due }
 }
 
-fn state_name(state: StepState) -> &'static str {
-    match state {
-        StepState::Unspecified => "–",
-        StepState::Waiting => "waiting",
-        StepState::Open => "open",
-        StepState::Done => "done",
-        StepState::Refused => "refused",
-        StepState::Returned => "returned",
-        StepState::Skipped => "skipped",
-    }
-}
-
 fn as_json(case: &Case) -> Value {
     let status = case.status.clone().unwrap_or_default();
     let step = |step: &StepStatus| {
         let nodes = case.nodes.iter().find(|of| of.step == step.step).map(|of| of.nodes.clone());
         json!({
-            "step": step.step, "title": step.title, "state": state_name(step.state()), "agency": step.agency,
+            "step": step.step, "title": step.title, "state": step_state(step.state()), "agency": step.agency,
             "nodes": nodes, "opened_at": output::moment(step.opened_at.as_ref()),
             "due_at": output::moment(step.due_at.as_ref()), "ended_at": output::moment(step.ended_at.as_ref()),
             "escalated": step.escalated, "note": step.note,

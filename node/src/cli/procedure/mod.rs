@@ -11,8 +11,8 @@ use dancu_proto::{
         CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest, ListTasksResponse,
         procedure_service_client::ProcedureServiceClient,
     },
-    v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
-    words::deadline,
+    v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, Task, TaskAnswer, TaskEnd},
+    words::{deadline, step_state},
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -276,7 +276,7 @@ impl CaseCommand {
             let late = if step.escalated { " (late)" } else { "" };
             vec![
                 step.title.clone(),
-                format!("{}{late}", state(step.state())),
+                format!("{}{late}", step_state(step.state())),
                 step.agency.clone(),
                 until(step.due_at.as_ref()),
                 moment(step.ended_at.as_ref()),
@@ -302,18 +302,6 @@ fn moment(timestamp: Option<&prost_types::Timestamp>) -> String {
 /// Until when, by its last day.
 fn until(timestamp: Option<&prost_types::Timestamp>) -> String {
     print::time_of(timestamp).map_or_else(|| "–".to_owned(), deadline)
-}
-
-fn state(state: StepState) -> &'static str {
-    match state {
-        StepState::Unspecified => "–",
-        StepState::Waiting => "waiting",
-        StepState::Open => "open",
-        StepState::Done => "done",
-        StepState::Refused => "refused",
-        StepState::Returned => "returned",
-        StepState::Skipped => "not needed",
-    }
 }
 
 fn value_json(value: &PrefilledValue) -> Value {
@@ -344,7 +332,7 @@ fn task_json(task: &Task) -> Value {
 fn case_json(case: &CaseStatus) -> Value {
     let steps = case.steps.iter().map(|step| {
         json!({
-            "step": step.step, "title": step.title, "agency": step.agency, "state": state(step.state()),
+            "step": step.step, "title": step.title, "agency": step.agency, "state": step_state(step.state()),
             "due_at": moment(step.due_at.as_ref()), "ended_at": moment(step.ended_at.as_ref()),
             "escalated": step.escalated, "note": step.note,
         })
