@@ -7,6 +7,7 @@ use crate::{
     Field, ProvinceCode,
     area::Division,
     codes,
+    contribution::event_title,
     v1::{
         Address, Citizen, IdentityCard, RegisteredArea, Relative, RelativeList, StepState, StringList,
         TemporaryAbsence, TemporaryResidence,
@@ -74,6 +75,12 @@ pub fn deadline(until: OffsetDateTime) -> String {
         Some(last) if time == Time::MIDNIGHT => format!("{last} (end of day)"),
         _ => format!("{day} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()),
     }
+}
+
+/// An event: as an office calls it, and its name.
+#[must_use]
+pub fn event(name: &str) -> String {
+    event_title(name).map_or_else(|| name.to_owned(), |title| format!("{title} ({name})"))
 }
 
 /// Where a step of a case stands.
@@ -187,6 +194,14 @@ mod tests {
             assert!(describe(*field, &all, order).is_some(), "{field}");
             assert!(describe(*field, &Citizen::default(), order).is_none(), "{field}");
         }
+    }
+
+    #[test]
+    fn every_event_has_a_title() {
+        for name in crate::contribution::EVENTS {
+            assert!(event(name).ends_with(&format!(" ({name})")), "{name}");
+        }
+        assert_eq!((event("death"), event("")), ("khai tử (death)".to_owned(), String::new()));
     }
 
     #[test]

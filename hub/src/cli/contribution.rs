@@ -12,6 +12,7 @@ use dancu_proto::{
         SequenceRange,
     },
     v1::{ContributionState, RejectionReason, Signed},
+    words::event,
 };
 use serde_json::{Value, json};
 
@@ -116,7 +117,7 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
         for one in found.derived {
             table.add_row([
                 one.revision.to_string(),
-                one.event,
+                event(&one.event),
                 one.effective_date.map(|date| date.to_string()).unwrap_or_default(),
                 output::moment(one.known_at.as_ref()),
                 one.source,

@@ -4,7 +4,10 @@ mod show;
 
 use clap::Subcommand;
 use console::style;
-use dancu_proto::hub::v1::{DecideReviewRequest, ListReviewsRequest, Review};
+use dancu_proto::{
+    hub::v1::{DecideReviewRequest, ListReviewsRequest, Review},
+    words::event,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -97,7 +100,7 @@ async fn list(global: &Global, all: bool) -> anyhow::Result<()> {
         };
         table.add_row([
             review.number.to_string(),
-            review.event.clone(),
+            event(&review.event),
             review.agency.clone(),
             why(review),
             names_of(&review.fields),

@@ -6,7 +6,7 @@ use dancu_proto::{
     area::Division,
     hub::v1::{GetReviewRequest, Review, ReviewDecision, ReviewSide, ReviewSource},
     v1::{Citizen, Contribution, Document},
-    words::describe,
+    words::{describe, event},
 };
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(super) async fn show(global: &Global, number: u64) -> anyhow::Result<()> {
 fn heading(review: &Review, said: &Contribution) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("review", review.number.to_string()),
-        ("event", format!("{} of {} ({})", review.event, review.agency, review.node)),
+        ("event", format!("{} of {}, from {}", event(&review.event), review.agency, review.node)),
         ("contribution", review.contribution_id.clone()),
         ("holds from", said.effective_date.map_or_else(|| NONE.to_owned(), |day| day.to_string())),
         ("document", said.document.as_ref().map_or_else(|| NONE.to_owned(), document)),

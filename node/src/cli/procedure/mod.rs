@@ -12,7 +12,7 @@ use dancu_proto::{
         procedure_service_client::ProcedureServiceClient,
     },
     v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, Task, TaskAnswer, TaskEnd},
-    words::{deadline, step_state},
+    words::{deadline, event, step_state},
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Fai
         if !task.missing.is_empty() {
             print::line(format_args!("still to be asked: {}", task.missing.join(", ")))?;
         }
-        let ends = if task.event.is_empty() { task.asks.join(", ") } else { format!("event {}", task.event) };
+        let ends = if task.event.is_empty() { task.asks.join(", ") } else { event(&task.event) };
         print::line(format_args!("ends with: {ends}\n"))?;
     }
     Ok(())
