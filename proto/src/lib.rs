@@ -8,6 +8,7 @@
 //! - [`validate`]: what a citizen's values must obey.
 //! - [`signed`]: statements that can be checked later and elsewhere.
 //! - [`Reason`]: every way a call can be refused, as callers see it.
+//! - [`words`]: values as people read them, for terminals.
 //! - [`channel`]: the TLS that hub and node speak.
 
 pub mod area;
@@ -27,6 +28,7 @@ pub mod record;
 pub mod revision;
 pub mod signed;
 pub mod validate;
+pub mod words;
 
 pub use area::{Areas, CommuneCode, CommuneKey, ProvinceCode, ProvinceKey};
 pub use digest::Digest;

@@ -70,6 +70,11 @@ async fn what_was_queued_without_a_line_survives_a_kill_and_counts_once() {
     let file = deaths(&hub, "deaths.jsonl", &people, 0..40);
     let told = contribute(&node, &file, false).await;
     assert!(all_are(&told, "queued"), "{told:?}");
+    // Who waits is told what for, and need not wait for ever.
+    let waits = ["contribute", file.to_str().unwrap(), "--wait", "--timeout", "5s"];
+    let told_why = node.cli(&waits).await.unwrap_err();
+    assert!(told_why.contains("waiting for the line to the hub"), "{told_why}");
+    assert!(told_why.contains("40 contributions are not concluded yet"), "{told_why}");
     node.kill();
     node.start().await;
     let standing = outbox(&node).await;
@@ -101,6 +106,21 @@ async fn what_was_queued_without_a_line_survives_a_kill_and_counts_once() {
     let standing = outbox(&node).await;
     assert_eq!((&standing["queued"], &standing["accepted"]), (&json!(0), &json!(40)));
     assert_eq!(standing["hub_sequence"], 40);
+    let said = async |args: &[&str]| -> Value {
+        serde_json::from_str(&node.cli(&[&["contribution"], args, &["--json"]].concat()).await.unwrap())
+            .unwrap()
+    };
+    let one = said(&["show", &id(0)]).await;
+    assert_eq!((&one["state"], &one["revision"]), (&json!("accepted"), &told[0]["revision"]));
+    assert!(one["queued_at"].is_string() && one["told_at"].is_string(), "{one}");
+    assert_eq!(said(&["list"]).await.as_array().unwrap().len(), 40);
+    assert_eq!(said(&["list", "--open"]).await, json!([]));
+    assert!(
+        node.cli(&["contribution", "show", &id(99)])
+            .await
+            .unwrap_err()
+            .contains("no contribution of that id")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +135,9 @@ async fn what_travels_in_a_file_counts_once_when_the_line_comes_back() {
     let carried = hub.data_dir().join("first.outbox");
     let carried = carried.to_str().unwrap();
     node.cli(&["outbox", "export", carried]).await.unwrap();
-    assert!(node.cli(&["outbox", "export", carried]).await.is_err(), "a copy is not written over");
+    let refused = node.cli(&["outbox", "export", carried]).await.unwrap_err();
+    assert!(refused.contains("--force"), "a copy is not written over: {refused}");
+    node.cli(&["outbox", "export", carried, "--force"]).await.unwrap();
     let bytes = std::fs::read(carried).unwrap();
     let person = people[0].personal_id.as_bytes();
     assert!(!bytes.windows(person.len()).any(|window| window == person), "it is sealed");

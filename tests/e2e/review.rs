@@ -137,8 +137,24 @@ async fn a_field_is_in_question_for_its_readers_until_somebody_has_decided() {
     let [review] = reviews.as_array().unwrap().as_slice() else { panic!("{reviews}") };
     assert_eq!((&review["reason"], &review["fields"]), (&"conflict".into(), &"full_name".into()), "{review}");
     let number = review["number"].to_string();
+    let side = async || {
+        let shown = hub.json(&["review", "show", &number]).await;
+        let [side] = shown["sides"].as_array().unwrap().as_slice() else { panic!("{shown}") };
+        let [field] = side["fields"].as_array().unwrap().as_slice() else { panic!("{side}") };
+        assert_eq!((&side["personal_id"], &side["full_name"]), (&id.into(), &"Nguyễn Văn Một".into()));
+        assert_eq!(
+            (&field["registered"], &field["handed_in"]),
+            (&"Nguyễn Văn Một".into(), &"Nguyễn Văn Hai".into())
+        );
+        shown["review"]["decision"].clone()
+    };
+    assert_eq!(side().await, Value::Null);
+    let printed = hub.cli(&["review", "show", &number]).await.unwrap();
+    assert!(printed.contains("12 of 2026-03-01, issued by UBND"), "{printed}");
     let decide = ["review", "accept", &number, "--reason", "giấy khai sinh", "--document", "Q/1"];
     hub.cli(&decide).await.unwrap();
+    let decision = side().await;
+    assert_eq!((&decision["accepted"], &decision["document_number"]), (&true.into(), &"Q/1".into()));
     node.reaches(hub.head().await).await;
     let one = at_the_node(&node, "names", id).await;
     assert_eq!((one.full_name, one.in_question), (named("Nguyễn Văn Hai").full_name, vec![]));

@@ -14,6 +14,7 @@ use dancu_proto::{
     Areas, Reason,
     channel::{Peer, PeerIdentity},
     hub::v1::{admin_service_server::AdminService, *},
+    v1::AreaChange,
 };
 use time::OffsetDateTime;
 use tokio_stream::wrappers::ReceiverStream;
@@ -258,6 +259,15 @@ impl AdminService for Admin {
         self.operator(&request)?;
         let (admin, request) = (self.clone(), request.into_inner());
         blocking(move || admin.area(&request.code)).await.map(Response::new)
+    }
+
+    async fn list_areas(
+        &self,
+        request: Request<ListAreasRequest>,
+    ) -> Result<Response<ListAreasResponse>, Status> {
+        self.operator(&request)?;
+        let AreaChange { from, provinces, communes, .. } = self.areas()?.in_force().to_message();
+        Ok(Response::new(ListAreasResponse { from, provinces, communes }))
     }
 
     async fn add_operator(

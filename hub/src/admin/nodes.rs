@@ -41,7 +41,13 @@ impl Admin {
             self.roll.add(&request.name, &request.agency, lifetime, now)?
         };
         tracing::info!(operator, node = request.name, agency = request.agency, "a token is made");
-        Ok(AddNodeResponse { token: token.reveal(), expires: Some(timestamp(now + lifetime)) })
+        let node = self.summary(&self.roll.get(&request.name)?)?;
+        Ok(AddNodeResponse {
+            token: token.reveal(),
+            expires: Some(timestamp(now + lifetime)),
+            agency: node.agency,
+            agreements: node.agreements,
+        })
     }
 
     pub(super) fn set_state(

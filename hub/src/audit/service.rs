@@ -60,13 +60,21 @@ impl AuditServer {
     ) -> Result<(), Status> {
         let query = Query::new(&self.log)?;
         let tree = query.tree(&self.registry, &self.identity, (self.clock)(), since)?;
-        let send = |body: Body| answers.blocking_send(Ok(ListAccessResponse { body: Some(body) })).is_ok();
-        let mut wanted = send(Body::Tree(tree));
+        let view = self.registry.view();
+        let nobody = match of {
+            Of::Person(number) => view.resolve(*number)?.is_none() && !view.was_somebodys(*number)?,
+            _ => false,
+        };
+        drop(view);
+        let send = |body: Body, nobody| {
+            answers.blocking_send(Ok(ListAccessResponse { body: Some(body), nobody })).is_ok()
+        };
+        let mut wanted = send(Body::Tree(tree), nobody);
         for found in query.find(&self.registry, of, period)? {
             if !wanted {
                 break;
             }
-            wanted = send(Body::Row(query.row(found?)?));
+            wanted = send(Body::Row(query.row(found?)?), false);
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ pub(super) async fn run(global: &Global, command: AgreementCommand) -> anyhow::R
                     agreement.title.clone(),
                 ]);
             }
-            println!("{table}");
+            output::show(table);
             Ok(())
         }
         AgreementCommand::Show { id, version } => {
@@ -165,7 +165,7 @@ fn show(agreement: &Agreement) {
     for purpose in &agreement.purposes {
         purposes.add_row([&purpose.code, &purpose.title]);
     }
-    println!("{purposes}");
+    output::show(purposes);
     let mut fields = output::table(["no", "field", "label", "Law 2023 Art. 9"]);
     for field in agreement.fields.iter() {
         let spec = field.spec();
@@ -176,7 +176,7 @@ fn show(agreement: &Agreement) {
             format!("item {}", spec.law_item),
         ]);
     }
-    println!("{fields}");
+    output::show(fields);
 }
 
 fn withheld(agreement: &Agreement) -> String {

@@ -168,7 +168,7 @@ fn print(preview: &ChangeAreasResponse, counted: bool) {
         let not_followed = style(one.not_followed.join(", ")).yellow().to_string();
         table.add_row([&one.agreement, &one.agency, &one.before, &one.after, &residents, &not_followed]);
     }
-    println!("{table}");
+    output::show(table);
 }
 
 fn as_json(preview: &ChangeAreasResponse) -> serde_json::Value {

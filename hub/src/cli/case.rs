@@ -6,6 +6,7 @@ use console::style;
 use dancu_proto::{
     hub::v1::{Case, CaseSelection, GetCaseRequest, ListCasesRequest},
     v1::{StepState, StepStatus},
+    words::step_state,
 };
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ async fn list(global: &Global, selection: CaseSelection, procedure: String) -> a
             due,
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 
@@ -105,7 +106,7 @@ async fn show(global: &Global, case_id: String) -> anyhow::Result<()> {
         ),
         ("closed", output::moment(status.closed_at.as_ref())),
     ]);
-    println!("{}", steps(&case, &status.steps));
+    output::show(steps(&case, &status.steps));
     Ok(())
 }
 
@@ -115,7 +116,7 @@ fn steps(case: &Case, steps: &[StepStatus]) -> Table {
         let nodes = case.nodes.iter().find(|of| of.step == step.step);
         table.add_row([
             step.title.clone(),
-            state_name(step.state()).to_owned(),
+            step_state(step.state()).to_owned(),
             agency(step),
             nodes.map(|of| of.nodes.join(", ")).unwrap_or_default(),
             output::moment(step.opened_at.as_ref()),
@@ -136,20 +137,8 @@ fn agency(step: &StepStatus) -> String {
 }
 
 fn due(step: &StepStatus) -> String {
-    let due = output::moment(step.due_at.as_ref());
-    if step.escalated { style(format!("{due} late")).red().to_string() } else { due }
-}
-
-fn state_name(state: StepState) -> &'static str {
-    match state {
-        StepState::Unspecified => "–",
-        StepState::Waiting => "waiting",
-        StepState::Open => "open",
-        StepState::Done => "done",
-        StepState::Refused => "refused",
-        StepState::Returned => "returned",
-        StepState::Skipped => "skipped",
-    }
+    let due = output::deadline(step.due_at.as_ref());
+    if step.escalated { style(format!("{due}, late")).red().to_string() } else { due }
 }
 
 fn as_json(case: &Case) -> Value {
@@ -157,7 +146,7 @@ fn as_json(case: &Case) -> Value {
     let step = |step: &StepStatus| {
         let nodes = case.nodes.iter().find(|of| of.step == step.step).map(|of| of.nodes.clone());
         json!({
-            "step": step.step, "title": step.title, "state": state_name(step.state()), "agency": step.agency,
+            "step": step.step, "title": step.title, "state": step_state(step.state()), "agency": step.agency,
             "nodes": nodes, "opened_at": output::moment(step.opened_at.as_ref()),
             "due_at": output::moment(step.due_at.as_ref()), "ended_at": output::moment(step.ended_at.as_ref()),
             "escalated": step.escalated, "note": step.note,

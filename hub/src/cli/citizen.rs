@@ -4,9 +4,11 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use dancu_proto::{
     Field, Record,
+    area::Division,
     field::Format,
     hub::v1::{ChangeCitizenRequest, GetCitizenRecordRequest, GetCitizenRecordResponse, HistoryEntry},
     v1::{Citizen, Date},
+    words::describe,
 };
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
@@ -16,6 +18,8 @@ use super::{Global, connect, output};
 
 /// Beside a value that sources disagree on.
 const IN_QUESTION: &str = "đang xem xét / in question";
+/// Where there is no value.
+const NONE: &str = "–";
 
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
@@ -133,7 +137,7 @@ pub(super) async fn run(global: &Global, command: CitizenCommand) -> anyhow::Res
     if global.json {
         return output::json(&as_json(&answer)?);
     }
-    print(&answer)
+    print(&answer, connect::order(global).await?.in_force())
 }
 
 /// A time of Vietnam; a day alone means its end.
@@ -166,14 +170,13 @@ fn as_json(answer: &GetCitizenRecordResponse) -> anyhow::Result<Value> {
     }))
 }
 
-fn print(answer: &GetCitizenRecordResponse) -> anyhow::Result<()> {
+fn print(answer: &GetCitizenRecordResponse, order: &Division) -> anyhow::Result<()> {
     let citizen = answer.citizen.clone().unwrap_or_default();
     let mut in_question = Record::encode(&citizen).in_question();
-    let citizen = serde_json::to_value(citizen)?;
     let mut table = output::table(["field", "label", "value", "since", "source"]);
     for source in &answer.sources {
         let Ok(field) = Field::try_from(source.field) else { continue };
-        let mut value = plain(&citizen[field.name()]);
+        let mut value = words(field, &citizen, order);
         if in_question.contains(field) {
             value.push_str(&format!("\n({IN_QUESTION})"));
         }
@@ -191,15 +194,15 @@ fn print(answer: &GetCitizenRecordResponse) -> anyhow::Result<()> {
         let (name, label) = (field.name().to_owned(), field.spec().label_vi.to_owned());
         table.add_row([name, label, format!("–\n({IN_QUESTION})"), String::new(), String::new()]);
     }
-    println!("{table}");
+    output::show(table);
     for entry in &answer.history {
-        print_entry(entry)?;
+        print_entry(entry, order);
     }
     println!("as known at revision {}", answer.revision);
     Ok(())
 }
 
-fn print_entry(entry: &HistoryEntry) -> anyhow::Result<()> {
+fn print_entry(entry: &HistoryEntry, order: &Division) {
     let holds = entry.effective_date.map_or("unknown".into(), |date| date.to_string());
     println!(
         "revision {}, known {}, holds from {holds}: {} (document {}, {})",
@@ -209,14 +212,15 @@ fn print_entry(entry: &HistoryEntry) -> anyhow::Result<()> {
         entry.document_number,
         entry.source
     );
-    let before = serde_json::to_value(entry.before.clone().unwrap_or_default())?;
-    let after = serde_json::to_value(entry.after.clone().unwrap_or_default())?;
-    let questioned = Record::encode(&entry.after.clone().unwrap_or_default()).in_question();
-    let settled = Record::encode(&entry.before.clone().unwrap_or_default()).in_question();
+    let before = entry.before.clone().unwrap_or_default();
+    let after = entry.after.clone().unwrap_or_default();
+    let questioned = Record::encode(&after).in_question();
+    let settled = Record::encode(&before).in_question();
     for field in entry.fields.iter().filter_map(|number| Field::try_from(*number).ok()) {
         let name = field.name();
-        if !before[name].is_null() || !after[name].is_null() {
-            println!("  {name}: {} → {}", plain(&before[name]), plain(&after[name]));
+        let [was, is] = [&before, &after].map(|of| words(field, of, order));
+        if was != NONE || is != NONE {
+            println!("  {name}: {was} → {is}");
         }
         match (settled.contains(field), questioned.contains(field)) {
             (false, true) => println!("  {name}: {IN_QUESTION}"),
@@ -224,18 +228,9 @@ fn print_entry(entry: &HistoryEntry) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    Ok(())
 }
 
-/// A JSON value as a person reads it.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "–".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join("; "),
-        Value::Object(parts) => {
-            parts.iter().map(|(name, part)| format!("{name} {}", plain(part))).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
-    }
+/// A value as a person reads it.
+pub(super) fn words(field: Field, citizen: &Citizen, order: &Division) -> String {
+    describe(field, citizen, order).unwrap_or_else(|| NONE.to_owned())
 }

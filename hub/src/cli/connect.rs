@@ -4,14 +4,17 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, bail};
 use dancu_proto::{
+    Areas,
     channel::{
         HUB_SERVER_NAME, SwappableIdentity, Timeouts, client_config, connect, connect_unix,
         identity::{certificates_from_pem, roots},
     },
     hub::v1::{
-        admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
-        case_service_client::CaseServiceClient, review_service_client::ReviewServiceClient,
+        ListAreasRequest, ListAreasResponse, admin_service_client::AdminServiceClient,
+        audit_service_client::AuditServiceClient, case_service_client::CaseServiceClient,
+        review_service_client::ReviewServiceClient,
     },
+    v1::AreaChange,
 };
 use tonic::transport::Channel;
 
@@ -34,6 +37,14 @@ pub(super) async fn reviews(global: &Global) -> anyhow::Result<ReviewServiceClie
 
 pub(super) async fn cases(global: &Global) -> anyhow::Result<CaseServiceClient<Channel>> {
     Ok(CaseServiceClient::new(channel(global).await?))
+}
+
+/// The administrative order in force: names of the places in an answer.
+pub(super) async fn order(global: &Global) -> anyhow::Result<Areas> {
+    let order = admin(global).await?.list_areas(ListAreasRequest {}).await?.into_inner();
+    let ListAreasResponse { from, provinces, communes } = order;
+    let order = AreaChange { from, provinces, communes, ..AreaChange::default() };
+    Areas::founded_on(&order).context("the hub's areas")
 }
 
 async fn channel(global: &Global) -> anyhow::Result<Channel> {

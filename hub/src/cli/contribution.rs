@@ -12,6 +12,7 @@ use dancu_proto::{
         SequenceRange,
     },
     v1::{ContributionState, RejectionReason, Signed},
+    words::event,
 };
 use serde_json::{Value, json};
 
@@ -84,16 +85,26 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
             "reason": reason_name(outcome.reason), "message": outcome.message, "agency": found.agency,
             "node": outcome.node, "role": found.role, "personal_id": outcome.personal_id,
             "review": found.review, "derived": derived,
+            "taken_back": (found.taken_back != 0).then_some(found.taken_back),
+            "taken_back_by": (!found.taken_back_by.is_empty()).then_some(&found.taken_back_by),
             "accesses": found.accesses.iter().map(access_json).collect::<Vec<_>>(),
             "accesses_left_off": found.accesses_left_off,
         }));
+    }
+    let mut state = state_name(outcome.state).to_owned();
+    if found.taken_back != 0 {
+        let by = match found.taken_back_by.as_str() {
+            "" => "an operator's decision".to_owned(),
+            id => format!("contribution {id}"),
+        };
+        state = format!("{state}, and taken back by revision {} ({by})", output::number(found.taken_back));
     }
     output::pairs(&[
         ("contribution", outcome.contribution_id.clone()),
         ("node", format!("{} of {}, place {}", outcome.node, found.agency, outcome.sequence)),
         ("role", found.role),
         ("taken over", output::moment(found.taken_at.as_ref())),
-        ("state", state_name(outcome.state).into()),
+        ("state", state),
         ("revision", if outcome.revision == 0 { "–".into() } else { output::number(outcome.revision) }),
         ("reason", output::plain(&outcome.message)),
         ("number given", outcome.personal_id),
@@ -106,14 +117,14 @@ async fn show(global: &Global, id: String) -> anyhow::Result<()> {
         for one in found.derived {
             table.add_row([
                 one.revision.to_string(),
-                one.event,
+                event(&one.event),
                 one.effective_date.map(|date| date.to_string()).unwrap_or_default(),
                 output::moment(one.known_at.as_ref()),
                 one.source,
                 one.contribution_id,
             ]);
         }
-        println!("{table}");
+        output::show(table);
     }
     accesses(&found.accesses, found.accesses_left_off);
     Ok(())
@@ -147,7 +158,7 @@ fn accesses(accesses: &[DerivedAccess], left_off: u64) {
         // Officer, case and more are what a back-end or a node chose to say.
         table.add_row(cells.iter().map(|cell| output::plain(cell)));
     }
-    println!("{table}");
+    output::show(table);
     if left_off > 0 {
         let more = format!(
             "{} earlier ones are left off; `dancu-hub audit citizen NUMBER` shows all.",
@@ -193,7 +204,7 @@ async fn outboxes(global: &Global) -> anyhow::Result<()> {
             state,
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 

@@ -85,7 +85,10 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
             let answer = admin.add_node(request).await?.into_inner();
             if global.json {
                 let expires = output::moment(answer.expires.as_ref());
-                return output::json(&json!({ "token": answer.token, "expires": expires }));
+                return output::json(&json!({
+                    "token": answer.token, "expires": expires, "agency": answer.agency,
+                    "agreements": answer.agreements,
+                }));
             }
             // The token alone on standard output, so that scripts can take it.
             println!("{}", answer.token);
@@ -93,6 +96,13 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
             eprintln!(
                 "One use, until {expires}. On the node: dancu-node join --hub https://HUB:7400 --token …"
             );
+            if answer.agreements.is_empty() {
+                let note = format!(
+                    "Note: no agreement with {} is in force; the node can join, and is given nothing until one is applied.",
+                    answer.agency
+                );
+                eprintln!("{}", style(note).yellow().for_stderr());
+            }
             Ok(())
         }
         NodeCommand::List => {
@@ -120,7 +130,7 @@ pub(super) async fn run(global: &Global, command: NodeCommand) -> anyhow::Result
                     output::moment(node.certificate_expires.as_ref()),
                 ]);
             }
-            println!("{table}");
+            output::show(table);
             Ok(())
         }
         NodeCommand::Show { name } => {

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use dancu_proto::words::event;
 use serde_json::json;
 
 use super::{Global, output};
@@ -54,13 +55,13 @@ fn list(global: &Global) -> anyhow::Result<()> {
         table.add_row([
             procedure.id.clone(),
             procedure.version.to_string(),
-            procedure.opened_by.to_owned(),
+            event(procedure.opened_by),
             procedure.title.clone(),
             steps.collect::<Vec<_>>().join(" → "),
             forms.map(|form| form.id.as_str()).collect::<Vec<_>>().join(", "),
         ]);
     }
-    println!("{table}");
+    output::show(table);
     println!("Public holidays are known until {}.", catalogue.days().known_until());
     Ok(())
 }
@@ -78,13 +79,13 @@ fn show(global: &Global, procedure: &Procedure) -> anyhow::Result<()> {
         table.add_row([
             step.id.clone(),
             step.role.clone(),
-            step.event.map_or(asks, |event| format!("event {event}")),
+            step.event.map_or(asks, event),
             after.collect::<Vec<_>>().join(", "),
             step.deadline.map_or_else(|| "–".to_owned(), |days| days.to_string()),
             may.iter().filter(|(_, may)| *may).map(|(way, _)| *way).collect::<Vec<_>>().join(", "),
             step.title.clone(),
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }

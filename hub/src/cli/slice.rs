@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     Global,
-    citizen::{parse_time, plain},
+    citizen::{parse_time, words},
     connect, output,
 };
 
@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, command: SliceCommand) -> anyhow::Resul
         SliceCommand::Show { node, citizen, at } => {
             let at = at.as_deref().map(point).transpose()?;
             let request = GetHeldCitizenRequest { node: node.clone(), personal_id: citizen, at };
-            show(global, &node, &admin.get_held_citizen(request).await?.into_inner())
+            show(global, &node, &admin.get_held_citizen(request).await?.into_inner()).await
         }
         SliceCommand::Check { file } => {
             let text =
@@ -105,7 +105,7 @@ fn checked(global: &Global, answer: CheckSliceReportResponse) -> anyhow::Result<
         table.add_row(["policy of revision".into(), number(said.policy), number(expected.policy)]);
         table.add_row(["citizens".into(), number(said.citizens), number(expected.citizens)]);
         table.add_row(["digest".into(), hex(&said.digest), hex(&expected.digest)]);
-        println!("{table}");
+        output::show(table);
     }
     let which =
         format!("{} at revision {}, reported {}", said.node, said.cursor, output::moment(said.time.as_ref()));
@@ -127,7 +127,7 @@ fn point(text: &str) -> anyhow::Result<PointInTime> {
     Ok(PointInTime { point: Some(point) })
 }
 
-fn show(global: &Global, node: &str, answer: &GetHeldCitizenResponse) -> anyhow::Result<()> {
+async fn show(global: &Global, node: &str, answer: &GetHeldCitizenResponse) -> anyhow::Result<()> {
     if global.json {
         let agreements = answer.agreements.iter().map(
             |under| json!({ "agreement": under.agreement, "version": under.version, "fields": under.fields }),
@@ -141,7 +141,8 @@ fn show(global: &Global, node: &str, answer: &GetHeldCitizenResponse) -> anyhow:
         println!("{node} held nothing of this person as of revision {} ({})", answer.revision, answer.day);
         return Ok(());
     };
-    let values = serde_json::to_value(citizen)?;
+    let areas = connect::order(global).await?;
+    let order = areas.in_force();
     let mut table = output::table(["field", "label", "value", "by"]);
     for field in Field::ALL {
         let givers: Vec<_> = answer
@@ -154,12 +155,12 @@ fn show(global: &Global, node: &str, answer: &GetHeldCitizenResponse) -> anyhow:
             table.add_row([
                 field.name().to_owned(),
                 field.spec().label_vi.to_owned(),
-                plain(&values[field.name()]),
+                words(*field, citizen, order),
                 givers.join(", "),
             ]);
         }
     }
-    println!("{table}");
+    output::show(table);
     println!(
         "{node} held this as of revision {} ({}), by its policy of revision {}",
         answer.revision, answer.day, answer.policy

@@ -110,6 +110,15 @@ impl Registry {
         View::new(self.store.snapshot())
     }
 
+    /// Shows the registry as the next commit would find it.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn look<T>(&self, now: OffsetDateTime, by: impl FnOnce(&Standing<'_>) -> T) -> Result<T, StoreError> {
+        let group = group::Group::after(self.store.snapshot().head()?);
+        Ok(by(&Standing::new(&*self.store, &group, now)))
+    }
+
     /// The latest revision.
     #[must_use]
     pub fn head(&self) -> Revision {

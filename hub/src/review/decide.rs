@@ -66,6 +66,7 @@ impl Deciding {
             operator: self.operator.clone(),
             time_ms: milliseconds(standing.now()),
             document: self.document.clone(),
+            after: standing.at().0 - 1,
         });
         let row = handed_in::by_name_in(&rows, &review.contribution)?;
         let row = row.ok_or(StoreError::Corrupt("a contribution"))?;

@@ -4,6 +4,7 @@
 mod decide;
 mod derived;
 mod service;
+mod sides;
 
 use dancu_proto::{
     FieldSet,
@@ -14,6 +15,7 @@ use prost::Message;
 pub use self::{
     decide::Deciding,
     service::{ReviewServer, names_of},
+    sides::Sides,
 };
 use crate::{
     calendar::milliseconds,
@@ -78,6 +80,9 @@ pub struct Decided {
     /// Number of the document that orders it.
     #[prost(string, tag = "5")]
     pub document: String,
+    /// The latest revision before the decision.
+    #[prost(uint64, tag = "6")]
+    pub after: u64,
 }
 
 /// A review that is being closed, and those that stay open.
@@ -176,9 +181,10 @@ pub fn close(
 /// See above.
 pub fn close_by_itself(rows: &mut Rows<'_>, number: u64) -> Result<(), StoreError> {
     if let Some(mut review) = rows.message::<Review>(REVIEWS, &numbered(number))? {
-        let time_ms = milliseconds(rows.standing().now());
+        let (time_ms, after) = (milliseconds(rows.standing().now()), rows.standing().at().0 - 1);
         let reason = "what it waited for is certain".into();
-        review.decision = Some(Decided { reason, operator: "hub".into(), time_ms, ..Decided::default() });
+        review.decision =
+            Some(Decided { reason, operator: "hub".into(), time_ms, after, ..Decided::default() });
         put_closed(rows, &review);
     }
     Ok(())

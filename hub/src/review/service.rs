@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use dancu_proto::{
-    Field, FieldSet, Reason, Record,
-    area::by_order_in_force,
+    Field, Reason, Revision,
     hub::v1::{
         DecideReviewRequest, DecideReviewResponse, GetContributionRequest, GetContributionResponse,
         GetReviewRequest, GetReviewResponse, ImportContributionsRequest, ImportContributionsResponse,
         ListOutboxesRequest, ListOutboxesResponse, ListReviewsRequest, ListReviewsResponse, Review as Shown,
-        ReviewDecision, ReviewSide, ReviewSource, review_service_server::ReviewService,
+        ReviewDecision, review_service_server::ReviewService,
     },
-    v1::{self, Citizen},
 };
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -19,15 +17,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::{Deciding, Review, derived};
+use super::{Deciding, Review, Sides, derived};
 use crate::{
     admin::operator,
-    intake::handover::{
-        Barred, Handover, Told,
-        handed_in::{self, HandedIn},
-        outbox,
-    },
-    registry::{CitizenKey, Commit, Content, Decide, Origin, Standing, StoreError, View},
+    intake::handover::{Barred, Handover, Told, handed_in, outbox},
+    registry::{Commit, Content, Decide, Origin, Standing, StoreError, View},
     sync::timestamp,
 };
 
@@ -63,6 +57,7 @@ impl ReviewServer {
             reason: decision.reason.clone(),
             operator: decision.operator.clone(),
             time: moment(decision.time_ms),
+            document_number: decision.document.clone(),
         });
         Ok(Shown {
             number: review.number,
@@ -84,6 +79,11 @@ impl ReviewServer {
         let view = self.handover.registry.view();
         let row = handed_in::in_view(&view, id)?.ok_or_else(|| unknown("contribution"))?;
         let unaware = derived::accesses(&view, &self.handover, &row)?;
+        let taken_back = match row.taken_back {
+            0 => None,
+            revision => view.journal(Revision(revision))?,
+        };
+        let taken_back_by = taken_back.and_then(|entry| entry.origin().contribution);
         Ok(GetContributionResponse {
             outcome: Some(self.handover.with_receipt(&row)?),
             agency: row.agency.clone(),
@@ -94,117 +94,10 @@ impl ReviewServer {
             contribution: row.contribution,
             accesses: unaware.calls.into_iter().map(derived::shown).collect(),
             accesses_left_off: unaware.left_off,
+            taken_back: row.taken_back,
+            taken_back_by: taken_back_by.map(|id| id.to_string()).unwrap_or_default(),
         })
     }
-
-    /// The values of one person, as registered and as handed in.
-    fn side(
-        &self,
-        view: &View<'_>,
-        row: &HandedIn,
-        key: CitizenKey,
-        fields: FieldSet,
-    ) -> Result<Option<ReviewSide>, Status> {
-        let Some(citizen) = view.citizen(key)?.filter(|citizen| !citizen.has_left()) else { return Ok(None) };
-        let areas = self.handover.areas()?;
-        let shown = |record: Record| {
-            let mut citizen = record.decode().map_err(|_| damaged())?;
-            by_order_in_force(&mut citizen, &areas);
-            Ok::<Citizen, StoreError>(citizen)
-        };
-        let mut sources = Vec::new();
-        for field in fields.iter() {
-            let revision = match citizen.source_of(field) {
-                Some(revision) => Some(revision),
-                None => view.founded()?,
-            };
-            let Some(revision) = revision else { continue };
-            let origin = view.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?.origin();
-            sources.push(ReviewSource {
-                field: v1::Field::from(field).into(),
-                source: format!("{} {}", origin.source, origin.role).trim().to_owned(),
-                effective_date: origin.effective_date,
-                revision: revision.0,
-            });
-        }
-        let number = citizen.record.personal_id().map(|number| number.to_string()).unwrap_or_default();
-        let said = row.contribution.clone().unwrap_or_default();
-        let claimed = claimed_of(view, &said, key)?;
-        let handed_in = claimed.map(|(set, _)| set.values(fields)).unwrap_or_default();
-        let registered = citizen.record.values(fields);
-        let cleared = fields.difference(handed_in.fields()).intersection(registered.fields());
-        Ok(Some(ReviewSide {
-            personal_id: number,
-            registered: Some(shown(registered)?),
-            sources,
-            handed_in: Some(shown(handed_in)?),
-            cleared: cleared.iter().map(|field| v1::Field::from(field).into()).collect(),
-        }))
-    }
-}
-
-/// What a contribution says of one person directly: values of civil status, dates, addresses.
-fn claimed_of(
-    view: &View<'_>,
-    said: &v1::Contribution,
-    key: CitizenKey,
-) -> Result<Option<(Record, FieldSet)>, StoreError> {
-    use v1::event::Event as Kind;
-    let Some(kind) = said.event.as_ref().and_then(|event| event.event.as_ref()) else { return Ok(None) };
-    let of = |person: &Option<v1::PersonRef>| -> Result<Option<CitizenKey>, StoreError> {
-        let number = match person.as_ref().and_then(|person| person.by.as_ref()) {
-            Some(v1::person_ref::By::PersonalId(number)) => number.parse().ok(),
-            _ => None,
-        };
-        let found = number.map(|number| view.resolve(number)).transpose()?.flatten();
-        Ok(found.map(|(key, _)| key))
-    };
-    let named = |person: &Option<v1::PersonRef>| -> Result<Option<v1::Relative>, StoreError> {
-        let relative = match person.as_ref().and_then(|person| person.by.clone()) {
-            Some(v1::person_ref::By::Unregistered(relative)) => Some(relative),
-            Some(v1::person_ref::By::PersonalId(personal_id)) => {
-                Some(v1::Relative { personal_id, ..v1::Relative::default() })
-            }
-            _ => None,
-        };
-        Ok(relative)
-    };
-    let set = match kind {
-        Kind::Death(death) => Citizen { date_of_death: death.date_of_death, ..Citizen::default() },
-        Kind::Marriage(couple) => {
-            let with = if of(&couple.one)? == Some(key) { &couple.other } else { &couple.one };
-            Citizen { spouse: named(with)?, marital_status: "2".into(), ..Citizen::default() }
-        }
-        Kind::Divorce(_) => Citizen { marital_status: "3".into(), ..Citizen::default() },
-        Kind::CivilStatusCorrected(corrected) => corrected.set.clone().unwrap_or_default(),
-        Kind::PermanentResidenceRegistered(home) | Kind::Moved(home) => Citizen {
-            permanent_residence: home.address.clone(),
-            residence_file_number: home.residence_file_number.clone(),
-            household_head: named(&home.household_head)?,
-            ..Citizen::default()
-        },
-        Kind::TemporaryResidenceRegistered(stay) => {
-            Citizen { temporary_residence: stay.stay.clone(), ..Citizen::default() }
-        }
-        Kind::OldNumberLinked(linked) => {
-            Citizen { old_id_number: linked.old_id_number.clone(), ..Citizen::default() }
-        }
-        Kind::BloodType(known) => Citizen { blood_type: known.blood_type.clone(), ..Citizen::default() },
-        Kind::ContactChanged(contact) => Citizen {
-            mobile_number: contact.mobile_number.clone(),
-            email: contact.email.clone(),
-            ..Citizen::default()
-        },
-        Kind::Adoption(adoption) => Citizen {
-            father: named(&adoption.father)?,
-            mother: named(&adoption.mother)?,
-            ..Citizen::default()
-        },
-        _ => return Ok(None),
-    };
-    let record = Record::encode(&set);
-    let fields = record.fields();
-    Ok(Some((record, fields)))
 }
 
 fn unknown(what: &str) -> Status {
@@ -251,10 +144,13 @@ impl ReviewService for ReviewServer {
         let review =
             super::by_number(&view, request.into_inner().number)?.ok_or_else(|| unknown("review"))?;
         let row = handed_in::by_name(&view, &review.contribution)?.ok_or_else(|| unknown("contribution"))?;
-        let mut sides = Vec::new();
-        for (key, fields) in review.in_question() {
-            sides.extend(self.side(&view, &row, key, fields)?);
-        }
+        let sides = Sides {
+            registry: &self.handover.registry,
+            authority: &self.handover.authority,
+            areas: &*self.handover.areas()?,
+            now: self.handover.now(),
+        };
+        let sides = sides.of(&review, &row)?;
         let shown = self.shown(&view, &review)?;
         Ok(Response::new(GetReviewResponse { review: Some(shown), contribution: row.contribution, sides }))
     }

@@ -45,7 +45,7 @@ pub enum RosterError {
     Entry(#[from] EntryError),
     /// Nobody of that name in the file.
     #[error(
-        "no caller {0} in callers.toml; one of the node's configuration is removed there, in [[callers]]"
+        "no caller {0} in callers.toml; one of the node's configuration is changed there, in [[callers]]"
     )]
     Unknown(String),
     /// The name is taken.
@@ -128,6 +128,19 @@ impl CallersFile {
             return Err(RosterError::Exists(entry.name));
         }
         document.callers.push(entry);
+        self.write(&document)
+    }
+
+    /// Binds a caller to other purposes.
+    ///
+    /// # Errors
+    /// Nobody of that name, the purposes are none, or the file cannot be written.
+    pub fn set_purposes(&self, name: &str, purposes: Vec<String>) -> Result<(), RosterError> {
+        let mut document = self.read()?;
+        let entry = document.callers.iter_mut().find(|entry| entry.name == name);
+        let entry = entry.ok_or_else(|| RosterError::Unknown(name.to_owned()))?;
+        entry.purposes = purposes;
+        entry.caller()?;
         self.write(&document)
     }
 
@@ -269,6 +282,26 @@ mod tests {
         assert_eq!(roster.identify(&process(2), NOW).unwrap().name, "two");
         assert!(matches!(file.add(user("two", 3)), Err(RosterError::Exists(_))));
         assert_eq!(roster.identify(&Peer::default(), NOW), Err(UnknownCaller::Nobody));
+    }
+
+    #[test]
+    fn a_caller_gets_other_purposes_and_stays_who_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = CallersFile::of(directory.path());
+        file.add(Entry { per_day: 7, ..user("two", 2) }).unwrap();
+        let roster = Roster::load(&[user("one", 1)], file.clone()).unwrap();
+        file.set_purposes("two", vec!["b".into(), "c".into()]).unwrap();
+        roster.reload().unwrap();
+        let two = roster.identify(&process(2), NOW).unwrap();
+        assert!(!two.purposes.contain("a") && two.purposes.contain("b") && two.purposes.contain("c"));
+        assert_eq!(two.quota.per_day, 7);
+        let none = file.set_purposes("two", Vec::new());
+        assert!(matches!(none, Err(RosterError::Entry(EntryError::Purposes(_)))));
+        // One of the configuration is not of this file.
+        let configured = file.set_purposes("one", vec!["b".into()]);
+        assert!(matches!(configured, Err(RosterError::Unknown(_))));
+        roster.reload().unwrap();
+        assert!(roster.identify(&process(2), NOW).unwrap().purposes.contain("b"));
     }
 
     #[test]

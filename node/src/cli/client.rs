@@ -25,6 +25,14 @@ pub(super) enum Client {
     Add(Add),
     /// List the back-ends that may call
     List(List),
+    /// Bind a back-end that is listed to other purposes; its certificate and limits stay
+    Set {
+        /// Name of the back-end
+        name: String,
+        /// All the purposes it is bound to from now on, separated by commas; `*` for all
+        #[arg(long, value_delimiter = ',', required = true)]
+        purposes: Vec<String>,
+    },
     /// Take a back-end off the list, and its certificate out of use; open connections too
     Revoke {
         /// Name of the back-end
@@ -78,6 +86,13 @@ impl Client {
         match self {
             Client::Add(add) => add.run(config),
             Client::List(list) => list.run(config),
+            Client::Set { name, purposes } => {
+                CallersFile::of(&config.agency_dir()).set_purposes(name, purposes.clone())?;
+                let purposes = purposes.join(", ");
+                print::line(format_args!(
+                    "{name} may call for {purposes}; a running node notices in a second"
+                ))
+            }
             Client::Revoke { name } => {
                 CallersFile::of(&config.agency_dir()).revoke(name, OffsetDateTime::now_utc())?;
                 print::line(format_args!("{name} may not call any more; a running node notices in a second"))

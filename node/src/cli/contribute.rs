@@ -14,24 +14,26 @@ use dancu_proto::{
     channel::file,
     contribution::persons,
     node::v1::{
-        ContributionStatus, SubmitContributionRequest, WatchContributionsRequest,
-        contribution_service_client::ContributionServiceClient,
+        ContributionStatus, SubmitContributionRequest, contribution_service_client::ContributionServiceClient,
     },
     v1::{Contribution, ContributionState, person_ref::By},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 use tonic::{Status, transport::Channel};
 use uuid::Uuid;
 
-use super::{connect::Target, context::Context, failure::Failure, print};
+use super::{
+    connect::Target,
+    context::Context,
+    failure::Failure,
+    outcome::{Stands, Waiting, as_json, described, is_concluded},
+    print,
+};
 use crate::config::Config;
 
 /// Contributions that are handed in together, unless they are about the same people.
 const TOGETHER: usize = 32;
-/// Contributions that one call follows.
-const FOLLOWED: usize = 10_000;
 /// Reasons that are shown; a file has them all with --json.
 const SHOWN: usize = 20;
 
@@ -40,9 +42,8 @@ const SHOWN: usize = 20;
 pub(super) struct Contribute {
     /// Contributions as JSON: one, or one after the other (JSON Lines); - for standard input
     file: PathBuf,
-    /// Wait until each is accepted, rejected or in review
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    waiting: Waiting,
     /// Where the contributions are written with their ids before they are handed in, if some have none: to be
     /// handed in again, if that breaks off, without counting twice
     #[arg(long, value_name = "FILE")]
@@ -56,12 +57,6 @@ pub(super) struct Contribute {
     json: bool,
 }
 
-/// What is known of a contribution that was handed in.
-enum Stands {
-    Taken(Box<ContributionStatus>),
-    Refused(Box<Status>),
-}
-
 impl Contribute {
     pub(super) async fn run(&self, config: &Config) -> Result<(), Failure> {
         let mut contributions = self.read()?;
@@ -69,16 +64,50 @@ impl Contribute {
             contribution.context.get_or_insert_with(|| self.context.to_message());
         }
         self.name(&mut contributions)?;
-        let mut client = ContributionServiceClient::new(self.target.connect(config).await?);
+        let channel = self.target.connect(config).await?;
+        let client = ContributionServiceClient::new(channel.clone());
         let bar = self.bar(contributions.len(), "handed in");
         let mut stand = hand_in(&client, &contributions, &bar).await?;
         bar.finish_and_clear();
-        if self.wait {
+        let mut open = 0;
+        if self.waiting.wait {
             let bar = self.bar(contributions.len(), "concluded");
-            follow(&mut client, &contributions, &mut stand, &bar).await?;
+            open = self.follow(channel, &contributions, &mut stand, &bar).await?;
             bar.finish_and_clear();
         }
-        self.show(&contributions, &stand)
+        self.show(&contributions, &stand, open)
+    }
+
+    /// Waits until each is concluded or in review; how many are not when the time is up.
+    async fn follow(
+        &self,
+        channel: Channel,
+        contributions: &[Contribution],
+        stand: &mut [Stands],
+        bar: &ProgressBar,
+    ) -> Result<u64, Failure> {
+        let ids = contributions.iter().map(|contribution| Uuid::try_parse(&contribution.id));
+        let places = ids.enumerate().filter_map(|(at, id)| Some((id.ok()?, at)));
+        let places: HashMap<Uuid, usize> = places.collect();
+        let mut open: Vec<String> = Vec::new();
+        for stands in stand.iter() {
+            match stands {
+                Stands::Taken(status) if !is_concluded(status.state()) => {
+                    open.push(status.contribution_id.clone())
+                }
+                _ => bar.inc(1),
+            }
+        }
+        let told = |status: ContributionStatus| {
+            if is_concluded(status.state()) {
+                bar.inc(1);
+            }
+            let place = Uuid::try_parse(&status.contribution_id).ok().and_then(|id| places.get(&id));
+            if let Some(stands) = place.and_then(|at| stand.get_mut(*at)) {
+                *stands = Stands::Taken(Box::new(status));
+            }
+        };
+        self.waiting.follow(channel, open, bar, told).await
     }
 
     fn bar(&self, length: usize, what: &str) -> ProgressBar {
@@ -149,7 +178,7 @@ impl Contribute {
         })
     }
 
-    fn show(&self, contributions: &[Contribution], stand: &[Stands]) -> Result<(), Failure> {
+    fn show(&self, contributions: &[Contribution], stand: &[Stands], open: u64) -> Result<(), Failure> {
         let (mut tally, mut reasons) = (BTreeMap::<&'static str, u64>::new(), Vec::new());
         let (mut faults, mut in_review) = (0, 0);
         for (contribution, stands) in contributions.iter().zip(stand) {
@@ -162,7 +191,7 @@ impl Contribute {
                 Stands::Taken(_) => {}
             }
             if self.json {
-                print::line(as_json(contribution, stands))?;
+                print::line(as_json(&contribution.id, stands))?;
             }
             if let Some(reason) = reason {
                 reasons.push(vec![contribution.id.clone(), label.to_owned(), reason]);
@@ -188,10 +217,11 @@ impl Contribute {
                 print::line(format_args!("and {more} more; --json shows all"))?;
             }
         }
-        match (faults, in_review) {
-            (0, 0) => Ok(()),
-            (0, in_review) => Err(Failure::InReview(in_review)),
-            (faults, _) => Err(Failure::NotCounted(faults)),
+        match (faults, open, in_review) {
+            (0, 0, 0) => Ok(()),
+            (0, 0, in_review) => Err(Failure::InReview(in_review)),
+            (0, open, _) => Err(Failure::StillOpen(open)),
+            (faults, ..) => Err(Failure::NotCounted(faults)),
         }
     }
 }
@@ -258,114 +288,6 @@ fn about(contribution: &Contribution) -> HashSet<String> {
         .collect();
     about.insert(contribution.id.clone());
     about
-}
-
-/// Waits until each is concluded or in review.
-async fn follow(
-    client: &mut ContributionServiceClient<Channel>,
-    contributions: &[Contribution],
-    stand: &mut [Stands],
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
-    let places: HashMap<Uuid, usize> = contributions
-        .iter()
-        .enumerate()
-        .filter_map(|(at, contribution)| Some((Uuid::try_parse(&contribution.id).ok()?, at)))
-        .collect();
-    let mut open: Vec<String> = Vec::new();
-    for stands in stand.iter() {
-        match stands {
-            Stands::Taken(status) if !is_concluded(status.state()) => {
-                open.push(status.contribution_id.clone())
-            }
-            _ => bar.inc(1),
-        }
-    }
-    for ids in open.chunks(FOLLOWED) {
-        let mut left: HashSet<&str> = ids.iter().map(String::as_str).collect();
-        let request = WatchContributionsRequest { contribution_ids: ids.to_vec(), after: 0 };
-        let mut statuses = client.watch_contributions(request).await?.into_inner();
-        while let Some(status) = statuses.message().await?.and_then(|told| told.status) {
-            let concluded = is_concluded(status.state());
-            if concluded && left.remove(status.contribution_id.as_str()) {
-                bar.inc(1);
-            }
-            let place = Uuid::try_parse(&status.contribution_id).ok().and_then(|id| places.get(&id));
-            if let Some(stands) = place.and_then(|at| stand.get_mut(*at)) {
-                *stands = Stands::Taken(Box::new(status));
-            }
-            if left.is_empty() {
-                break;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_concluded(state: ContributionState) -> bool {
-    matches!(state, ContributionState::Accepted | ContributionState::Rejected | ContributionState::InReview)
-}
-
-/// Where it stands in words, and why, if there is a reason.
-fn described(stands: &Stands) -> (&'static str, Option<String>) {
-    let status = match stands {
-        Stands::Refused(status) => {
-            let reason = Reason::of(status).map(Reason::name).unwrap_or("REFUSED");
-            return ("nút không nhận / refused by the node", Some(format!("{reason}: {}", status.message())));
-        }
-        Stands::Taken(status) => status,
-    };
-    let label = label(status.state());
-    let outcome = status.outcome.as_ref().filter(|outcome| outcome.reason != 0);
-    let reason = outcome.map(|outcome| {
-        let name = outcome.reason().as_str_name().trim_start_matches("REJECTION_REASON_");
-        let fields = if outcome.fields.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", outcome.fields.join(", "))
-        };
-        format!("{name}: {}{fields}", outcome.message)
-    });
-    (label, reason)
-}
-
-fn label(state: ContributionState) -> &'static str {
-    match state {
-        ContributionState::Unspecified => "?",
-        ContributionState::Queued => "chờ gửi / queued",
-        ContributionState::HandedOver => "đã gửi / at the hub",
-        ContributionState::Accepted => "đã ghi nhận / accepted",
-        ContributionState::Rejected => "bị từ chối / rejected",
-        ContributionState::InReview => "đang xem xét / in review",
-    }
-}
-
-fn as_json(contribution: &Contribution, stands: &Stands) -> Value {
-    match stands {
-        Stands::Refused(status) => json!({
-            "id": contribution.id,
-            "state": "refused",
-            "reason": Reason::of(status).map(Reason::name),
-            "message": status.message(),
-            "fields": Reason::faults(status).into_iter().map(|(field, _)| field).collect::<Vec<_>>(),
-        }),
-        Stands::Taken(status) => {
-            let state = status.state().as_str_name().trim_start_matches("CONTRIBUTION_STATE_").to_lowercase();
-            let outcome = status.outcome.clone().unwrap_or_default();
-            let reason = outcome.reason().as_str_name().trim_start_matches("REJECTION_REASON_");
-            json!({
-                "id": status.contribution_id,
-                "sequence": status.sequence,
-                "state": state,
-                "revision": outcome.revision,
-                "reason": (outcome.reason != 0).then_some(reason),
-                "message": outcome.message,
-                "fields": outcome.fields,
-                "personal_id": (!outcome.personal_id.is_empty()).then_some(&outcome.personal_id),
-                "receipt": outcome.receipt.as_ref().map(dancu_proto::v1::Signed::to_text),
-            })
-        }
-    }
 }
 
 #[cfg(test)]

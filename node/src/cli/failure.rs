@@ -68,11 +68,17 @@ pub enum Failure {
     #[error("no citizen matches in this node's slice for this purpose")]
     NobodyFound,
     /// Some of what was handed in does not count.
-    #[error("{0} contributions were refused or rejected; the reasons say what to do")]
+    #[error("{} refused or rejected; the reasons say what to do", counted(*.0, "was", "were"))]
     NotCounted(u64),
     /// Of some of what was handed in a person at the hub decides.
-    #[error("{0} contributions are in review: a person at the hub decides")]
+    #[error("{} in review: a person at the hub decides", counted(*.0, "is", "are"))]
     InReview(u64),
+    /// What becomes of some was not said in time.
+    #[error(
+        "{} not concluded yet; nothing is lost: `dancu-node contribution show ID` says what becomes of it",
+        counted(*.0, "is", "are")
+    )]
+    StillOpen(u64),
     /// Callers.
     #[error(transparent)]
     Callers(#[from] RosterError),
@@ -93,24 +99,47 @@ impl From<Status> for Failure {
     }
 }
 
+fn counted(count: u64, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 contribution {one}"),
+        count => format!("{count} contributions {several}"),
+    }
+}
+
 fn told(status: &Status) -> String {
     if let Some(error) = ConnectError::of(status) {
         return format!("the connection failed: {error}");
     }
     match Reason::of(status) {
-        Some(reason) => format!("{} ({})", status.message(), reason.name()),
+        Some(reason) => format!("{} ({}){}", status.message(), reason.name(), hint(status)),
         None => format!("{} ({})", status.message(), status.code()),
     }
 }
 
+/// What of the command line gives what a call lacks.
+pub(super) fn hint(status: &Status) -> String {
+    let given_by = |(field, fault): (String, String)| {
+        let option = match field.trim_start_matches("contribution.") {
+            "context.purpose" => "--purpose (or DANCU_PURPOSE)",
+            "context.case_number" => "--case (or DANCU_CASE)",
+            "context.officer" => "--officer (or DANCU_OFFICER)",
+            _ => return None,
+        };
+        fault.contains("is missing").then_some(option)
+    };
+    let options: Vec<_> = Reason::faults(status).into_iter().filter_map(given_by).collect();
+    if options.is_empty() { String::new() } else { format!("; give {}", options.join(", ")) }
+}
+
 impl Failure {
-    /// 1 refused or failed, 2 wrong usage, 3 not found, 4 in review.
+    /// 1 refused or failed, 2 wrong usage, 3 not found, 4 in review, 5 not concluded in time.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Usage(_) | Failure::Config(_) => 2,
             Failure::NobodyFound => 3,
             Failure::InReview(_) => 4,
+            Failure::StillOpen(_) => 5,
             Failure::Refused(status) => match status.code() {
                 Code::NotFound => 3,
                 Code::InvalidArgument => 2,
@@ -136,6 +165,20 @@ mod tests {
         );
         assert_eq!(code(Reason::NodeSuspended.status("x").into()), expected(1));
         assert_eq!(code(Failure::NobodyFound), expected(3));
+        assert_eq!(code(Failure::StillOpen(1)), expected(5));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_it_is_typed() {
+        let faults = [
+            ("context.purpose".to_owned(), "is missing".to_owned()),
+            ("contribution.context.officer".to_owned(), "is missing".to_owned()),
+            ("context.case_number".to_owned(), "is longer than 64 characters".to_owned()),
+        ];
+        let text = Failure::from(Reason::InvalidRequest.fields(&faults)).to_string();
+        let told = "; give --purpose (or DANCU_PURPOSE), --officer (or DANCU_OFFICER)";
+        assert!(text.ends_with(told), "{text}");
+        assert_eq!(hint(&Reason::InvalidRequest.field("personal_id", "is missing")), "");
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod client;
 mod connect;
 mod context;
 mod contribute;
-mod describe;
+mod contribution;
 mod failure;
 mod interest;
+mod notice;
 mod officer;
 mod outbox;
+mod outcome;
 mod print;
 mod procedure;
 mod proof;
@@ -81,6 +83,9 @@ enum Command {
     Interest(interest::Interest),
     /// Hand in what the agency registered: births, moves, cards; one, or a file of them
     Contribute(contribute::Contribute),
+    /// What became of what was handed in: show one, list them
+    #[command(subcommand)]
+    Contribution(contribution::ContributionCommand),
     /// Show what waits to be handed over, and carry it in a file
     #[command(subcommand)]
     Outbox(outbox::Outbox),
@@ -90,7 +95,7 @@ enum Command {
     /// Cases of such procedures: show how one stands
     #[command(subcommand)]
     Case(procedure::CaseCommand),
-    /// Forms (tờ khai): fill one from the slice
+    /// Forms (tờ khai): list them, fill one from the slice
     #[command(subcommand)]
     Form(procedure::FormCommand),
     /// Manage the back-ends that may call this node
@@ -103,7 +108,7 @@ enum Command {
 
 impl Cli {
     /// Does what was asked. Exit codes: 1 refused or failed, 2 wrong usage, 3 not found, 4 in
-    /// review.
+    /// review, 5 not concluded in time.
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.execute() {
@@ -159,6 +164,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Unseal(sealing) => sealing.unseal(&config).await,
         Command::Interest(interest) => interest.run(&config).await,
         Command::Contribute(contribute) => Box::pin(contribute.run(&config)).await,
+        Command::Contribution(command) => command.run(&config).await,
         Command::Outbox(outbox) => outbox.run(&config).await,
         Command::Task(task) => Box::pin(task.run(&config)).await,
         Command::Case(case) => case.run(&config).await,

@@ -2,18 +2,20 @@
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter},
+    io::{BufReader, BufWriter, ErrorKind},
     path::PathBuf,
 };
 
 use clap::{Args, Subcommand};
 use console::style;
 use dancu_proto::{
+    channel::file,
     contribution::{read_file, write_file},
     node::v1::{
         ExportOutboxRequest, GetOutboxRequest, GetOutboxResponse, ImportOutboxRequest,
         outbox_service_client::OutboxServiceClient,
     },
+    v1::Signed,
 };
 use prost::Message;
 use serde_json::json;
@@ -32,7 +34,13 @@ pub(super) enum Outbox {
     /// Show where the outbox stands
     Status(Status),
     /// Write what the hub has not said the outcome of into a file: signed, sealed, counted once
-    Export(Travel),
+    Export {
+        #[command(flatten)]
+        travel: Travel,
+        /// Write over a file that is there
+        #[arg(long)]
+        force: bool,
+    },
     /// Take in another node's file, to be sent on to the hub
     Import(Travel),
 }
@@ -60,7 +68,7 @@ impl Outbox {
     pub(super) async fn run(&self, config: &Config) -> Result<(), Failure> {
         match self {
             Outbox::Status(status) => status.run(config).await,
-            Outbox::Export(travel) => travel.export(config).await,
+            Outbox::Export { travel, force } => travel.export(config, *force).await,
             Outbox::Import(travel) => travel.import(config).await,
         }
     }
@@ -114,22 +122,46 @@ impl Travel {
         Failure::File { path: self.file.clone(), source }
     }
 
-    async fn export(&self, config: &Config) -> Result<(), Failure> {
+    async fn export(&self, config: &Config, force: bool) -> Result<(), Failure> {
+        // One that is there may be the only copy of something.
+        if self.file.exists() && !force {
+            return Err(self.is_there());
+        }
         let mut client = OutboxServiceClient::new(self.target.connect(config).await?);
         let mut parts = client.export_outbox(ExportOutboxRequest {}).await?.into_inner();
         let mut contributions = Vec::new();
         while let Some(part) = parts.message().await? {
             contributions.extend(part.contributions);
         }
-        // One that is there may be the only copy of something.
-        let file = File::options().write(true).create_new(true).open(&self.file);
-        let file = file.map_err(|source| self.failed(source))?;
-        let written = write_file(BufWriter::new(&file), &contributions).and_then(|()| file.sync_all());
-        written.map_err(|source| self.failed(source))?;
+        self.write(&contributions, force)?;
         print::line(format_args!(
             "{} {} contributions in {}; they stay in the outbox, and count once whichever way they come",
             style("✓").green(),
             contributions.len(),
+            self.file.display()
+        ))
+    }
+
+    fn write(&self, contributions: &[Signed], force: bool) -> Result<(), Failure> {
+        if force {
+            // Whole, or as it was.
+            let mut content = Vec::new();
+            let written = write_file(&mut content, contributions);
+            let written = written.and_then(|()| file::replace(&self.file, &content, file::PUBLIC));
+            return written.map_err(|source| self.failed(source));
+        }
+        let file = File::options().write(true).create_new(true).open(&self.file);
+        let file = file.map_err(|source| match source.kind() {
+            ErrorKind::AlreadyExists => self.is_there(),
+            _ => self.failed(source),
+        })?;
+        let written = write_file(BufWriter::new(&file), contributions).and_then(|()| file.sync_all());
+        written.map_err(|source| self.failed(source))
+    }
+
+    fn is_there(&self) -> Failure {
+        Failure::Usage(format!(
+            "{} exists already, and may be the only copy of something: name another file, or write over it with --force",
             self.file.display()
         ))
     }
@@ -161,5 +193,31 @@ impl Travel {
             "{} {kept} contributions are sent on to the hub; {own} are this node's own and were here",
             style("✓").green(),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        travel: Travel,
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_written_over_only_by_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("outbox");
+        let travel = Line::parse_from(["x", path.to_str().unwrap()]).travel;
+        travel.write(&[Signed::default()], false).unwrap();
+        let refused = travel.write(&[], false).unwrap_err().to_string();
+        assert!(refused.contains("--force"), "{refused}");
+        assert_eq!(read_file(File::open(&path).unwrap()).unwrap().len(), 1);
+        travel.write(&[], true).unwrap();
+        assert_eq!(read_file(File::open(&path).unwrap()).unwrap().len(), 0);
     }
 }

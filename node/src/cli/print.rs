@@ -12,11 +12,12 @@ use dancu_proto::{
     area::Division,
     node::v1::{AttributeVerdict, GetStatusResponse, NameDifference, NodeState, Verdict},
     v1::{Citizen, Freshness},
+    words::describe,
 };
 use serde_json::{Value, json};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::{describe::describe, failure::Failure};
+use super::failure::Failure;
 use crate::state::rounded;
 
 /// Vietnam has had one time zone, without summer time, since 1975.

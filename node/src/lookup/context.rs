@@ -35,7 +35,7 @@ pub(crate) fn check<'a>(context: Option<&'a AccessContext>, caller: &Caller) -> 
                 Ok(&context.purpose)
             } else {
                 Err(Refusal::PurposeNotAgreed(
-                    "this caller is not bound to that purpose; add it to the caller in the node's configuration",
+                    "this caller is not bound to that purpose; its node's operator may add it to the caller with `dancu-node client set`, or in the node's configuration",
                 ))
             }
         }

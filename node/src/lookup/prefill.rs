@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use dancu_proto::{
     Field, FieldPath, FieldSet, PersonalId,
+    channel::Peer,
     v1::{AccessContext, Form, FormField, Freshness, PrefilledValue},
 };
 use tonic::{Request, Status};
@@ -39,6 +40,11 @@ pub(crate) struct Filled {
 }
 
 impl Lookup {
+    /// Whether whoever is at the other end may call at all.
+    pub(crate) fn knows<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        Ok(self.caller(&Peer::of(request)).map(drop)?)
+    }
+
     /// Who calls, and what for.
     pub(crate) fn about_procedures<T>(
         &self,

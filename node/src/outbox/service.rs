@@ -1,7 +1,11 @@
 //! `dancu.node.v1.ContributionService`. Every call is recorded: whom a contribution names, and who is told a
 //! number.
 
-use std::{collections::HashSet, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+};
 
 use dancu_proto::{
     Field, FieldSet, PersonalId, Reason,
@@ -161,6 +165,14 @@ impl Contributions {
         found.unwrap_or_default()
     }
 
+    /// Those of some contributions that nobody has concluded, and where they stand.
+    pub(crate) async fn open_ones(&self, ids: Vec<String>) -> HashMap<String, ContributionState> {
+        let outbox = self.outbox.clone();
+        let open = spawn_blocking(move || outbox.open_ones(ids));
+        // What cannot be read now is not known.
+        open.await.unwrap_or_default()
+    }
+
     /// Records that a caller is told where a contribution stands.
     async fn record_told(
         &self,
@@ -235,13 +247,14 @@ impl Contributions {
         }
     }
 
-    /// Tells what changes, until all that were named are concluded, nobody listens, or the node closes.
+    /// Tells what changes, until all that were named are concluded, nobody listens, or the node closes; once, if
+    /// nothing more is wanted.
     async fn follow(
         self,
         caller: Arc<Caller>,
         peer: Peer,
         mut open: Option<HashSet<Uuid>>,
-        mut after: u64,
+        (mut after, once): (u64, bool),
         to: mpsc::Sender<Followed>,
     ) {
         let mut changes = self.outbox.changes();
@@ -283,6 +296,9 @@ impl Contributions {
             after = looked;
             if more || open.as_ref().is_some_and(HashSet::is_empty) {
                 continue;
+            }
+            if once {
+                return;
             }
             tokio::select! {
                 () = self.closing.cancelled() => {
@@ -333,7 +349,7 @@ impl ContributionService for Contributions {
         };
         let (caller, open) = self.log.conclude(entry, admitted).await?;
         let (to, answers) = mpsc::channel(WAITING);
-        self.tasks.spawn(self.clone().follow(caller, peer, open, request.after, to));
+        self.tasks.spawn(self.clone().follow(caller, peer, open, (request.after, request.once), to));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 }

@@ -1,6 +1,12 @@
 //! What callers are told of their contributions, and for how long.
 
-use dancu_proto::{PersonalId, node::v1::ContributionStatus, v1::AccessContext};
+use std::collections::HashMap;
+
+use dancu_proto::{
+    PersonalId,
+    node::v1::ContributionStatus,
+    v1::{AccessContext, ContributionState},
+};
 use prost_types::Timestamp;
 use uuid::Uuid;
 
@@ -21,6 +27,17 @@ impl Outbox {
         let row = self.row(id)?.filter(|row| row.caller == caller).ok_or(OutboxError::Unknown)?;
         let context = row.context.clone();
         Ok((self.told(id, row)?, context))
+    }
+
+    /// Those of some contributions that are not concluded, whoever handed them in, and where they stand. What
+    /// cannot be read is left out.
+    #[must_use]
+    pub fn open_ones(&self, ids: Vec<String>) -> HashMap<String, ContributionState> {
+        let open = ids.into_iter().filter_map(|id| {
+            let row = self.row(Uuid::try_parse(&id).ok()?).ok()??;
+            (!row.is_final()).then(|| (id, row.state()))
+        });
+        open.collect()
     }
 
     /// A caller's contributions that changed after a number, at most so many; and up to where was looked.
@@ -68,6 +85,7 @@ impl Outbox {
             state: row.state,
             outcome,
             change: row.change,
+            told_at: (row.concluded != 0).then_some(Timestamp { seconds: row.concluded, nanos: 0 }),
         })
     }
 

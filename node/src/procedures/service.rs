@@ -1,16 +1,22 @@
 //! `dancu.node.v1.ProcedureService`. Every call is recorded, with what it shows of whom.
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    pin::Pin,
+    sync::Arc,
+};
 
 use dancu_proto::{
     Field, FieldPath, FieldSet, PersonalId, Reason,
     channel::Peer,
     node::v1::{
         CompleteTaskRequest, CompleteTaskResponse, ContributionStatus, GetCaseRequest, GetCaseResponse,
-        ListTasksRequest, ListTasksResponse, PrefillFormRequest, PrefillFormResponse,
-        procedure_service_server::ProcedureService,
+        ListFormsRequest, ListFormsResponse, ListTasksRequest, ListTasksResponse, PrefillFormRequest,
+        PrefillFormResponse, procedure_service_server::ProcedureService,
     },
-    v1::{AccessOperation, CaseStatus, Contribution, Form, Freshness, SubjectOutcome, Task},
+    v1::{
+        AccessOperation, CaseStatus, Contribution, ContributionState, Form, Freshness, SubjectOutcome, Task,
+    },
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::task::spawn_blocking;
@@ -46,6 +52,9 @@ pub trait HandsIn: Send + Sync {
 
     /// Whether whoever is at the other end has handed in a contribution of that id before.
     async fn has(&self, peer: &Peer, id: &str) -> bool;
+
+    /// Those of some contributions of this node that are not concluded, and where they stand.
+    async fn open_ones(&self, ids: Vec<String>) -> HashMap<String, ContributionState>;
 }
 
 #[tonic::async_trait]
@@ -61,6 +70,10 @@ impl HandsIn for Contributions {
 
     async fn has(&self, peer: &Peer, id: &str) -> bool {
         Contributions::has(self, peer, id).await
+    }
+
+    async fn open_ones(&self, ids: Vec<String>) -> HashMap<String, ContributionState> {
+        Contributions::open_ones(self, ids).await
     }
 }
 
@@ -97,7 +110,7 @@ impl Procedures {
         &self,
         request: &Request<ListTasksRequest>,
         entry: &mut Entry,
-    ) -> Result<Vec<Task>, Status> {
+    ) -> Result<Vec<ListTasksResponse>, Status> {
         let asked = request.get_ref();
         let call = self.lookup.about_procedures(request, asked.context.as_ref(), entry)?;
         let (freshness, fields) = self.lookup.agreed(&call, false).await?;
@@ -107,7 +120,27 @@ impl Procedures {
         let tasks = self.read(Desk::tasks).await?.into_iter().filter(wanted);
         let mut tasks: Vec<_> = tasks.filter_map(|task| shown(task, purpose, fields)).collect();
         tasks.sort_by_key(|task| (task.due_at.map(|due| due.seconds), task.opened_at.map(|at| at.seconds)));
-        Ok(tasks)
+        self.with_answers(tasks).await
+    }
+
+    /// Tasks, each with the contribution that it was answered by here, as long as the hub has not concluded it.
+    async fn with_answers(&self, tasks: Vec<Task>) -> Result<Vec<ListTasksResponse>, Status> {
+        let read = move |desk: &Desk| {
+            let answered = |task: Task| {
+                let by = desk.answered_by(&task.case_id, &task.step)?;
+                Ok((task, by))
+            };
+            tasks.into_iter().map(answered).collect::<Result<Vec<_>, DeskError>>()
+        };
+        let tasks = self.read(read).await?;
+        let ids = tasks.iter().filter_map(|(_, by)| by.clone()).collect();
+        let open = self.outbox.open_ones(ids).await;
+        let listed = tasks.into_iter().map(|(task, by)| {
+            let stands = by.and_then(|by| Some((*open.get(&by)?, by)));
+            let (state, by) = stands.unwrap_or_default();
+            ListTasksResponse { task: Some(task), answered_by: by, answer_state: state.into() }
+        });
+        Ok(listed.collect())
     }
 
     async fn complete(&self, request: Request<CompleteTaskRequest>) -> Result<ContributionStatus, Status> {
@@ -120,7 +153,18 @@ impl Procedures {
             false => self.known(&request, &asked, &mut entry).await,
         };
         match known {
-            Ok(()) => self.outbox.hand_in(&peer, request.into_inner().contribution).await,
+            Ok(()) => {
+                let status = self.outbox.hand_in(&peer, request.into_inner().contribution).await?;
+                if let Some(task) = asked.task {
+                    let id = status.contribution_id.clone();
+                    let noted = self.read(move |desk| desk.answer(&task.case_id, &task.step, &id)).await;
+                    // It counts all the same; the list shows the task as it was until the hub has the answer.
+                    if noted.is_err() {
+                        tracing::debug!("it is not noted that a task was answered");
+                    }
+                }
+                Ok(status)
+            }
             Err(status) => self.log.conclude(entry, Err(status)).await,
         }
     }
@@ -247,19 +291,19 @@ impl ProcedureService for Procedures {
                 return Ok(Response::new(Box::pin(stream::empty())));
             }
         };
-        let parts: Vec<Vec<Task>> = tasks.chunks(RECORDED).map(<[Task]>::to_vec).collect();
+        let parts = tasks.chunks(RECORDED).map(<[ListTasksResponse]>::to_vec);
+        let parts: Vec<_> = parts.collect();
         let log = self.log.clone();
         // Each part is recorded before it leaves.
         let recorded = stream::iter(parts).then(move |part| {
             let (log, mut entry) = (log.clone(), entry.clone());
-            part.iter().for_each(|task| told(task, &mut entry));
+            part.iter().filter_map(|one| one.task.as_ref()).for_each(|task| told(task, &mut entry));
             async move {
                 log.record(entry).await?;
                 Ok::<_, Status>(stream::iter(part.into_iter().map(Ok::<_, Status>)))
             }
         });
-        let responses = recorded.try_flatten().map_ok(|task| ListTasksResponse { task: Some(task) });
-        Ok(Response::new(Box::pin(responses)))
+        Ok(Response::new(Box::pin(recorded.try_flatten())))
     }
 
     async fn complete_task(
@@ -280,6 +324,14 @@ impl ProcedureService for Procedures {
         let Filled { values, missing, freshness, .. } = filled;
         let freshness = Some(freshness);
         Ok(Response::new(PrefillFormResponse { title: form.title, values, missing, freshness }))
+    }
+
+    async fn list_forms(
+        &self,
+        request: Request<ListFormsRequest>,
+    ) -> Result<Response<ListFormsResponse>, Status> {
+        self.lookup.knows(&request)?;
+        Ok(Response::new(ListFormsResponse { forms: self.read(Desk::forms).await? }))
     }
 
     async fn get_case(&self, request: Request<GetCaseRequest>) -> Result<Response<GetCaseResponse>, Status> {

@@ -3,7 +3,7 @@
 use crate::v1::{Event, HouseholdMember, PersonRef, event::Event as Kind};
 
 macro_rules! events {
-    ($($variant:ident = $name:literal;)*) => {
+    ($($variant:ident = $name:literal, $title:literal;)*) => {
         /// The names of all events, as in `dancu.v1.Event`.
         pub const EVENTS: &[&str] = &[$($name),*];
 
@@ -15,34 +15,43 @@ macro_rules! events {
                 None => "",
             }
         }
+
+        /// An event by its name, as an office calls it, Vietnamese; none for what is no event.
+        #[must_use]
+        pub fn event_title(name: &str) -> Option<&'static str> {
+            match name {
+                $($name => Some($title),)*
+                _ => None,
+            }
+        }
     };
 }
 
 events! {
-    Birth = "birth";
-    Death = "death";
-    Marriage = "marriage";
-    Divorce = "divorce";
-    Adoption = "adoption";
-    ParentRecognised = "parent_recognised";
-    CivilStatusCorrected = "civil_status_corrected";
-    PermanentResidenceRegistered = "permanent_residence_registered";
-    PermanentResidenceRemoved = "permanent_residence_removed";
-    Moved = "moved";
-    TemporaryResidenceRegistered = "temporary_residence_registered";
-    TemporaryResidenceRemoved = "temporary_residence_removed";
-    AbsenceDeclared = "absence_declared";
-    HouseholdHeadChanged = "household_head_changed";
-    IdentityCardIssued = "identity_card_issued";
-    OldNumberLinked = "old_number_linked";
-    BloodType = "blood_type";
-    ContactChanged = "contact_changed";
-    Missing = "missing";
-    Found = "found";
-    NumberReestablished = "number_reestablished";
-    NumberCancelled = "number_cancelled";
-    RecordsMerged = "records_merged";
-    Correction = "correction";
+    Birth = "birth", "khai sinh";
+    Death = "death", "khai tử";
+    Marriage = "marriage", "kết hôn";
+    Divorce = "divorce", "ly hôn";
+    Adoption = "adoption", "nuôi con nuôi";
+    ParentRecognised = "parent_recognised", "nhận cha, mẹ, con";
+    CivilStatusCorrected = "civil_status_corrected", "thay đổi, cải chính hộ tịch";
+    PermanentResidenceRegistered = "permanent_residence_registered", "đăng ký thường trú";
+    PermanentResidenceRemoved = "permanent_residence_removed", "xóa đăng ký thường trú";
+    Moved = "moved", "thay đổi nơi thường trú";
+    TemporaryResidenceRegistered = "temporary_residence_registered", "đăng ký tạm trú";
+    TemporaryResidenceRemoved = "temporary_residence_removed", "xóa đăng ký tạm trú";
+    AbsenceDeclared = "absence_declared", "khai báo tạm vắng";
+    HouseholdHeadChanged = "household_head_changed", "thay đổi chủ hộ";
+    IdentityCardIssued = "identity_card_issued", "cấp thẻ căn cước";
+    OldNumberLinked = "old_number_linked", "xác nhận số chứng minh nhân dân";
+    BloodType = "blood_type", "nhóm máu";
+    ContactChanged = "contact_changed", "thay đổi số điện thoại, thư điện tử";
+    Missing = "missing", "tuyên bố mất tích";
+    Found = "found", "hủy tuyên bố mất tích";
+    NumberReestablished = "number_reestablished", "xác lập lại số định danh cá nhân";
+    NumberCancelled = "number_cancelled", "hủy số định danh cá nhân";
+    RecordsMerged = "records_merged", "nhập hai hồ sơ của một người";
+    Correction = "correction", "sửa dữ liệu đã cung cấp";
 }
 
 /// Everybody whom an event names, in the order of its message; of a correction, whom the event names that

@@ -17,6 +17,6 @@ mod sealing;
 mod tests;
 
 pub use check::{MOST_BYTES, MOST_PERSONS, validate};
-pub use event::{EVENTS, event_name, persons};
+pub use event::{EVENTS, event_name, event_title, persons};
 pub use file::{read_file, write_file};
 pub use sealing::{OpenError, Opener, Place, SealError, Sealer};

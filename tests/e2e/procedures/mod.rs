@@ -166,6 +166,9 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     assert_eq!(value(&task, "child_name"), None, "who lives nowhere is in no province");
     assert!(task["missing"].as_array().unwrap().contains(&json!("child_name")));
     // The form of the change of residence, from the slice.
+    let forms: Value =
+        serde_json::from_str(&police.node.cli(&["form", "list", "--json"]).await.unwrap()).unwrap();
+    assert!(forms.as_array().unwrap().iter().any(|form| form["form"] == "ct01"), "{forms}");
     let person = format!("person={}", mother.personal_id);
     let filled = police.json(&["form", "fill", "ct01", "--person", &person]).await;
     let found = filled["values"].as_array().unwrap().iter().find(|value| value["name"] == "person_name");
@@ -179,7 +182,12 @@ async fn a_birth_and_a_death_go_their_way_through_the_agencies() {
     } });
     let file = police.file(&registered(lives));
     let event = ["task", "complete", &case, "permanent-residence", "--event", file.to_str().unwrap()];
+    // Answered without a line: the task is still there, and says so.
+    police.node.line.cut();
+    assert_eq!(police.task(&case).await["stands"], "open");
     police.cli(&event).await.unwrap();
+    assert_eq!(police.task(&case).await["stands"], "answered, waiting for the hub");
+    police.node.line.restore();
 
     // The insurer's back-end is in Python.
     let task = vss.task(&case).await;
@@ -220,8 +228,10 @@ async fn a_death(justice: &Office, police: &Office, vss: &Office, portal: &Offic
     let refused = ["task", "complete", &case, "funeral-allowance", "--refuse", "x"];
     assert!(police.cli(&refused).await.unwrap_err().contains("no such task"));
     let answers = ["--answer", "allowance_decision_number=12/QĐ", "--answer", "allowance_amount=25300000"];
-    let granted = [&["task", "complete", &case, "funeral-allowance"], &answers[..]].concat();
-    vss.cli(&granted).await.unwrap();
+    let wrong = ["task", "complete", &case, "funeral-allowance", "--answer", "colour=red", "--wait"];
+    assert!(vss.cli(&wrong).await.unwrap_err().contains("rejected"));
+    let granted = [&["task", "complete", &case, "funeral-allowance", "--wait"], &answers[..]].concat();
+    assert!(vss.cli(&granted).await.unwrap().contains("accepted"));
     portal.sees(&case, &["done", "done", "done"]).await;
 }
 

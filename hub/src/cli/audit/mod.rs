@@ -159,7 +159,7 @@ async fn list(global: &Global, of: Of, wanted: &Wanted) -> anyhow::Result<()> {
     };
     let mut evidence = wanted.proofs.as_deref().map(Evidence::create).transpose()?;
     let mut shown = Vec::new();
-    records(global, of, &wanted.period, wanted.head.as_deref(), |part| {
+    let nobody = records(global, of, &wanted.period, wanted.head.as_deref(), |part| {
         if let Some(evidence) = &mut evidence {
             evidence.add(&part)?;
         }
@@ -173,6 +173,14 @@ async fn list(global: &Global, of: Of, wanted: &Wanted) -> anyhow::Result<()> {
     shown.sort_by_key(|row| row.time_ms);
     if let Some(evidence) = evidence {
         evidence.finish()?;
+    }
+    if nobody {
+        let note = match wanted.lang {
+            Language::Vi => "Trong cơ sở dữ liệu không có ai mang, hoặc từng mang, số định danh này",
+            Language::En => "Nobody in the registry has, or had, this personal number",
+        };
+        // Somebody may have asked for it all the same.
+        eprintln!("{}", console::style(note).yellow().for_stderr());
     }
     if global.json {
         return output::json(&shown.iter().map(Shown::json).collect());
@@ -205,14 +213,14 @@ enum Part {
     Row(AccessRow),
 }
 
-/// Asks for records.
+/// Asks for records; whether nobody has the number that was asked for.
 async fn records(
     global: &Global,
     of: Of,
     period: &Period,
     head: Option<&Path>,
     mut each: impl FnMut(Part) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     // What it is worth is checked by `verify`.
     let since = head.map(evidence::size_of).transpose()?.unwrap_or(0);
     let request = ListAccessRequest {
@@ -222,13 +230,15 @@ async fn records(
         since,
     };
     let mut answers = connect::audit(global).await?.list_access(request).await?.into_inner();
+    let mut nobody = false;
     while let Some(answer) = answers.message().await? {
+        nobody |= answer.nobody;
         match answer.body.context("the hub's answer cannot be read")? {
             Body::Tree(tree) => each(Part::Tree(tree, since))?,
             Body::Row(row) => each(Part::Row(row))?,
         }
     }
-    Ok(())
+    Ok(nobody)
 }
 
 async fn keep_head(global: &Global, out: &Path) -> anyhow::Result<()> {
@@ -304,7 +314,7 @@ async fn alarms(global: &Global) -> anyhow::Result<()> {
         let kind = console::style(alarm.kind).red().to_string();
         table.add_row([alarm.node, kind, record, alarm.text, first, last, count]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
 }
 
@@ -330,7 +340,7 @@ async fn patterns(global: &Global, period: &Period) -> anyhow::Result<()> {
             let officer = output::plain(&one.officer);
             table.add_row([one.explanation, one.node, officer, one.personal_id, count, first, last]);
         }
-        println!("{table}");
+        output::show(table);
     }
     output::done(&format!("{} records were looked at", output::number(found.records)));
     Ok(())

@@ -187,7 +187,7 @@ pub(super) fn table(rows: &[Shown], person: Option<&str>, lang: Language) {
     }
     let mut table = output::table_of(header);
     rows.iter().for_each(|row| _ = table.add_row(row.cells(person, lang)));
-    println!("{table}");
+    output::show(table);
 }
 
 pub(super) fn operation(operation: AccessOperation, lang: Language) -> &'static str {

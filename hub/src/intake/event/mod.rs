@@ -2,13 +2,14 @@
 //!
 //! [`judge`] is asked when it is the event's turn, and looks at the registry as everything before leaves it:
 //! who is concerned ([`people`]), what is claimed of them ([`effects`]), whether that can be ([`plausible`]),
-//! and what of it comes into force ([`weigh`], [`take_back`]).
+//! and what of it comes into force ([`weigh`], [`take_back`]). [`said()`] tells people what it would say.
 
 mod authority;
 mod effects;
 mod number;
 mod people;
 mod plausible;
+mod said;
 mod take_back;
 mod weigh;
 
@@ -20,7 +21,10 @@ use dancu_proto::{
 };
 use uuid::Uuid;
 
-pub use self::authority::{Authority, AuthorityError, OPERATOR};
+pub use self::{
+    authority::{Authority, AuthorityError, OPERATOR},
+    said::{Said, said},
+};
 use self::{
     effects::{Deed, Effects},
     people::People,

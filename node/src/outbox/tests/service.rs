@@ -171,7 +171,7 @@ async fn who_follows_is_told_each_change_and_the_stream_ends_with_the_last() {
         submit(&mut client, missing(number)).await.unwrap();
     }
     let ids = [1, 2].map(|number| id(number).to_string()).to_vec();
-    let request = WatchContributionsRequest { contribution_ids: ids, after: 0 };
+    let request = WatchContributionsRequest { contribution_ids: ids, ..Default::default() };
     let mut named = client.watch_contributions(request).await.unwrap().into_inner();
     let everything = WatchContributionsRequest::default();
     let mut all = client.watch_contributions(everything).await.unwrap().into_inner();
@@ -202,10 +202,11 @@ async fn who_follows_is_told_each_change_and_the_stream_ends_with_the_last() {
         last = status.change;
         final_ones += u64::from(status.state() == ContributionState::Accepted);
     }
-    let after = WatchContributionsRequest { contribution_ids: Vec::new(), after: last };
+    let after = WatchContributionsRequest { after: last, ..Default::default() };
     let mut nothing = client.watch_contributions(after).await.unwrap().into_inner();
     assert!(timeout(Duration::from_millis(200), nothing.message()).await.is_err());
-    let unknown = WatchContributionsRequest { contribution_ids: vec![id(9).to_string()], after: 0 };
+    let unknown =
+        WatchContributionsRequest { contribution_ids: vec![id(9).to_string()], ..Default::default() };
     let status = client.watch_contributions(unknown).await.unwrap_err();
     assert_eq!(Reason::of(&status), Some(Reason::NotFound));
 }

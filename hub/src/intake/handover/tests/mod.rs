@@ -6,6 +6,7 @@ mod mail;
 mod outboxes;
 mod reviews;
 mod rule;
+mod sides;
 mod trouble;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

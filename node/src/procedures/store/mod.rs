@@ -1,6 +1,9 @@
 //! Tasks, cases and forms, as the hub last told them. Sealed like the slice, and with it: whose case is where
 //! is nobody's business either.
 
+#[cfg(test)]
+mod tests;
+
 use std::{path::Path, sync::Arc};
 
 use dancu_proto::{
@@ -22,6 +25,8 @@ use crate::{
 const TASK: u8 = b't';
 const CASE: u8 = b'c';
 const FORM: u8 = b'f';
+/// By which contribution a task was answered here.
+const ANSWER: u8 = b'a';
 /// The row that says of which registry everything is; it opens with the key that all of it opens with.
 const KEPT: &[u8] = b"k";
 /// Memory for writes, bytes: mail is small, and not much.
@@ -91,6 +96,9 @@ impl Desk {
                 let name = named(TASK, &[&task.case_id, &task.step]);
                 // One that ended, or is another's by now, leaves nothing here.
                 let open = task.state() == StepState::Open;
+                if !open {
+                    self.database.delete(named(ANSWER, &[&task.case_id, &task.step]))?;
+                }
                 self.write(&name, open.then(|| task.encode_to_vec()))
             }
             Some(Content::Case(case)) => {
@@ -120,17 +128,15 @@ impl Desk {
     /// # Errors
     /// If the node is sealed, or the disk refuses; so for all below.
     pub fn tasks(&self) -> Result<Vec<Task>, DeskError> {
-        let cipher = self.slice.cipher()?;
-        let mut tasks = Vec::new();
-        for row in self.database.iterator(IteratorMode::From(&[TASK], Direction::Forward)) {
-            let (name, sealed) = row?;
-            if name.first() != Some(&TASK) {
-                break;
-            }
-            let task = cipher.open(&name, &sealed, "a task")?;
-            tasks.push(Task::decode(task.as_slice()).map_err(|_| DeskError::Damaged)?);
-        }
-        Ok(tasks)
+        self.all(TASK)
+    }
+
+    /// The forms, by id.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn forms(&self) -> Result<Vec<Form>, DeskError> {
+        self.all(FORM)
     }
 
     /// An open task.
@@ -139,6 +145,25 @@ impl Desk {
     /// See above.
     pub fn task(&self, case: &str, step: &str) -> Result<Option<Task>, DeskError> {
         self.get(&named(TASK, &[case, step]))
+    }
+
+    /// Notes by which contribution a task was answered: until the hub has it, the task stays.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn answer(&self, case: &str, step: &str, contribution: &str) -> Result<(), DeskError> {
+        self.write(&named(ANSWER, &[case, step]), Some(contribution.as_bytes().to_vec()))
+    }
+
+    /// The contribution that a task was last answered by here.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn answered_by(&self, case: &str, step: &str) -> Result<Option<String>, DeskError> {
+        let name = named(ANSWER, &[case, step]);
+        let Some(sealed) = self.database.get(&name)? else { return Ok(None) };
+        let id = self.slice.cipher()?.open(&name, &sealed, "by what a task was answered")?;
+        String::from_utf8(id).map(Some).map_err(|_| DeskError::Damaged)
     }
 
     /// A case.
@@ -194,6 +219,21 @@ impl Desk {
         Ok(())
     }
 
+    /// All rows of a kind.
+    fn all<M: Message + Default>(&self, kind: u8) -> Result<Vec<M>, DeskError> {
+        let cipher = self.slice.cipher()?;
+        let mut all = Vec::new();
+        for row in self.database.iterator(IteratorMode::From(&[kind], Direction::Forward)) {
+            let (name, sealed) = row?;
+            if name.first() != Some(&kind) {
+                break;
+            }
+            let row = cipher.open(&name, &sealed, "what the hub told")?;
+            all.push(M::decode(row.as_slice()).map_err(|_| DeskError::Damaged)?);
+        }
+        Ok(all)
+    }
+
     fn get<M: Message + Default>(&self, name: &[u8]) -> Result<Option<M>, DeskError> {
         let cipher = self.slice.cipher()?;
         let Some(sealed) = self.database.get(name)? else { return Ok(None) };
@@ -239,136 +279,4 @@ fn named(kind: u8, parts: &[&str]) -> Vec<u8> {
         name.push(0);
     }
     name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lookup::tests::fixture::{key, open};
-
-    fn task(step: &str, state: StepState) -> Mail {
-        let task = Task {
-            case_id: "c".into(),
-            step: step.into(),
-            state: state.into(),
-            persons: [("child".to_owned(), "001226000001".to_owned())].into(),
-            ..Task::default()
-        };
-        Mail { number: 0, content: Some(Content::Task(task)) }
-    }
-
-    fn case(version: u64) -> Mail {
-        let status = CaseStatus { case_id: "c".into(), version, ..CaseStatus::default() };
-        Mail { number: 0, content: Some(Content::Case(status)) }
-    }
-
-    #[test]
-    fn what_was_told_is_there_after_a_restart_for_who_has_the_key() {
-        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let slice = open(held.path());
-        {
-            let desk = Desk::open(dir.path(), slice.clone()).unwrap();
-            desk.keep(&task("a", StepState::Open)).unwrap();
-            desk.keep(&task("ab", StepState::Open)).unwrap();
-            desk.keep(&task("a", StepState::Open)).unwrap();
-            desk.keep(&case(3)).unwrap();
-            // What comes once more, of before, changes nothing.
-            desk.keep(&case(2)).unwrap();
-        }
-        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
-        assert_eq!(desk.tasks().unwrap().len(), 2);
-        assert_eq!(desk.case("c").unwrap().unwrap().version, 3);
-        desk.keep(&task("a", StepState::Done)).unwrap();
-        desk.keep(&task("b", StepState::Unspecified)).unwrap();
-        assert_eq!(desk.task("c", "a").unwrap(), None);
-        assert!(desk.task("c", "ab").unwrap().is_some());
-        // Nothing on the disk reads.
-        for entry in std::fs::read_dir(dir.path()).unwrap() {
-            let bytes = std::fs::read(entry.unwrap().path()).unwrap_or_default();
-            assert!(!bytes.windows(12).any(|window| window == b"001226000001"));
-        }
-        slice.seal();
-        assert!(matches!(desk.tasks(), Err(DeskError::Sealed)));
-        assert!(matches!(desk.keep(&case(4)), Err(DeskError::Sealed)));
-        slice.unseal(&key()).unwrap();
-        assert_eq!(desk.tasks().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn with_another_key_everything_begins_anew() {
-        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let slice = open(held.path());
-        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
-        assert!(!desk.has_kept().unwrap());
-        desk.begin_anew().unwrap();
-        desk.keep(&case(3)).unwrap();
-        desk.keep(&task("a", StepState::Open)).unwrap();
-        assert!(desk.has_kept().unwrap());
-        slice.seal();
-        slice.unseal(&crate::slice::SliceKey::from_bytes(&[3; 32]).unwrap()).unwrap();
-        // Mail of a case that is known, and cannot be read, still comes.
-        desk.keep(&case(2)).unwrap();
-        assert_eq!(desk.case("c").unwrap().unwrap().version, 2);
-        assert!(!desk.has_kept().unwrap());
-        desk.begin_anew().unwrap();
-        assert!(desk.has_kept().unwrap());
-        assert_eq!((desk.case("c").unwrap(), desk.tasks().unwrap().len()), (None, 0));
-    }
-
-    #[test]
-    fn cases_that_were_closed_long_ago_are_forgotten() {
-        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let desk = Desk::open(dir.path(), open(held.path())).unwrap();
-        for (id, closed) in [("old", Some(5)), ("new", Some(9)), ("open", None)] {
-            let closed_at = closed.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 });
-            let case = CaseStatus { case_id: id.into(), closed_at, ..CaseStatus::default() };
-            desk.keep(&Mail { number: 0, content: Some(Content::Case(case)) }).unwrap();
-        }
-        desk.prune(9).unwrap();
-        let known = ["old", "new", "open"].map(|id| desk.case(id).unwrap().is_some());
-        assert_eq!(known, [false, true, true]);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_left_where_the_slice_is_erased() {
-        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let slice = open(held.path());
-        let policy = dancu_proto::hub::v1::Policy {
-            registry_id: vec![7; 16],
-            revision: 1,
-            cursor: 1,
-            ..Default::default()
-        };
-        slice.apply_policy(policy).unwrap();
-        let desk = Desk::open(dir.path(), slice.clone()).unwrap();
-        desk.keep(&task("a", StepState::Open)).unwrap();
-        let cancel = tokio_util::sync::CancellationToken::new();
-        let (clock, day) = (crate::state::host_clock(), std::time::Duration::from_secs(86_400));
-        let keeping = super::super::keep(desk.clone(), slice.clone(), day, clock, cancel.clone());
-        let keeping = tokio::spawn(keeping);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        assert_eq!(desk.tasks().unwrap().len(), 1);
-        slice.erase().unwrap();
-        let anything = || desk.database.iterator(IteratorMode::Start).next().is_some();
-        while anything() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        cancel.cancel();
-        keeping.await.unwrap();
-    }
-
-    #[test]
-    fn a_form_is_replaced_and_withdrawn() {
-        let (dir, held) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let desk = Desk::open(dir.path(), open(held.path())).unwrap();
-        let form = |title: &str, withdrawn| {
-            let form = Form { id: "ct01".into(), title: title.into(), withdrawn, ..Form::default() };
-            Mail { number: 0, content: Some(Content::Form(form)) }
-        };
-        desk.keep(&form("CT01", false)).unwrap();
-        desk.keep(&form("CT01 (2027)", false)).unwrap();
-        assert_eq!(desk.form("ct01").unwrap().unwrap().title, "CT01 (2027)");
-        desk.keep(&form("", true)).unwrap();
-        assert_eq!(desk.form("ct01").unwrap(), None);
-    }
 }

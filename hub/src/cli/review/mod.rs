@@ -1,11 +1,12 @@
 //! `dancu-hub review`: what waits for a decision.
 
+mod show;
+
 use clap::Subcommand;
 use console::style;
 use dancu_proto::{
-    Field,
-    hub::v1::{DecideReviewRequest, GetReviewRequest, ListReviewsRequest, Review, ReviewSide},
-    v1::Citizen,
+    hub::v1::{DecideReviewRequest, ListReviewsRequest, Review},
+    words::event,
 };
 use serde_json::{Value, json};
 
@@ -50,7 +51,7 @@ pub(super) struct Decision {
 pub(super) async fn run(global: &Global, command: ReviewCommand) -> anyhow::Result<()> {
     match command {
         ReviewCommand::List { all } => list(global, all).await,
-        ReviewCommand::Show { number } => show(global, number).await,
+        ReviewCommand::Show { number } => show::show(global, number).await,
         ReviewCommand::Accept(decision) => decide(global, decision, true).await,
         ReviewCommand::Reject(decision) => decide(global, decision, false).await,
     }
@@ -64,6 +65,7 @@ fn as_json(review: &Review) -> Value {
     let decision = review.decision.as_ref().map(|decision| {
         json!({
             "accepted": decision.accepted, "reason": decision.reason, "operator": decision.operator,
+            "document_number": decision.document_number,
             "time": output::moment(decision.time.as_ref()),
         })
     });
@@ -98,7 +100,7 @@ async fn list(global: &Global, all: bool) -> anyhow::Result<()> {
         };
         table.add_row([
             review.number.to_string(),
-            review.event.clone(),
+            event(&review.event),
             review.agency.clone(),
             why(review),
             names_of(&review.fields),
@@ -106,82 +108,8 @@ async fn list(global: &Global, all: bool) -> anyhow::Result<()> {
             decision,
         ]);
     }
-    println!("{table}");
+    output::show(table);
     Ok(())
-}
-
-async fn show(global: &Global, number: u64) -> anyhow::Result<()> {
-    let mut reviews = connect::reviews(global).await?;
-    let found = reviews.get_review(GetReviewRequest { number }).await?.into_inner();
-    let review = found.review.unwrap_or_default();
-    let said = serde_json::to_value(found.contribution.unwrap_or_default())?;
-    if global.json {
-        let sides: Vec<Value> = found.sides.iter().map(side_as_json).collect();
-        return output::json(&json!({ "review": as_json(&review), "contribution": said, "sides": sides }));
-    }
-    output::pairs(&[
-        ("review", review.number.to_string()),
-        ("event", format!("{} of {} ({})", review.event, review.agency, review.node)),
-        ("contribution", review.contribution_id.clone()),
-        ("why", format!("{}: {}", why(&review), review.message)),
-        ("since", output::moment(review.since.as_ref())),
-    ]);
-    for side in &found.sides {
-        println!("\n{} {}", style("Person").bold(), side.personal_id);
-        let mut table = output::table(["field", "registered", "by", "from", "handed in"]);
-        for source in fields_of(side) {
-            let known = side.sources.iter().find(|known| known.field == i32::from(source.1));
-            table.add_row([
-                source.0.to_owned(),
-                value(side.registered.as_ref(), source.0),
-                known.map(|known| known.source.clone()).unwrap_or_default(),
-                known.and_then(|known| known.effective_date).map(|date| date.to_string()).unwrap_or_default(),
-                if side.cleared.contains(&i32::from(source.1)) {
-                    style("no value").italic().to_string()
-                } else {
-                    value(side.handed_in.as_ref(), source.0)
-                },
-            ]);
-        }
-        println!("{table}");
-    }
-    println!("\n{}", output::plain_lines(&serde_json::to_string_pretty(&said)?));
-    if let Some(decision) = &review.decision {
-        let what = if decision.accepted { "accepted" } else { "rejected" };
-        println!(
-            "{what} by {} at {}: {}",
-            decision.operator,
-            output::moment(decision.time.as_ref()),
-            decision.reason
-        );
-    }
-    Ok(())
-}
-
-fn fields_of(side: &ReviewSide) -> Vec<(&'static str, dancu_proto::v1::Field)> {
-    let named =
-        |citizen: Option<&Citizen>| citizen.map(dancu_proto::Record::encode).unwrap_or_default().fields();
-    let cleared = side.cleared.iter().filter_map(|number| Field::try_from(*number).ok()).collect();
-    let all = named(side.registered.as_ref()).union(named(side.handed_in.as_ref())).union(cleared);
-    all.iter().map(|field| (field.name(), field.into())).collect()
-}
-
-fn value(of: Option<&Citizen>, field: &str) -> String {
-    let shown = of.and_then(|citizen| serde_json::to_value(citizen).ok());
-    match shown.as_ref().and_then(|citizen| citizen.get(field)) {
-        None => "–".into(),
-        Some(Value::String(text)) => output::plain(text),
-        Some(other) => output::plain(&other.to_string()),
-    }
-}
-
-fn side_as_json(side: &ReviewSide) -> Value {
-    json!({
-        "personal_id": side.personal_id,
-        "registered": side.registered,
-        "handed_in": side.handed_in,
-        "cleared": names_of(&side.cleared),
-    })
 }
 
 async fn decide(global: &Global, decision: Decision, accept: bool) -> anyhow::Result<()> {

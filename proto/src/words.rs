@@ -1,17 +1,22 @@
-//! Values of a record in words: names beside codes, places by name.
+//! What people read at a terminal: values of a record with names beside codes and places by name; deadlines,
+//! and where steps stand.
 
-use dancu_proto::{
+use time::{OffsetDateTime, Time, macros::offset};
+
+use crate::{
     Field, ProvinceCode,
     area::Division,
     codes,
+    contribution::event_title,
     v1::{
-        Address, Citizen, IdentityCard, RegisteredArea, Relative, RelativeList, StringList, TemporaryAbsence,
-        TemporaryResidence,
+        Address, Citizen, IdentityCard, RegisteredArea, Relative, RelativeList, StepState, StringList,
+        TemporaryAbsence, TemporaryResidence,
     },
 };
 
 /// A field's value in words, places by the administrative order in force; none where it has none.
-pub(super) fn describe(field: Field, citizen: &Citizen, order: &Division) -> Option<String> {
+#[must_use]
+pub fn describe(field: Field, citizen: &Citizen, order: &Division) -> Option<String> {
     let address = |of: &Address| address(of, order);
     let text = |text: &String| text.clone();
     let code = |value: &String| {
@@ -60,6 +65,38 @@ pub(super) fn describe(field: Field, citizen: &Citizen, order: &Division) -> Opt
     (!described.is_empty()).then_some(described)
 }
 
+/// Until when something is to be done, in the time of Vietnam. A period ends with its last day: that is the day
+/// people know, and not the midnight after it.
+#[must_use]
+pub fn deadline(until: OffsetDateTime) -> String {
+    let local = until.to_offset(offset!(+7));
+    let (day, time) = (local.date(), local.time());
+    match day.previous_day() {
+        Some(last) if time == Time::MIDNIGHT => format!("{last} (end of day)"),
+        _ => format!("{day} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()),
+    }
+}
+
+/// An event: as an office calls it, and its name.
+#[must_use]
+pub fn event(name: &str) -> String {
+    event_title(name).map_or_else(|| name.to_owned(), |title| format!("{title} ({name})"))
+}
+
+/// Where a step of a case stands.
+#[must_use]
+pub fn step_state(state: StepState) -> &'static str {
+    match state {
+        StepState::Unspecified => "–",
+        StepState::Waiting => "waiting",
+        StepState::Open => "open",
+        StepState::Done => "done",
+        StepState::Refused => "refused",
+        StepState::Returned => "returned",
+        StepState::Skipped => "skipped",
+    }
+}
+
 fn list(list: Option<&StringList>) -> String {
     list.map(|list| list.values.join(", ")).unwrap_or_default()
 }
@@ -106,11 +143,11 @@ fn relatives(list: Option<&RelativeList>) -> String {
     lines(list.into_iter().flat_map(|list| &list.items).map(relative))
 }
 
-fn since(from: Option<dancu_proto::v1::Date>) -> String {
+fn since(from: Option<crate::v1::Date>) -> String {
     from.map(|date| format!("from {date}")).unwrap_or_default()
 }
 
-fn until(until: Option<dancu_proto::v1::Date>) -> String {
+fn until(until: Option<crate::v1::Date>) -> String {
     until.map(|date| format!("until {date}")).unwrap_or_default()
 }
 
@@ -130,9 +167,10 @@ fn temporary_absence(absence: &TemporaryAbsence) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dancu_proto::Areas;
+    use time::macros::datetime;
 
     use super::*;
+    use crate::Areas;
 
     #[test]
     fn codes_and_places_have_names() {
@@ -150,10 +188,26 @@ mod tests {
     #[test]
     fn every_field_of_a_full_record_has_words() {
         let order = Areas::shipped().in_force();
-        let all: Citizen = serde_json::from_str(include_str!("../../tests/data/full_citizen.json")).unwrap();
+        let all: Citizen =
+            serde_json::from_str(include_str!("../../node/tests/data/full_citizen.json")).unwrap();
         for field in Field::ALL {
             assert!(describe(*field, &all, order).is_some(), "{field}");
             assert!(describe(*field, &Citizen::default(), order).is_none(), "{field}");
         }
+    }
+
+    #[test]
+    fn every_event_has_a_title() {
+        for name in crate::contribution::EVENTS {
+            assert!(event(name).ends_with(&format!(" ({name})")), "{name}");
+        }
+        assert_eq!((event("death"), event("")), ("khai tử (death)".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_deadline_is_its_last_day() {
+        assert_eq!(deadline(datetime!(2026-11-24 17:00 UTC)), "2026-11-24 (end of day)");
+        assert_eq!(deadline(datetime!(2026-11-25 0:00 +7)), "2026-11-24 (end of day)");
+        assert_eq!(deadline(datetime!(2026-11-24 16:30 +7)), "2026-11-24 16:30:00");
     }
 }

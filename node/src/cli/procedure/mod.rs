@@ -1,22 +1,33 @@
 //! `dancu-node task`, `case` and `form`: procedures that run across agencies, from a terminal.
 
+mod form;
+
 use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use console::style;
 use dancu_proto::{
     node::v1::{
-        CompleteTaskRequest, GetCaseRequest, ListTasksRequest, PrefillFormRequest, PrefillFormResponse,
+        CompleteTaskRequest, ContributionStatus, GetCaseRequest, ListTasksRequest, ListTasksResponse,
         procedure_service_client::ProcedureServiceClient,
     },
-    v1::{CaseStatus, Contribution, PrefilledValue, StepState, Task, TaskAnswer, TaskEnd},
+    v1::{CaseStatus, Contribution, ContributionState, PrefilledValue, Task, TaskAnswer, TaskEnd},
+    words::{deadline, event, step_state},
 };
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{connect::Target, context::Context, failure::Failure, print};
+pub(super) use self::form::FormCommand;
+use super::{
+    connect::Target,
+    context::Context,
+    failure::Failure,
+    outcome::{Stands, Waiting, as_json, described, is_concluded},
+    print,
+};
 use crate::config::Config;
 
 /// Options that all calls share.
@@ -41,7 +52,8 @@ impl Call {
 #[allow(clippy::large_enum_variant, reason = "one is alive, for one command")]
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
-    /// The open tasks of this agency under a purpose, with what is known for each
+    /// The open tasks of this agency under a purpose, with what is known for each; those that were answered
+    /// stay until the hub has the answer, and say so
     List {
         /// Only of this procedure
         #[arg(long, default_value = "", hide_default_value = true)]
@@ -83,6 +95,8 @@ pub(super) struct Complete {
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
     #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
     call: Call,
 }
 
@@ -93,21 +107,6 @@ pub(super) enum CaseCommand {
     Show {
         /// Its id: that of the contribution that opened it
         case_id: String,
-        #[command(flatten)]
-        call: CallArgs,
-    },
-}
-
-/// `form`
-#[derive(Debug, Subcommand)]
-pub(super) enum FormCommand {
-    /// Fill a form (tờ khai) from the slice, and name what is still to be asked
-    Fill {
-        /// The form
-        form: String,
-        /// Who is who, as ROLE=NUMBER (child=001226000001); repeat it for several
-        #[arg(long = "person", value_name = "ROLE=NUMBER", value_parser = pair)]
-        persons: Vec<(String, String)>,
         #[command(flatten)]
         call: CallArgs,
     },
@@ -134,19 +133,25 @@ async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Fai
     let mut stream = call.client(config).await?.list_tasks(request).await?.into_inner();
     let mut tasks = Vec::new();
     while let Some(row) = stream.message().await? {
-        tasks.extend(row.task);
+        tasks.push(row);
     }
     if call.json {
-        return print::json(&tasks.iter().map(task_json).collect());
+        return print::json(&tasks.iter().map(listed_json).collect());
     }
     if tasks.is_empty() {
         return print::line("no task is open under this purpose");
     }
-    for task in &tasks {
+    for listed in &tasks {
+        let task = listed.task.clone().unwrap_or_default();
         print::line(format_args!("{}  {}", style(&task.title).bold(), style(&task.case_id).dim()))?;
-        let due = moment(task.due_at.as_ref());
+        let due = until(task.due_at.as_ref());
         let due = if task.escalated { style(format!("{due}, late")).red().to_string() } else { due };
         print::line(format_args!("step {}, until {due}", task.step))?;
+        if let Some(answered) = answered(listed) {
+            print::line(format_args!("{}: contribution {}\n", style(answered).green(), listed.answered_by))?;
+            // What to do for it is done.
+            continue;
+        }
         if !task.note.is_empty() {
             print::line(format_args!("{} {}", style("came back:").yellow(), task.note))?;
         }
@@ -159,10 +164,20 @@ async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Fai
         if !task.missing.is_empty() {
             print::line(format_args!("still to be asked: {}", task.missing.join(", ")))?;
         }
-        let ends = if task.event.is_empty() { task.asks.join(", ") } else { format!("event {}", task.event) };
+        let ends = if task.event.is_empty() { task.asks.join(", ") } else { event(&task.event) };
         print::line(format_args!("ends with: {ends}\n"))?;
     }
     Ok(())
+}
+
+/// What a task that was answered here waits for.
+fn answered(listed: &ListTasksResponse) -> Option<&'static str> {
+    match listed.answer_state() {
+        ContributionState::Queued => Some("answered, waiting for the hub"),
+        ContributionState::HandedOver => Some("answered, at the hub"),
+        ContributionState::InReview => Some("answered, a person at the hub decides"),
+        _ => None,
+    }
 }
 
 impl Complete {
@@ -200,16 +215,41 @@ impl Complete {
         });
         let id = contribution.id.clone();
         let request = CompleteTaskRequest { contribution: Some(contribution) };
-        let response = self.call.client(config).await?.complete_task(request).await?.into_inner();
-        let status = response.status.unwrap_or_default();
-        if self.call.json {
-            return print::json(&json!({ "contribution_id": id, "sequence": status.sequence }));
+        let channel = self.call.target.connect(config).await?;
+        let mut client = ProcedureServiceClient::new(channel.clone());
+        let mut status = client.complete_task(request).await?.into_inner().status.unwrap_or_default();
+        let mut open = 0;
+        if self.waiting.wait && !is_concluded(status.state()) {
+            let bar = ProgressBar::hidden();
+            open = self.waiting.follow(channel, vec![id.clone()], &bar, |told| status = told).await?;
         }
-        print::line(format_args!(
-            "{} queued as {id}; what becomes of it: dancu-node case show {}",
-            style("✓").green(),
-            self.case_id
-        ))
+        self.show(&id, status, open)
+    }
+
+    fn show(&self, id: &str, status: ContributionStatus, open: u64) -> Result<(), Failure> {
+        let (state, sequence) = (status.state(), status.sequence);
+        let stands = Stands::Taken(Box::new(status));
+        if self.call.json {
+            let mut json = as_json(id, &stands);
+            json["contribution_id"] = id.into();
+            json["sequence"] = sequence.into();
+            print::json(&json)?;
+        } else if self.waiting.wait || is_concluded(state) {
+            let (label, reason) = described(&stands);
+            print::line(format_args!("{id}: {label}"))?;
+            reason.map_or(Ok(()), print::line)?;
+        } else {
+            print::line(format_args!(
+                "{} queued as {id}; what becomes of it: dancu-node contribution show {id}",
+                style("✓").green(),
+            ))?;
+        }
+        match state {
+            ContributionState::Rejected => Err(Failure::NotCounted(1)),
+            ContributionState::InReview => Err(Failure::InReview(1)),
+            _ if open > 0 => Err(Failure::StillOpen(open)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -236,9 +276,9 @@ impl CaseCommand {
             let late = if step.escalated { " (late)" } else { "" };
             vec![
                 step.title.clone(),
-                format!("{}{late}", state(step.state())),
+                format!("{}{late}", step_state(step.state())),
                 step.agency.clone(),
-                moment(step.due_at.as_ref()),
+                until(step.due_at.as_ref()),
                 moment(step.ended_at.as_ref()),
                 step.note.clone(),
             ]
@@ -246,28 +286,6 @@ impl CaseCommand {
         let rows: Vec<_> = rows.collect();
         print::table(&["step", "stands", "agency", "until", "ended", "note"], rows)?;
         print::freshness(response.freshness.as_ref())
-    }
-}
-
-impl FormCommand {
-    pub(super) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let FormCommand::Fill { form, persons, call: CallArgs { call } } = self;
-        let persons = persons.into_iter().collect();
-        let request = PrefillFormRequest { context: Some(call.context.to_message()), form, persons };
-        let filled = call.client(config).await?.prefill_form(request).await?.into_inner();
-        if call.json {
-            return print::json(&form_json(&filled));
-        }
-        print::line(style(&filled.title).bold())?;
-        print::table(&["", "value", "from"], filled.values.iter().map(row).collect::<Vec<_>>())?;
-        if !filled.missing.is_empty() {
-            print::line("still to be asked:")?;
-        }
-        for field in &filled.missing {
-            let required = if field.required { " *" } else { "" };
-            print::line(format_args!("  {} ({}){required}", field.label, field.name))?;
-        }
-        print::freshness(filled.freshness.as_ref())
     }
 }
 
@@ -281,16 +299,9 @@ fn moment(timestamp: Option<&prost_types::Timestamp>) -> String {
     at.map_or_else(|| "–".to_owned(), print::moment)
 }
 
-fn state(state: StepState) -> &'static str {
-    match state {
-        StepState::Unspecified => "–",
-        StepState::Waiting => "waiting",
-        StepState::Open => "open",
-        StepState::Done => "done",
-        StepState::Refused => "refused",
-        StepState::Returned => "returned",
-        StepState::Skipped => "not needed",
-    }
+/// Until when, by its last day.
+fn until(timestamp: Option<&prost_types::Timestamp>) -> String {
+    print::time_of(timestamp).map_or_else(|| "–".to_owned(), deadline)
 }
 
 fn value_json(value: &PrefilledValue) -> Value {
@@ -298,6 +309,14 @@ fn value_json(value: &PrefilledValue) -> Value {
         "name": value.name, "label": value.label, "value": value.value, "source": value.source,
         "as_of": moment(value.as_of.as_ref()), "revision": value.revision, "in_question": value.in_question,
     })
+}
+
+fn listed_json(listed: &ListTasksResponse) -> Value {
+    let mut json = task_json(&listed.task.clone().unwrap_or_default());
+    let by = (!listed.answered_by.is_empty()).then_some(&listed.answered_by);
+    json["answered_by"] = by.cloned().into();
+    json["stands"] = answered(listed).unwrap_or("open").into();
+    json
 }
 
 fn task_json(task: &Task) -> Value {
@@ -313,7 +332,7 @@ fn task_json(task: &Task) -> Value {
 fn case_json(case: &CaseStatus) -> Value {
     let steps = case.steps.iter().map(|step| {
         json!({
-            "step": step.step, "title": step.title, "agency": step.agency, "state": state(step.state()),
+            "step": step.step, "title": step.title, "agency": step.agency, "state": step_state(step.state()),
             "due_at": moment(step.due_at.as_ref()), "ended_at": moment(step.ended_at.as_ref()),
             "escalated": step.escalated, "note": step.note,
         })
@@ -322,15 +341,5 @@ fn case_json(case: &CaseStatus) -> Value {
         "case_id": case.case_id, "procedure": case.procedure, "title": case.title,
         "case_number": case.case_number, "opened_at": moment(case.opened_at.as_ref()),
         "closed_at": case.closed_at.as_ref().map(|at| moment(Some(at))), "steps": steps.collect::<Vec<_>>(),
-    })
-}
-
-fn form_json(filled: &PrefillFormResponse) -> Value {
-    let missing = filled.missing.iter().map(|field| {
-        json!({ "name": field.name, "label": field.label, "role": field.role, "required": field.required })
-    });
-    json!({
-        "title": filled.title, "values": filled.values.iter().map(value_json).collect::<Vec<_>>(),
-        "missing": missing.collect::<Vec<_>>(), "freshness": print::freshness_json(filled.freshness.as_ref()),
     })
 }
