@@ -1,8 +1,10 @@
 //! What becomes known late holds from its own day: who was answered in the meantime is listed.
 
 use dancu_proto::{
+    channel::PeerIdentity,
     node::v1::GetCitizenRequest,
-    v1::{AccessContext, Citizen},
+    signed::verify,
+    v1::{AccessContext, Citizen, QueuedContribution, Signed},
 };
 use dancu_tests::testkit::{Agreement, Hub, Node, eventually, people};
 use serde_json::{Value, json};
@@ -106,6 +108,10 @@ async fn who_was_answered_without_what_became_known_late_is_listed() {
     assert!(text.contains("Calls that were answered without it"), "{text}");
     assert!(["C-1", "C-2", "C-5"].iter().all(|case| text.contains(case)), "{text}");
     assert!(["C-3", "C-4", "C-6", "C-7"].iter().all(|case| !text.contains(case)), "{text}");
+    // What the node signed can be shown to others.
+    let evidence = Signed::from_text(&hub.cli(&["contribution", "evidence", id]).await.unwrap()).unwrap();
+    let (queued, signer) = verify::<QueuedContribution>(&evidence, &hub.authority()).unwrap();
+    assert_eq!((queued.contribution_id.as_str(), signer), (id, PeerIdentity::Node(queued.node.clone())));
     // Who looks at the log is looked at too, and the hub's own log tells of nobody.
     assert!(hub.log().contains("the access log is read"), "{}", hub.log());
     assert!(!hub.log().contains(&dead.personal_id));

@@ -1,6 +1,10 @@
 //! `dancu-hub contribution`: what nodes handed in.
 
-use std::{io::BufReader, path::PathBuf};
+use std::{
+    fs::File,
+    io::{BufReader, Write},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -26,6 +30,14 @@ pub(super) enum ContributionCommand {
         /// Its id
         id: String,
     },
+    /// What the node signed of a contribution, as it came: for whoever is to check later whose word it was
+    Evidence {
+        /// Its id
+        id: String,
+        /// A new file for it; without, it goes to the terminal
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Where the hub stands with each outbox, and what never came
     Outboxes,
     /// Take over contributions from the file of an outbox that came on paper roads (a USB stick)
@@ -41,9 +53,26 @@ pub(super) enum ContributionCommand {
 pub(super) async fn run(global: &Global, command: ContributionCommand) -> anyhow::Result<()> {
     match command {
         ContributionCommand::Show { id } => show(global, id).await,
+        ContributionCommand::Evidence { id, out } => evidence(global, id, out).await,
         ContributionCommand::Outboxes => outboxes(global).await,
         ContributionCommand::Import { file, of_barred_nodes } => import(global, &file, of_barred_nodes).await,
     }
+}
+
+async fn evidence(global: &Global, id: String, out: Option<PathBuf>) -> anyhow::Result<()> {
+    let mut reviews = connect::reviews(global).await?;
+    let request = GetContributionRequest { contribution_id: id };
+    let found = reviews.get_contribution(request).await?.into_inner();
+    let signed = found.evidence.context("what was signed is not kept")?;
+    let Some(out) = out else {
+        print!("{}", signed.to_text());
+        return Ok(());
+    };
+    let mut file = File::create_new(&out).with_context(|| format!("{} cannot be made", out.display()))?;
+    file.write_all(signed.to_text().as_bytes())?;
+    file.sync_all()?;
+    eprintln!("{} written", out.display());
+    Ok(())
 }
 
 pub(super) fn state_name(state: i32) -> &'static str {

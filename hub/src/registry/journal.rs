@@ -223,6 +223,15 @@ impl JournalEntry {
         }
     }
 
+    /// How many citizens this revision changed.
+    #[must_use]
+    pub fn citizens(&self) -> usize {
+        match &self.content {
+            Some(Content::Citizens(changes)) => changes.changes.len(),
+            _ => 0,
+        }
+    }
+
     /// The change of one citizen, if this revision changed them.
     #[must_use]
     pub fn change_of(&self, key: super::CitizenKey) -> Option<&CitizenChange> {

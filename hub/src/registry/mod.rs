@@ -47,7 +47,7 @@ pub use self::{
     store::{Store, StoreError},
     view::{MERGED, View},
 };
-use self::{store::rocks::RocksStore, writer::Writer};
+use self::{standing::Before, store::rocks::RocksStore, writer::Writer};
 use crate::router::Router;
 
 /// The time by which commits are stamped; tests own theirs.
@@ -116,7 +116,7 @@ impl Registry {
     /// If the disk refuses.
     pub fn look<T>(&self, now: OffsetDateTime, by: impl FnOnce(&Standing<'_>) -> T) -> Result<T, StoreError> {
         let group = group::Group::after(self.store.snapshot().head()?);
-        Ok(by(&Standing::new(&*self.store, &group, now)))
+        Ok(by(&Standing::new(&Before::new(&*self.store), &group, now)))
     }
 
     /// The latest revision.

@@ -12,8 +12,12 @@ use super::{
     store::{NamedRow, Rows, Snapshot},
 };
 
-/// The registry as it is on disk when a group begins, and what of it the group has read: nothing else writes
-/// meanwhile, and commits of a group ask for the same things again and again.
+/// Entries of the journal that change more citizens, as those of imports do, are read anew each time.
+const KEPT: usize = 16;
+
+/// The registry as it is on disk when a group begins, and what of it the group has read: commits of a group ask for
+/// the same things again and again. Nobody else writes what commits ask for; the roll of nodes, which others write, is
+/// none of it.
 pub(super) struct Before<'a> {
     snapshot: Box<dyn Snapshot + 'a>,
     citizens: RefCell<HashMap<CitizenKey, Option<StoredCitizen>>>,
@@ -111,7 +115,9 @@ impl<'a> Standing<'a> {
         }
         let entry = self.before.snapshot.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
         let entry = Arc::new(entry);
-        self.before.entries.borrow_mut().insert(revision, Arc::clone(&entry));
+        if entry.citizens() <= KEPT {
+            self.before.entries.borrow_mut().insert(revision, Arc::clone(&entry));
+        }
         Ok(entry)
     }
 

@@ -84,6 +84,7 @@ impl ReviewServer {
             revision => view.journal(Revision(revision))?,
         };
         let taken_back_by = taken_back.and_then(|entry| entry.origin().contribution);
+        let evidence = handed_in::evidence(&view, &row.name())?;
         Ok(GetContributionResponse {
             outcome: Some(self.handover.with_receipt(&row)?),
             agency: row.agency.clone(),
@@ -95,6 +96,7 @@ impl ReviewServer {
             accesses: unaware.calls.into_iter().map(derived::shown).collect(),
             accesses_left_off: unaware.left_off,
             taken_back: row.taken_back,
+            evidence,
             taken_back_by: taken_back_by.map(|id| id.to_string()).unwrap_or_default(),
         })
     }

@@ -199,7 +199,7 @@ fn refused(status: Status) -> Ended {
     }
 }
 
-/// Forgets contributions that were concluded long ago, and tells monitoring how many wait, until cancelled.
+/// Forgets contributions that were concluded long ago, and the key of those before, and tells monitoring how many wait, until cancelled.
 pub async fn keep_for(outbox: Outbox, keep: Duration, clock: Clock, cancel: CancellationToken) {
     let mut pruned: Option<Instant> = None;
     loop {
@@ -224,6 +224,7 @@ pub async fn keep_for(outbox: Outbox, keep: Duration, clock: Clock, cancel: Canc
         if due {
             pruned = Some(Instant::now());
         }
+        outbox.0.sealer.expire();
         tokio::select! {
             () = cancel.cancelled() => return,
             () = sleep(LOOK) => {}

@@ -219,7 +219,9 @@ impl Protocol {
                 self.outbox.taken(&places)?;
                 for place in refused {
                     // If the certificate is what the hub does not believe, there may be a better one by now.
-                    self.outbox.sign_anew(place)?;
+                    if let Err(error) = self.outbox.sign_anew(place) {
+                        tracing::error!(%error, "a contribution that the hub refuses cannot be signed anew");
+                    }
                     self.refused.own.insert(place);
                 }
             }
@@ -314,5 +316,5 @@ fn own(outbox: &Outbox, refused: &BTreeSet<u64>) -> Result<(Vec<u64>, Vec<Signed
         places.push(place);
         found.push(signed);
     }
-    Ok((places, outbox.together(found)?))
+    Ok((places, outbox.together(found)))
 }

@@ -5,6 +5,8 @@ use dancu_proto::v1::{AccessContext, ContributionOutcome, ContributionState};
 use prost::Message;
 use uuid::Uuid;
 
+/// Version of the layout; a later one comes with a migration.
+pub(super) const FORMAT: u32 = 2;
 /// Who the outbox is.
 pub(super) const IDENTITY: &[u8] = &[0, 0];
 /// Where it stands.
@@ -33,6 +35,9 @@ pub(super) struct IdentityRow {
     /// What contents are hashed with, 32 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) hashed_with: Vec<u8>,
+    /// How it is laid out: [`FORMAT`].
+    #[prost(uint32, tag = "3")]
+    pub(super) format: u32,
 }
 
 /// Where an outbox stands.

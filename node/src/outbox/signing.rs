@@ -52,11 +52,14 @@ impl Outbox {
 
     /// What goes to the hub together, with one signature where the certificate of now can stand for it: one is
     /// checked then, however many they are. In the outbox each keeps its own.
-    pub(super) fn together(&self, signed: Vec<Signed>) -> Result<Vec<Signed>, OutboxError> {
+    pub(super) fn together(&self, signed: Vec<Signed>) -> Vec<Signed> {
         if signed.len() < 2 {
-            return Ok(signed);
+            return signed;
         }
-        (self.0.setup.gather)(signed).map_err(|error| OutboxError::Sealing(error.to_string()))
+        (self.0.setup.gather)(signed.clone()).unwrap_or_else(|error| {
+            tracing::error!(%error, "what goes to the hub cannot be signed together");
+            signed
+        })
     }
 
     /// Signs what was sealed for its place, as of a time.

@@ -213,11 +213,18 @@ impl Outbox {
                 let mut random = [0; 48];
                 rand::fill(&mut random).map_err(|_| OutboxError::Sealing("no randomness".into()))?;
                 let (outbox, hashed_with) = random.split_at(16);
-                let row = IdentityRow { outbox: outbox.to_vec(), hashed_with: hashed_with.to_vec() };
+                let row = IdentityRow {
+                    outbox: outbox.to_vec(),
+                    hashed_with: hashed_with.to_vec(),
+                    format: rows::FORMAT,
+                };
                 database.put_opt(rows::IDENTITY, row.encode_to_vec(), &synced())?;
                 row
             }
         };
+        if identity.format != rows::FORMAT {
+            return Err(OutboxError::Damaged("it is of another version of dancu-node"));
+        }
         let damaged = |_: Vec<u8>| OutboxError::Damaged("its identity");
         let outbox: [u8; 16] = identity.outbox.try_into().map_err(damaged)?;
         let hashed_with: [u8; 32] = identity.hashed_with.try_into().map_err(damaged)?;

@@ -113,15 +113,25 @@ impl Sealing {
         Ok(Sealing { key, told, node: node.to_owned(), since: Instant::now(), sealed: 0 })
     }
 
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < SEALS_FOR && self.sealed < SEALS
+    }
+
     fn serves(&self, node: &str, recipient: &[u8]) -> bool {
-        self.node == node
-            && self.told.recipient == sha256(recipient)
-            && self.since.elapsed() < SEALS_FOR
-            && self.sealed < SEALS
+        self.node == node && self.told.recipient == sha256(recipient) && self.is_fresh()
     }
 }
 
 impl Sealer {
+    /// Forgets the data key if its time is over: to be called now and then, so that it does not stay where nothing
+    /// more is queued.
+    pub fn expire(&self) {
+        let mut sealing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sealing.as_ref().is_some_and(|sealing| !sealing.is_fresh()) {
+            *sealing = None;
+        }
+    }
+
     /// Seals a contribution for its place and the hub's public key.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! What is believed, and what is not.
 
+use prost::Message;
 use prost_types::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 
 use super::*;
+use crate::v1::Together;
 
 struct Authority(CertificateDer<'static>, Issuer<'static, KeyPair>);
 
@@ -128,4 +130,112 @@ fn what_is_not_a_statement_is_refused() {
     ] {
         assert!(matches!(Signed::from_text(text), Err(VerifyError::Content)));
     }
+}
+
+fn reports(many: u64) -> Vec<SliceReport> {
+    (0..many).map(|cursor| SliceReport { cursor, ..report(THEN) }).collect()
+}
+
+#[test]
+fn what_is_signed_together_is_believed_by_itself() {
+    let authority = authority();
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519] {
+        let node = node(&authority, algorithm);
+        for many in [0, 1, 2, 3, 5, 64, 257] {
+            let verifier = Verifier::new(authority.0.clone());
+            let said = reports(many);
+            let signed = sign_together(&said, &node).unwrap();
+            assert_eq!(signed.len(), said.len());
+            for (signed, said) in signed.iter().zip(&said) {
+                let text = Signed::from_text(&signed.to_text()).unwrap();
+                let (read, signer) = verify::<SliceReport>(&text, &authority.0).unwrap();
+                assert_eq!((&read, signer), (said, PeerIdentity::Node("ha-noi".into())));
+                assert_eq!(&verifier.verify::<SliceReport>(signed).unwrap().0, said);
+            }
+            assert_eq!(verifier.right.len(), usize::from(many > 1), "one signature is checked");
+        }
+    }
+}
+
+#[test]
+fn of_what_was_signed_together_nothing_else_is_believed() {
+    let authority = authority();
+    let node = node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256);
+    let all = sign_together(&reports(5), &node).unwrap();
+    let verifier = Verifier::new(authority.0.clone());
+    // The root is known as right from here on.
+    all.iter().for_each(|one| _ = verifier.verify::<SliceReport>(one).unwrap());
+    let alone = sign(&report(THEN), &node).unwrap();
+    let other_root = sign_together(&reports(6), &node).unwrap().swap_remove(2);
+    let first = &all[2];
+    let altered = |alter: &dyn Fn(&mut Signed, &mut Together)| {
+        let mut one = first.clone();
+        let mut together = one.together.take().unwrap();
+        alter(&mut one, &mut together);
+        Signed { together: Some(together), ..one }
+    };
+    let lies = [
+        altered(&|one, _| one.content = all[3].content.clone()),
+        altered(&|one, _| one.content = SliceReport { citizens: 9, ..report(THEN) }.encode_to_vec()),
+        altered(&|one, _| *one.signature.last_mut().unwrap() ^= 1),
+        altered(&|one, _| one.signature = alone.signature.clone()),
+        altered(&|_, together| together.index = 3),
+        altered(&|_, together| together.index = 5),
+        altered(&|_, together| together.size = 6),
+        altered(&|_, together| together.size = 1),
+        altered(&|_, together| together.size = u64::MAX),
+        altered(&|_, together| together.root[0] ^= 1),
+        altered(&|_, together| together.root.truncate(31)),
+        altered(&|_, together| together.path[0] ^= 1),
+        altered(&|_, together| together.path.truncate(33)),
+        altered(&|_, together| together.path.truncate(32)),
+        altered(&|_, together| together.path.extend([0; 32])),
+        altered(&|_, together| together.path = vec![0; 4096]),
+        altered(&|_, together| *together = other_root.together.clone().unwrap()),
+        altered(&|_, together| *together = Together::default()),
+        Signed { together: None, ..first.clone() },
+        Signed { together: first.together.clone(), ..alone },
+    ];
+    for (at, lie) in lies.iter().enumerate() {
+        for error in
+            [verify::<SliceReport>(lie, &authority.0).err(), verifier.verify::<SliceReport>(lie).err()]
+        {
+            assert!(matches!(error, Some(VerifyError::Signature)), "{at}: {error:?}");
+        }
+    }
+    let of_another_kind = Signed { kind: "dancu.v1.LogHead".into(), ..first.clone() };
+    assert!(verifier.verify::<crate::v1::LogHead>(&of_another_kind).is_err());
+    // Another certificate of the same authority, with the same name.
+    let twin = super::tests::node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256);
+    let certificate = sign(&report(THEN), &twin).unwrap().certificate;
+    let error = verifier.verify::<SliceReport>(&Signed { certificate, ..first.clone() });
+    assert!(matches!(error, Err(VerifyError::Signature)));
+    // A statement of a time at which the certificate did not hold, under a root that is right.
+    let mixed = [report(THEN), report(THEN + 365 * 86_400), report(THEN)];
+    let signed = sign_together(&mixed, &node).unwrap();
+    let believed: Vec<_> = signed.iter().map(|one| verifier.verify::<SliceReport>(one).is_ok()).collect();
+    assert_eq!(believed, [true, false, true]);
+}
+
+#[test]
+fn one_signature_is_put_in_the_place_of_those_that_the_certificate_can_stand_for() {
+    let authority = authority();
+    let (before, now) =
+        (node(&authority, &rcgen::PKCS_ED25519), node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256));
+    let untimely = sign(&report(THEN - 365 * 86_400), &before).unwrap();
+    let other = Signed { kind: "dancu.v1.LogHead".into(), ..sign(&report(THEN), &before).unwrap() };
+    let unreadable = Signed { content: vec![0xff], ..sign(&report(THEN), &before).unwrap() };
+    let one = |cursor| sign(&SliceReport { cursor, ..report(THEN) }, &before).unwrap();
+    let all = vec![one(1), untimely.clone(), one(2), other.clone(), unreadable.clone(), one(3)];
+    let gathered = gather::<SliceReport>(all.clone(), &now).unwrap();
+    assert_eq!([&gathered[1], &gathered[3], &gathered[4]], [&untimely, &other, &unreadable]);
+    for (at, cursor) in [(0, 1), (2, 2), (5, 3)] {
+        assert_eq!(gathered[at].content, all[at].content, "what was said stays");
+        assert_eq!(gathered[at].together.as_ref().unwrap().size, 3);
+        let (read, _) = verify::<SliceReport>(&gathered[at], &authority.0).unwrap();
+        assert_eq!(read.cursor, cursor);
+    }
+    // Alone it is signed as anything else.
+    let alone = gather::<SliceReport>(vec![one(1)], &now).unwrap();
+    assert!(alone[0].together.is_none() && verify::<SliceReport>(&alone[0], &authority.0).is_ok());
 }

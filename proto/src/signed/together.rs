@@ -14,7 +14,7 @@ use crate::{
 /// What the signature of a root is of.
 const KIND: &str = "dancu.v1.Together";
 /// Statements of one signature: a path has no more than sixteen hashes.
-const MOST: u64 = 1 << 16;
+const MOST: usize = 1 << 16;
 /// Bytes of a hash.
 const HASH: usize = 32;
 
@@ -45,7 +45,7 @@ pub fn sign_together<S: Statement>(
     under_one(statements.iter().map(unsigned).collect(), identity)
 }
 
-/// Puts one signature in the place of many, on those of the statements that the certificate of now can stand for.
+/// Puts one signature in the place of many, on those statements of a kind that the certificate of now can stand for.
 /// The others, which were made when another one held, stay as they were signed.
 ///
 /// # Errors
@@ -54,35 +54,38 @@ pub fn gather<S: Statement>(
     mut signed: Vec<Signed>,
     identity: &SwappableIdentity,
 ) -> Result<Vec<Signed>, SignError> {
-    let Some(validity) = identity.chain().first().and_then(validity_of) else { return Ok(signed) };
+    let chain = identity.chain();
+    let Some(certificate) = chain.first() else { return Ok(signed) };
+    let Some(validity) = validity_of(certificate) else { return Ok(signed) };
     let holds = |one: &Signed| {
         let time = S::decode(one.content.as_slice()).ok().and_then(|statement| statement.time());
-        time.is_some_and(|time| validity.contains(&time))
+        one.kind == S::KIND && time.is_some_and(|time| validity.contains(&time))
     };
     let (places, ours): (Vec<_>, Vec<_>) =
         signed.iter().enumerate().filter(|(_, one)| holds(one)).map(|(at, one)| (at, one.clone())).unzip();
-    for (at, one) in places.into_iter().zip(under_one(ours, identity)?) {
-        signed[at] = one;
+    let ours = under_one(ours, identity)?;
+    // Another certificate may have come meanwhile: what it cannot stand for stays as it is.
+    if ours.iter().all(|one| one.certificate == certificate.as_ref()) {
+        places.into_iter().zip(ours).for_each(|(at, one)| signed[at] = one);
     }
     Ok(signed)
 }
 
 fn under_one(mut statements: Vec<Signed>, identity: &SwappableIdentity) -> Result<Vec<Signed>, SignError> {
-    if let [alone] = &mut statements[..] {
-        (alone.certificate, alone.signature) = signed_by(identity, &alone.kind, &alone.content)?;
-        alone.together = None;
-        return Ok(statements);
-    }
-    if statements.is_empty() {
-        return Ok(statements);
-    }
-    let togethers = paths(&statements);
-    let of_root = togethers.first().map(root_of).unwrap_or_default();
-    let (certificate, signature) = signed_by(identity, KIND, &of_root)?;
-    for (statement, together) in statements.iter_mut().zip(togethers) {
-        statement.certificate.clone_from(&certificate);
-        statement.signature.clone_from(&signature);
-        statement.together = Some(together);
+    for some in statements.chunks_mut(MOST) {
+        if let [alone] = some {
+            (alone.certificate, alone.signature) = signed_by(identity, &alone.kind, &alone.content)?;
+            alone.together = None;
+            continue;
+        }
+        let togethers = paths(some);
+        let of_root = togethers.first().map(root_of).unwrap_or_default();
+        let (certificate, signature) = signed_by(identity, KIND, &of_root)?;
+        for (statement, together) in some.iter_mut().zip(togethers) {
+            statement.certificate.clone_from(&certificate);
+            statement.signature.clone_from(&signature);
+            statement.together = Some(together);
+        }
     }
     Ok(statements)
 }
@@ -112,7 +115,7 @@ fn root_of(together: &Together) -> Vec<u8> {
 /// It is not under that root.
 pub(super) fn signed_message(signed: &Signed) -> Result<Vec<u8>, VerifyError> {
     let Some(together) = &signed.together else { return Ok(message(&signed.kind, &signed.content)) };
-    let fits = (2..=MOST).contains(&together.size)
+    let fits = (2..=MOST as u64).contains(&together.size)
         && together.index < together.size
         && together.path.len() <= 16 * HASH;
     let root: Option<[u8; HASH]> = together.root.as_slice().try_into().ok();

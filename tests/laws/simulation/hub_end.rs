@@ -14,7 +14,7 @@ use dancu_hub::{
     enrollment::{Authority, HubCertificate, NodeRoll, RollRows},
     intake::{
         event::Authority as SourceAuthority,
-        handover::{Barred, Conversation, Handover, Window, outbox},
+        handover::{Barred, Conversation, Handover, Window, handed_in, outbox},
     },
     procedures::Office,
     projection::Ledger,
@@ -209,8 +209,9 @@ impl HubSide for HubEnd {
         let mut all = BTreeMap::new();
         for (node, outbox) in &self.outboxes {
             for sequence in 1..=self.last_sequence(*node, outbox) {
-                let name = dancu_hub::intake::handover::handed_in::name(&self.names[*node], outbox, sequence);
-                if let Some(outcome) = handover.outcome(&view, &name).unwrap() {
+                let name = handed_in::name(&self.names[*node], outbox, sequence);
+                if let Some(row) = handed_in::by_name(&view, &name).unwrap() {
+                    let outcome = handover.with_receipt(&row).unwrap();
                     all.insert(outcome.contribution_id.clone(), outcome);
                 }
             }

@@ -181,6 +181,7 @@ pub(crate) fn outbox(directory: &Path, slice: Slice) -> Outbox {
         slice,
         log: None,
         sign: Box::new(sign),
+        gather: Box::new(Ok),
         check: Box::new(|_| Err(dancu_proto::signed::VerifyError::Content)),
         clock: Arc::new(|| NOW),
         reserve: 0,

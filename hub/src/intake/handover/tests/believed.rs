@@ -6,10 +6,11 @@ use dancu_proto::{
     Areas,
     channel::{SigningRequest, SwappableIdentity},
     contribution::{Place, Sealer},
-    signed::{Verifier, sign},
+    signed::{Verifier, sign, sign_together},
     v1::{Contribution, ContributionState, QueuedContribution, Signed},
 };
 use prost_types::Timestamp;
+use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
@@ -116,4 +117,33 @@ async fn what_a_stolen_key_signs_counts_only_if_an_operator_says_so() {
     assert_eq!((taken.new, taken.refused.len()), (0, 1));
     let taken = handover.take(vec![signed], Barred::TakenOver).await.unwrap();
     assert_eq!((taken.new, taken.refused.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_was_signed_is_kept_as_evidence_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let handover = handover(dir.path());
+    let data = dir.path().join("authority");
+    let (first, renewed) = (node("ba-dinh", &data), node("ba-dinh", &data));
+    let (sealer, registry_id) = (Sealer::default(), handover.registry.id());
+    let queued = |sequence: u64| {
+        let contribution = Contribution { id: Uuid::now_v7().to_string(), ..Contribution::default() };
+        let time = Timestamp { seconds: NOW.unix_timestamp(), nanos: 0 };
+        let place = Place { node: "ba-dinh", registry_id: &registry_id, outbox: &[7; 16], sequence, time };
+        sealer.seal(&contribution, &place, handover.log.recipient()).unwrap()
+    };
+    let together: Vec<_> = (1..=5).map(queued).collect();
+    let mut came = sign_together(&together, &first).unwrap();
+    came.push(sign(&queued(6), &renewed).unwrap());
+    // An outbox that was put back gives a place again.
+    came.push(sign(&queued(3), &renewed).unwrap());
+    let taken = handover.take(came.clone(), Barred::Refused).await.unwrap();
+    assert_eq!((taken.new, taken.refused.len()), (7, 0));
+    let view = handover.registry.view();
+    for signed in came {
+        let (queued, _) = handover.verifier.verify::<QueuedContribution>(&signed).unwrap();
+        let row = handed_in::in_view(&view, queued.contribution_id.parse().unwrap()).unwrap().unwrap();
+        assert_eq!(handed_in::evidence(&view, &row.name()).unwrap(), Some(signed.clone()));
+        assert_eq!(row.hash, Sha256::digest(&signed.content).to_vec());
+    }
 }

@@ -1,6 +1,7 @@
 //! What waits and what is in question, where several contributions are about the same.
 
 use super::*;
+use crate::mail;
 
 /// Rows that tell what waits for what.
 fn waiting_rows(office: &Office) -> usize {
@@ -130,4 +131,52 @@ fn two_claims_alike_are_decided_on_also_where_a_greater_one_is_in_force() {
     assert!(accepted(&office.hand_in("residence", "2026-11-01", correction)));
     let anew = office.hand_in("residence", "2026-07-01", moved(OTHER, "7 Hai"));
     assert!(accepted(&anew), "{}", anew.message);
+}
+
+/// What the node's mail has of contributions, by the names of their rows.
+fn told(office: &Office, node: &str) -> Vec<Vec<u8>> {
+    let mail = mail::after(&office.registry.view(), node, 0, 100).unwrap();
+    let outcome = |(_, item)| match item {
+        mail::Item::Outcome(name) => Some(name),
+        mail::Item::Other(_) => None,
+    };
+    mail.into_iter().filter_map(outcome).collect()
+}
+
+#[test]
+fn what_became_of_a_contribution_is_in_the_mail_once_by_each_way_that_it_came() {
+    let mut office = Office::open();
+    assert!(accepted(&office.hand_in("residence", "2026-09-01", moved(OTHER, "9 Mới"))));
+    let id = Uuid::now_v7();
+    let one = office.prepared(id, "residence", "2026-09-01", moved(OTHER, "9 Một"), json!({}));
+    let by_file = Prepared { node: "other".into(), outbox: vec![2; 16], ..one.clone() };
+    let (one, copy) = (office.settle(one), office.settle(by_file));
+    assert_eq!([one.reason(), copy.reason()], [RejectionReason::Conflict; 2]);
+    let names = (told(&office, "node"), told(&office, "other"));
+    assert_eq!((names.0.len(), &names.1), (2, &vec![copy.name()]));
+    assert_eq!(names.0[1], one.name());
+    // Decided: the same two things, under new numbers.
+    assert!(accepted(&office.decide(one.review, true)));
+    assert_eq!((told(&office, "node"), told(&office, "other")), names);
+    let view = office.registry.view();
+    assert_eq!([mail::latest(&view, "node").unwrap(), mail::latest(&view, "other").unwrap()], [3, 2]);
+    drop(view);
+    // At a place that was given again there is another one; both are told of.
+    let mut again =
+        office.prepared(Uuid::now_v7(), "residence", "2026-09-02", moved(MOTHER, "9 Ba"), json!({}));
+    again.sequence = one.sequence;
+    let again = office.settle(again);
+    assert!(again.place_again && accepted(&again));
+    assert_eq!(told(&office, "node"), [&names.0[..], &[again.name()]].concat());
+}
+
+#[test]
+fn what_waited_is_in_the_mail_once_when_it_is_judged() {
+    let mut office = Office::open();
+    let id = Uuid::now_v7();
+    let waits = office.hand_in("residence", "2026-11-22", home_of(&[id]));
+    assert_eq!(told(&office, "node"), [waits.name()]);
+    let born = office.hand_in_as(id, "civil-status", "2026-11-20", birth("Nguyễn Thị Con", "2026-11-20"));
+    assert!(accepted(&office.look_again()[0]));
+    assert_eq!(told(&office, "node"), [born.name(), waits.name()]);
 }
