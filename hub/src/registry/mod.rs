@@ -136,9 +136,7 @@ impl Registry {
     /// # Errors
     /// If the commit contradicts the registry, or the disk refuses. Nothing is changed then.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        let (reply, answer) = oneshot::channel();
-        self.writer.send(commit, reply).await?;
-        answer.await.map_err(|_| CommitError::Closed)?
+        self.commit_all(vec![commit]).await?.pop().ok_or(CommitError::Closed)?
     }
 
     /// Commits several, one after the other and in one write where that can be; the answers come when all
@@ -150,15 +148,9 @@ impl Registry {
         &self,
         commits: Vec<Commit>,
     ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
-        let mut answers = Vec::with_capacity(commits.len());
-        for commit in commits {
-            let (reply, answer) = oneshot::channel();
-            self.writer.send(commit, reply).await?;
-            answers.push(answer);
-        }
-        let mut outcomes = Vec::with_capacity(answers.len());
-        for answer in answers {
-            outcomes.push(answer.await.map_err(|_| CommitError::Closed)?);
+        let mut outcomes = Vec::with_capacity(commits.len());
+        for answer in self.writer.send(commits).await? {
+            outcomes.extend(answer.await.map_err(|_| CommitError::Closed)?);
         }
         Ok(outcomes)
     }

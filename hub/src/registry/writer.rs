@@ -21,16 +21,17 @@ use super::{
 };
 use crate::router::{Router, Touched};
 
-/// Commits that may wait; beyond, senders wait.
+/// Senders whose commits may wait; beyond, they wait to be let in.
 const QUEUE: usize = 1024;
-/// Commits that share one write at the most.
+/// With so many commits a group is full. One sender's are not parted, if they are no more than this.
 const GROUP: usize = 256;
 
-type Reply = oneshot::Sender<Result<Committed, CommitError>>;
+type Outcome = Result<Committed, CommitError>;
 
 enum Command {
-    Commit(Box<Commit>, Reply),
-    Bulk(Box<BulkLoad>, Origin, Reply),
+    /// Of one sender, who is answered once.
+    Commits(Vec<Commit>, oneshot::Sender<Vec<Outcome>>),
+    Bulk(Box<BulkLoad>, Origin, oneshot::Sender<Outcome>),
 }
 
 /// The handle to the writer's thread.
@@ -63,15 +64,35 @@ impl Writer {
         self.head.clone()
     }
 
-    pub(super) async fn send(&self, commit: Commit, reply: Reply) -> Result<(), CommitError> {
-        self.queue(Command::Commit(Box::new(commit), reply)).await
+    /// Queues commits, in their order; the answers come in the same order.
+    pub(super) async fn send(
+        &self,
+        commits: Vec<Commit>,
+    ) -> Result<Vec<oneshot::Receiver<Vec<Outcome>>>, CommitError> {
+        let mut parts: Vec<Vec<Commit>> = Vec::new();
+        for commit in commits {
+            let alone = is_alone(&commit);
+            match parts.last_mut() {
+                Some(part) if part.len() < GROUP && !alone && !part.iter().take(1).any(is_alone) => {
+                    part.push(commit);
+                }
+                _ => parts.push(vec![commit]),
+            }
+        }
+        let mut answers = Vec::with_capacity(parts.len());
+        for part in parts {
+            let (reply, answer) = oneshot::channel();
+            self.queue(Command::Commits(part, reply)).await?;
+            answers.push(answer);
+        }
+        Ok(answers)
     }
 
     pub(super) async fn send_bulk(
         &self,
         load: BulkLoad,
         origin: Origin,
-        reply: Reply,
+        reply: oneshot::Sender<Outcome>,
     ) -> Result<(), CommitError> {
         self.queue(Command::Bulk(Box::new(load), origin, reply)).await
     }
@@ -116,13 +137,14 @@ impl Task {
                     let outcome = self.bulk(&load, &origin);
                     let _ = reply.send(outcome);
                 }
-                Command::Commit(commit, reply) => {
-                    let full = if is_alone(&commit) { 1 } else { GROUP };
-                    let mut waiting = vec![(commit, reply)];
-                    while waiting.len() < full {
+                Command::Commits(commits, reply) => {
+                    let (alone, mut many) = (commits.iter().any(is_alone), commits.len());
+                    let mut waiting = vec![(commits, reply)];
+                    while !alone && many < GROUP {
                         match commands.try_recv() {
-                            Ok(Command::Commit(commit, reply)) if !is_alone(&commit) => {
-                                waiting.push((commit, reply));
+                            Ok(Command::Commits(commits, reply)) if !commits.iter().any(is_alone) => {
+                                many += commits.len();
+                                waiting.push((commits, reply));
                             }
                             Ok(command) => {
                                 next = Some(command);
@@ -141,22 +163,24 @@ impl Task {
     }
 
     /// Writes a group; every commit in it succeeds or fails on its own, but for the disk.
-    fn group(&mut self, waiting: Vec<(Box<Commit>, Reply)>) {
+    fn group(&mut self, waiting: Vec<(Vec<Commit>, oneshot::Sender<Vec<Outcome>>)>) {
         let store = Arc::clone(&self.store);
         let (before, mut group) = (Before::new(&*store), Group::after(self.head));
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        for (commit, reply) in waiting {
-            outcomes.push((self.add(&before, &mut group, *commit), reply));
+        let mut answers = Vec::with_capacity(waiting.len());
+        for (commits, reply) in waiting {
+            let commits = commits.into_iter();
+            let outcomes: Vec<_> = commits.map(|commit| self.add(&before, &mut group, commit)).collect();
+            answers.push((outcomes, reply));
         }
         drop(before);
         let written = if group.is_empty() { Ok(()) } else { self.write(group) };
-        for (outcome, reply) in outcomes {
-            let outcome = match (&written, outcome) {
-                (Err(error), Ok(_)) => Err(CommitError::Store(again(error))),
-                (_, outcome) => outcome,
-            };
+        for (mut outcomes, reply) in answers {
+            if let Err(error) = &written {
+                let refused = |outcome: &mut Outcome| *outcome = Err(CommitError::Store(again(error)));
+                outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(refused);
+            }
             // A caller that gave up does not undo a commit.
-            let _ = reply.send(outcome);
+            let _ = reply.send(outcomes);
         }
     }
 
