@@ -98,7 +98,7 @@ impl Record {
     /// The fields that have a value.
     #[must_use]
     pub fn fields(&self) -> FieldSet {
-        parts(&self.0).filter_map(|part| Field::from_number(part.number)).collect()
+        fields_in(&self.0)
     }
 
     /// The encoded value of one field (the contents, without key and length).
@@ -244,8 +244,7 @@ impl Delta {
     /// The fields whose values it touches.
     #[must_use]
     pub fn fields(&self) -> FieldSet {
-        let set: FieldSet = parts(&self.set).filter_map(|part| Field::from_number(part.number)).collect();
-        set.union(self.cleared)
+        fields_in(&self.set).union(self.cleared)
     }
 
     /// The fields that are in question after it, if these are others than before.
@@ -270,6 +269,12 @@ impl Delta {
             None => {}
         }
     }
+}
+
+/// The fields that have a value in an encoded record.
+#[must_use]
+pub fn fields_in(bytes: &[u8]) -> FieldSet {
+    parts(bytes).filter_map(|part| Field::from_number(part.number)).collect()
 }
 
 /// The encoded value of one field in an encoded message (contents, without key and length). Also

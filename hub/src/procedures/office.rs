@@ -300,13 +300,14 @@ impl Reads for Reading<'_> {
         });
         let lists = stored.as_ref().map(|citizen| citizen.lists()).unwrap_or_default();
         let Some(update) = update else {
-            return Ok(stored.map(|citizen| CitizenAt { record: citizen.record, lists }));
+            return Ok(stored.map(|citizen| CitizenAt { record: citizen.record.clone(), lists }));
         };
         if update.leaves.is_some() {
             return Ok(None);
         }
-        let before = stored.map(|citizen| citizen.record).unwrap_or_default();
-        let record = with(&before, update)?;
+        let nobody = Record::default();
+        let before = stored.as_ref().map_or(&nobody, |citizen| &citizen.record);
+        let record = with(before, update)?;
         Ok(Some(CitizenAt { record, lists }))
     }
 

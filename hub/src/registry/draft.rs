@@ -1,6 +1,8 @@
 //! One commit's changes of citizens, before they are certain: a commit that is refused leaves the
 //! group as it was.
 
+use std::sync::Arc;
+
 use dancu_proto::{Delta, Field, FieldSet, PersonalId, Record, Revision};
 
 use super::{
@@ -21,7 +23,7 @@ pub(super) struct Draft {
 /// A citizen's next state.
 struct Staged {
     key: CitizenKey,
-    old: Option<StoredCitizen>,
+    old: Option<Arc<StoredCitizen>>,
     new: StoredCitizen,
     /// Numbers that from now on lead to the person.
     claimed: Vec<PersonalId>,
@@ -68,7 +70,7 @@ impl Draft {
             if old.as_ref().is_some_and(|old| old.record == new.record) {
                 group.claimed(key, new, self.at);
             } else {
-                group.citizen(key, old.as_ref(), new, self.at);
+                group.citizen(key, old.as_deref(), new, self.at);
             }
             leads_to.into_iter().for_each(|(number, other)| group.number(number, Some(other)));
             claimed.into_iter().for_each(|number| group.number(number, Some(key)));
@@ -92,11 +94,12 @@ impl Draft {
             // Two updates of one person in one commit: the intake never makes such a commit.
             return Err(CommitError::Store(StoreError::Corrupt("a commit that names a person twice")));
         }
-        let base = old.as_ref().map(|citizen| citizen.record.clone()).unwrap_or_default();
+        let nobody = Record::default();
+        let base = old.as_ref().map_or(&nobody, |citizen| &citizen.record);
         let given = Delta { set: update.set.into_bytes(), cleared: update.clear };
         let record = match update.leaves {
             Some(_) => Record::default(),
-            None => self.with_numbers(before, key, &base, given)?,
+            None => self.with_numbers(before, key, base, given)?,
         };
         let delta = base.delta_to(&record);
         if delta.is_empty() && update.claims.is_empty() && update.sources.is_empty() {
@@ -104,9 +107,9 @@ impl Draft {
         }
         let (claimed, released) = match update.leaves {
             Some(_) => (Vec::new(), Vec::new()),
-            None => self.numbers(before, key, &base, &record)?,
+            None => self.numbers(before, key, base, &record)?,
         };
-        let (touched, undo) = (delta.fields(), record.delta_to(&base));
+        let (touched, undo) = (delta.fields(), record.delta_to(base));
         self.changes.push(CitizenChange {
             key: key.0,
             entered: old.is_none(),
@@ -138,7 +141,7 @@ impl Draft {
         }
         let leads_to = match update.leaves {
             Some(Leaving::Into(other)) => {
-                all_numbers(&base).into_iter().map(|number| (number, other)).collect()
+                all_numbers(base).into_iter().map(|number| (number, other)).collect()
             }
             _ => Vec::new(),
         };

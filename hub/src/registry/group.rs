@@ -22,7 +22,7 @@ pub(super) struct Group {
     pub(super) writes: Vec<Write>,
     pub(super) touched: Touched,
     /// Citizens as the group leaves them; each is written once.
-    pub(super) changed: HashMap<CitizenKey, StoredCitizen>,
+    pub(super) changed: HashMap<CitizenKey, Arc<StoredCitizen>>,
     /// Whom a number leads to by this group; none where it no longer leads to anyone.
     pub(super) numbers: HashMap<PersonalId, Option<CitizenKey>>,
     pub(super) contributions: HashSet<Uuid>,
@@ -31,7 +31,7 @@ pub(super) struct Group {
     /// The revisions that each citizen's history gets.
     pub(super) history: HashMap<CitizenKey, Vec<Revision>>,
     /// Rows of other owners, by table and name; none where it is no more.
-    pub(super) rows: HashMap<(&'static str, Vec<u8>), Option<Vec<u8>>>,
+    pub(super) rows: HashMap<&'static str, HashMap<Vec<u8>, Option<Vec<u8>>>>,
 }
 
 impl Group {
@@ -50,22 +50,19 @@ impl Group {
         }
     }
 
-    /// All rows to write, and whom to wake.
-    pub(super) fn into_writes(mut self) -> (Vec<Write>, Touched) {
-        for (key, citizen) in self.changed {
-            self.writes.push(Write::Citizen(key, citizen));
+    /// All rows to write, with those that were entered one by one.
+    pub(super) fn with_rows(&self, mut writes: Vec<Write>) -> Vec<Write> {
+        writes.extend(self.changed.iter().map(|(key, citizen)| Write::Citizen(*key, Arc::clone(citizen))));
+        writes.extend(self.entries.iter().map(|(at, entry)| Write::Journal(*at, Arc::clone(entry))));
+        for (table, rows) in &self.rows {
+            writes.extend(rows.iter().map(|(name, row)| match row {
+                Some(row) => Write::Row(table, name.clone(), row.clone()),
+                None => Write::NoRow(table, name.clone()),
+            }));
         }
-        for (at, entry) in self.entries {
-            self.writes.push(Write::Journal(at, entry));
-        }
-        for ((table, name), row) in self.rows {
-            self.writes.push(match row {
-                Some(row) => Write::Row(table, name, row),
-                None => Write::NoRow(table, name),
-            });
-        }
-        self.writes.push(Write::Head(self.head));
-        (self.writes, self.touched)
+        writes.push(Write::Head(self.head));
+        Write::sort(&mut writes);
+        writes
     }
 
     /// Whether there is anything to write.
@@ -76,18 +73,22 @@ impl Group {
     /// Rows of other owners, over those of earlier commits of the group.
     pub(super) fn rows(&mut self, rows: Vec<Write>) {
         for row in rows {
-            match row {
-                Write::Row(table, name, row) => _ = self.rows.insert((table, name), Some(row)),
-                Write::NoRow(table, name) => _ = self.rows.insert((table, name), None),
-                other => self.writes.push(other),
-            }
+            let (table, name, row) = match row {
+                Write::Row(table, name, row) => (table, name, Some(row)),
+                Write::NoRow(table, name) => (table, name, None),
+                other => {
+                    self.writes.push(other);
+                    continue;
+                }
+            };
+            self.rows.entry(table).or_default().insert(name, row);
         }
     }
 
     /// Something was claimed of a citizen that changed nothing.
     pub(super) fn claimed(&mut self, key: CitizenKey, citizen: StoredCitizen, at: Revision) {
         self.history(key, at);
-        self.changed.insert(key, citizen);
+        self.changed.insert(key, Arc::new(citizen));
     }
 
     fn history(&mut self, key: CitizenKey, at: Revision) {
@@ -133,7 +134,7 @@ impl Group {
             self.feed(partition, key, &mut new, at);
         }
         self.history(key, at);
-        self.changed.insert(key, new);
+        self.changed.insert(key, Arc::new(new));
     }
 
     /// A citizen came onto a list, or left it: only those who follow the list are told.
@@ -145,7 +146,7 @@ impl Group {
             Write::Leave(partition, key)
         });
         self.feed(partition, key, &mut citizen, at);
-        self.changed.insert(key, citizen);
+        self.changed.insert(key, Arc::new(citizen));
     }
 
     /// The sharing policy or the day is another from a revision on.
@@ -162,7 +163,7 @@ impl Group {
         for partition in partitions {
             self.feed(partition, key, &mut citizen, at);
         }
-        self.changed.insert(key, citizen);
+        self.changed.insert(key, Arc::new(citizen));
     }
 
     /// Enters a change in a partition's feed, and takes out the entry that it supersedes, so that

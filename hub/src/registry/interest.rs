@@ -1,7 +1,7 @@
 //! A change of an interest list. It is a commit in the registry's order like any other, and touches
 //! the list's own partition alone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use dancu_proto::{PersonalId, Revision};
 use time::OffsetDateTime;
@@ -69,7 +69,8 @@ pub(super) fn find(
     let mut change = InterestChange { list: list.0, ..InterestChange::default() };
     for number in numbers {
         add(store, group, at, list, number, &mut change)?;
-        let found = Standing::new(&Before::new(store), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+        let found =
+            Standing::new(&Before::new(store, None), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
         if found.is_some() {
             change.released.push(number.as_u64());
             group.writes.push(Write::Unawait(number, list));
@@ -86,8 +87,10 @@ fn add(
     number: PersonalId,
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
-    let found = Standing::new(&Before::new(store), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
-    if let Some((key, mut citizen)) = found {
+    let found =
+        Standing::new(&Before::new(store, None), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+    if let Some((key, citizen)) = found {
+        let mut citizen = Arc::unwrap_or_clone(citizen);
         if citizen.join(list, at) {
             change.joined.push(key.0);
             group.listed(list, key, citizen, at);
@@ -107,8 +110,9 @@ fn withdraw(
     number: PersonalId,
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
-    let found = Standing::new(&Before::new(store), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
-    if let Some((key, mut citizen)) = found
+    let found =
+        Standing::new(&Before::new(store, None), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+    if let Some((key, mut citizen)) = found.map(|(key, citizen)| (key, Arc::unwrap_or_clone(citizen)))
         && citizen.leave(list, at)
     {
         change.left.push(key.0);

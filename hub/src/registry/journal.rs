@@ -2,6 +2,7 @@
 
 use dancu_proto::{
     Delta, FieldSet, Record, Revision,
+    record::fields_in,
     v1::{AreaChange, Date},
 };
 use prost::{Message, Oneof};
@@ -170,6 +171,13 @@ impl CitizenChange {
             cleared: FieldSet::from_bits(self.claimed_cleared),
             added: Record::trusted(self.added.clone()),
         }
+    }
+
+    /// The fields that the source claimed something of.
+    #[must_use]
+    pub fn claimed_fields(&self) -> FieldSet {
+        let cleared = FieldSet::from_bits(self.claimed_cleared);
+        fields_in(&self.claimed).union(fields_in(&self.added)).union(cleared)
     }
 
     /// What undoes the change.

@@ -11,6 +11,7 @@ mod bulk;
 mod citizen;
 mod commit;
 mod draft;
+mod durable;
 mod group;
 mod interest;
 mod journal;
@@ -116,7 +117,7 @@ impl Registry {
     /// If the disk refuses.
     pub fn look<T>(&self, now: OffsetDateTime, by: impl FnOnce(&Standing<'_>) -> T) -> Result<T, StoreError> {
         let group = group::Group::after(self.store.snapshot().head()?);
-        Ok(by(&Standing::new(&Before::new(&*self.store), &group, now)))
+        Ok(by(&Standing::new(&Before::new(&*self.store, None), &group, now)))
     }
 
     /// The latest revision.

@@ -9,7 +9,7 @@ use super::{Standing, StoreError, store::Write};
 /// Rows as they will be.
 pub struct Rows<'a> {
     standing: &'a Standing<'a>,
-    changed: BTreeMap<(&'static str, Vec<u8>), Option<Vec<u8>>>,
+    changed: BTreeMap<&'static str, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
 }
 
 impl<'a> Rows<'a> {
@@ -30,7 +30,7 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn get(&self, table: &'static str, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.changed.get(&(table, name.to_vec())) {
+        match self.changed.get(table).and_then(|rows| rows.get(name)) {
             Some(row) => Ok(row.clone()),
             None => self.standing.row(table, name),
         }
@@ -60,12 +60,12 @@ impl<'a> Rows<'a> {
 
     /// Writes a row.
     pub fn put(&mut self, table: &'static str, name: Vec<u8>, row: Vec<u8>) {
-        self.changed.insert((table, name), Some(row));
+        self.changed.entry(table).or_default().insert(name, Some(row));
     }
 
     /// Removes a row.
     pub fn remove(&mut self, table: &'static str, name: Vec<u8>) {
-        self.changed.insert((table, name), None);
+        self.changed.entry(table).or_default().insert(name, None);
     }
 
     /// The next of a row of numbers, from 1 on.
@@ -82,11 +82,12 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub fn into_writes(self) -> Vec<Write> {
         let changed = self.changed.into_iter();
-        changed
-            .map(|((table, name), row)| match row {
-                Some(row) => Write::Row(table, name, row),
-                None => Write::NoRow(table, name),
-            })
-            .collect()
+        let rows =
+            changed.flat_map(|(table, rows)| rows.into_iter().map(move |(name, row)| (table, name, row)));
+        rows.map(|(table, name, row)| match row {
+            Some(row) => Write::Row(table, name, row),
+            None => Write::NoRow(table, name),
+        })
+        .collect()
     }
 }

@@ -1,10 +1,11 @@
-//! The registry as the commits before one leave it: what is on disk, and on top of it what the group that is
-//! being made will write.
+//! The registry as the commits before one leave it: what is on disk, on top of it what the group that is under way
+//! to the disk changed, and on top of that the group that is being made.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use dancu_proto::{PersonalId, Record, Revision};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     CitizenKey, JournalEntry, Store, StoreError, StoredCitizen,
@@ -15,18 +16,31 @@ use super::{
 /// Entries of the journal that change more citizens, as those of imports do, are read anew each time.
 const KEPT: usize = 16;
 
-/// The registry as it is on disk when a group begins, and what of it the group has read: commits of a group ask for
-/// the same things again and again. Nobody else writes what commits ask for; the roll of nodes, which others write, is
-/// none of it.
+/// The registry as it is when a group begins, and what of it the group has read: commits of a group ask for the same
+/// things again and again. Nobody else writes what commits ask for; the roll of nodes, which others write, is none of
+/// it.
 pub(super) struct Before<'a> {
     snapshot: Box<dyn Snapshot + 'a>,
-    citizens: RefCell<HashMap<CitizenKey, Option<StoredCitizen>>>,
+    /// The group before, which the snapshot may have or not.
+    under_way: Option<Arc<Group>>,
+    citizens: RefCell<HashMap<CitizenKey, Option<Arc<StoredCitizen>>>>,
     entries: RefCell<HashMap<Revision, Arc<JournalEntry>>>,
+    /// Rows of other owners that there are, by table.
+    rows: RefCell<HashMap<&'static str, HashMap<Vec<u8>, Vec<u8>>>>,
 }
 
 impl<'a> Before<'a> {
-    pub(super) fn new(store: &'a dyn Store) -> Before<'a> {
-        Before { snapshot: store.snapshot(), citizens: RefCell::default(), entries: RefCell::default() }
+    pub(super) fn new(store: &'a dyn Store, under_way: Option<Arc<Group>>) -> Before<'a> {
+        let (citizens, entries, rows) = Default::default();
+        Before { snapshot: store.snapshot(), under_way, citizens, entries, rows }
+    }
+
+    /// The revision that carried out a contribution; the latest one where the group before did.
+    pub(super) fn contribution(&self, id: Uuid) -> Result<Option<Revision>, StoreError> {
+        match &self.under_way {
+            Some(group) if group.contributions.contains(&id) => Ok(Some(group.head.revision)),
+            _ => self.snapshot.contribution(id),
+        }
     }
 }
 
@@ -64,7 +78,10 @@ impl<'a> Standing<'a> {
     ///
     /// # Errors
     /// If the disk refuses; so for all below.
-    pub fn resolve(&self, number: PersonalId) -> Result<Option<(CitizenKey, StoredCitizen)>, StoreError> {
+    pub fn resolve(
+        &self,
+        number: PersonalId,
+    ) -> Result<Option<(CitizenKey, Arc<StoredCitizen>)>, StoreError> {
         let key = CitizenKey::from(number);
         if let Some(citizen) = self.row_of(key)?
             && !citizen.has_left()
@@ -79,7 +96,7 @@ impl<'a> Standing<'a> {
     ///
     /// # Errors
     /// See above.
-    pub fn citizen(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
+    pub fn citizen(&self, key: CitizenKey) -> Result<Option<Arc<StoredCitizen>>, StoreError> {
         Ok(self.row_of(key)?.filter(|citizen| !citizen.has_left()))
     }
 
@@ -98,7 +115,11 @@ impl<'a> Standing<'a> {
     pub fn history(&self, key: CitizenKey) -> Result<Vec<Revision>, StoreError> {
         let mut revisions = self.before.snapshot.history(key, Revision::NONE)?;
         revisions.reverse();
-        revisions.extend(self.group.history.get(&key).into_iter().flatten());
+        let last = revisions.last().copied().unwrap_or(Revision::NONE);
+        for group in self.groups() {
+            let more = group.history.get(&key).into_iter().flatten().copied();
+            revisions.extend(more.filter(|at| *at > last));
+        }
         Ok(revisions)
     }
 
@@ -107,7 +128,7 @@ impl<'a> Standing<'a> {
     /// # Errors
     /// See above.
     pub fn journal(&self, revision: Revision) -> Result<Arc<JournalEntry>, StoreError> {
-        if let Some(entry) = self.group.entries.get(&revision) {
+        if let Some(entry) = self.groups().find_map(|group| group.entries.get(&revision)) {
             return Ok(Arc::clone(entry));
         }
         if let Some(entry) = self.before.entries.borrow().get(&revision) {
@@ -126,10 +147,17 @@ impl<'a> Standing<'a> {
     /// # Errors
     /// See above.
     pub fn row(&self, table: &'static str, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(row) = self.group.rows.get(&(table, name.to_vec())) {
+        if let Some(row) = self.latest(|group| group.rows.get(table)?.get(name)) {
             return Ok(row.clone());
         }
-        self.before.snapshot.row(table, name)
+        if let Some(row) = self.before.rows.borrow().get(table).and_then(|rows| rows.get(name)) {
+            return Ok(Some(row.clone()));
+        }
+        let row = self.before.snapshot.row(table, name)?;
+        if let Some(row) = &row {
+            self.before.rows.borrow_mut().entry(table).or_default().insert(name.to_vec(), row.clone());
+        }
+        Ok(row)
     }
 
     /// Rows of another owner by the beginning of their names: as on the disk, so only for a commit that is
@@ -138,20 +166,30 @@ impl<'a> Standing<'a> {
         self.before.snapshot.rows_after(table, prefix, None)
     }
 
-    fn row_of(&self, key: CitizenKey) -> Result<Option<StoredCitizen>, StoreError> {
-        if let Some(citizen) = self.group.changed.get(&key) {
-            return Ok(Some(citizen.clone()));
+    /// The group before, and the one that is being made.
+    fn groups(&self) -> impl DoubleEndedIterator<Item = &'a Group> {
+        self.before.under_way.as_deref().into_iter().chain([self.group])
+    }
+
+    /// What the latest group has that has it.
+    fn latest<T>(&self, look: impl Fn(&'a Group) -> Option<T>) -> Option<T> {
+        self.groups().rev().find_map(look)
+    }
+
+    fn row_of(&self, key: CitizenKey) -> Result<Option<Arc<StoredCitizen>>, StoreError> {
+        if let Some(citizen) = self.latest(|group| group.changed.get(&key)) {
+            return Ok(Some(Arc::clone(citizen)));
         }
         if let Some(citizen) = self.before.citizens.borrow().get(&key) {
             return Ok(citizen.clone());
         }
-        let citizen = self.before.snapshot.citizen(key)?;
+        let citizen = self.before.snapshot.citizen(key)?.map(Arc::new);
         self.before.citizens.borrow_mut().insert(key, citizen.clone());
         Ok(citizen)
     }
 
     fn alias(&self, number: PersonalId) -> Result<Option<CitizenKey>, StoreError> {
-        match self.group.numbers.get(&number) {
+        match self.latest(|group| group.numbers.get(&number)) {
             Some(key) => Ok(*key),
             None => self.before.snapshot.alias(number),
         }
@@ -160,7 +198,8 @@ impl<'a> Standing<'a> {
     /// The numbers that were in force for a person before.
     pub(super) fn once_in_force(&self, key: CitizenKey) -> Result<Vec<PersonalId>, StoreError> {
         // What this group has claimed is not in the journal yet; it counts.
-        let claimed = self.group.numbers.iter().filter(|(_, owner)| **owner == Some(key));
+        let claimed = self.groups().flat_map(|group| &group.numbers);
+        let claimed = claimed.filter(|(_, owner)| **owner == Some(key));
         let mut numbers: Vec<_> = claimed.map(|(number, _)| *number).collect();
         numbers.extend(PersonalId::from_u64(key.0));
         for at in self.history(key)? {

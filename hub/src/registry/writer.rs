@@ -1,5 +1,5 @@
-//! The one writer: it gives each commit its revision, and writes those that wait together in one
-//! synced batch (group commit).
+//! The one writer: it gives each commit its revision, and has those that wait together written in one
+//! synced batch (group commit), while it makes the next group.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,6 +13,7 @@ use super::{
     AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, DayBegins, Origin, Standing,
     Store, StoreError, Subject,
     draft::Draft,
+    durable::{self, Durable, News, Outcome},
     group::Group,
     interest,
     journal::{AppliedAgreement, Content as Journal, JournalEntry},
@@ -25,8 +26,6 @@ use crate::router::{Router, Touched};
 const QUEUE: usize = 1024;
 /// With so many commits a group is full. One sender's are not parted, if they are no more than this.
 const GROUP: usize = 256;
-
-type Outcome = Result<Committed, CommitError>;
 
 enum Command {
     /// Of one sender, who is answered once.
@@ -54,7 +53,9 @@ impl Writer {
             Some(entry) => entry.time(),
             None => time::OffsetDateTime::UNIX_EPOCH,
         };
-        let task = Task { store, router, clock, publish, head, last_time };
+        let news = News { head: Arc::new(publish), router };
+        let durable = Durable::start(Arc::clone(&store), news.clone())?;
+        let task = Task { store, news, durable, clock, head, last_time };
         let thread = std::thread::Builder::new().name("registry-writer".into());
         let thread = thread.spawn(move || task.run(commands))?;
         Ok(Writer { queue: Mutex::new(Some(queue)), head: published, thread: Mutex::new(Some(thread)) })
@@ -73,7 +74,7 @@ impl Writer {
         for commit in commits {
             let alone = is_alone(&commit);
             match parts.last_mut() {
-                Some(part) if part.len() < GROUP && !alone && !part.iter().take(1).any(is_alone) => {
+                Some(part) if part.len() < GROUP && !alone && !part.first().is_some_and(is_alone) => {
                     part.push(commit);
                 }
                 _ => parts.push(vec![commit]),
@@ -121,9 +122,10 @@ impl Drop for Writer {
 
 struct Task {
     store: Arc<dyn Store>,
-    router: Arc<Router>,
+    news: News,
+    durable: Durable,
     clock: Clock,
-    publish: watch::Sender<Revision>,
+    /// Where the registry stands, with the group that is under way.
     head: Head,
     last_time: time::OffsetDateTime,
 }
@@ -153,7 +155,14 @@ impl Task {
                             Err(_) => break,
                         }
                     }
+                    if alone {
+                        // Whoever rests on what the disk may have refused was told.
+                        let _ = self.durable.settle(&mut self.head);
+                    }
                     self.group(waiting);
+                    if alone {
+                        let _ = self.durable.settle(&mut self.head);
+                    }
                 }
             }
             if next.is_none() {
@@ -162,10 +171,10 @@ impl Task {
         }
     }
 
-    /// Writes a group; every commit in it succeeds or fails on its own, but for the disk.
+    /// Makes a group, and hands it over; every commit in it succeeds or fails on its own, but for the disk.
     fn group(&mut self, waiting: Vec<(Vec<Commit>, oneshot::Sender<Vec<Outcome>>)>) {
         let store = Arc::clone(&self.store);
-        let (before, mut group) = (Before::new(&*store), Group::after(self.head));
+        let (before, mut group) = (Before::new(&*store, self.durable.under_way()), Group::after(self.head));
         let mut answers = Vec::with_capacity(waiting.len());
         for (commits, reply) in waiting {
             let commits = commits.into_iter();
@@ -173,25 +182,14 @@ impl Task {
             answers.push((outcomes, reply));
         }
         drop(before);
-        let written = if group.is_empty() { Ok(()) } else { self.write(group) };
-        for (mut outcomes, reply) in answers {
-            if let Err(error) = &written {
-                let refused = |outcome: &mut Outcome| *outcome = Err(CommitError::Store(again(error)));
-                outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(refused);
-            }
-            // A caller that gave up does not undo a commit.
-            let _ = reply.send(outcomes);
+        // What was said here rests on the group before: it holds when the disk has that one.
+        let settled = self.durable.settle(&mut self.head);
+        if settled.is_err() || group.is_empty() {
+            durable::answer(answers, &settled);
+            return;
         }
-    }
-
-    fn write(&mut self, group: Group) -> Result<(), StoreError> {
-        let head = group.head;
-        let (writes, touched) = group.into_writes();
-        self.store.apply(&writes)?;
-        self.head = head;
-        self.publish.send_replace(head.revision);
-        self.router.wake(&touched);
-        Ok(())
+        let before = std::mem::replace(&mut self.head, group.head);
+        self.durable.hand_over(group, before, answers);
     }
 
     fn add(
@@ -211,7 +209,7 @@ impl Task {
             if group.contributions.contains(&id) {
                 return Ok(unchanged(group.head.revision));
             }
-            if let Some(at) = self.store.snapshot().contribution(id)? {
+            if let Some(at) = before.contribution(id)? {
                 return Ok(unchanged(at));
             }
         }
@@ -302,6 +300,7 @@ impl Task {
     }
 
     fn bulk(&mut self, load: &BulkLoad, origin: &Origin) -> Result<Committed, CommitError> {
+        let _ = self.durable.settle(&mut self.head);
         if self.head.citizens > 0 {
             return Err(CommitError::NotEmpty);
         }
@@ -315,9 +314,8 @@ impl Task {
         }
         self.store.ingest(load.files(), &writes)?;
         self.head = head;
-        self.publish.send_replace(at);
         // Streams of nodes that came before the citizens start again with a load.
-        self.router.wake(&Touched { everything: true, ..Touched::default() });
+        self.news.tell(at, &Touched { everything: true, ..Touched::default() });
         self.find_awaited()?;
         Ok(Committed { revision: at, added: load.citizens(), changed: 0, unchanged: false })
     }
@@ -333,7 +331,9 @@ impl Task {
             let entry = JournalEntry::new(&origin, self.last_time, Journal::Interest(change), None);
             group.entries.insert(at, Arc::new(entry));
             group.head.revision = at;
-            self.write(group)?;
+            let before = std::mem::replace(&mut self.head, group.head);
+            self.durable.hand_over(group, before, Vec::new());
+            self.durable.settle(&mut self.head)?;
         }
         Ok(())
     }
@@ -345,13 +345,5 @@ fn is_alone(commit: &Commit) -> bool {
         Content::Day(_) | Content::Interest(_) => true,
         Content::Decided(decide) => decide.alone,
         _ => false,
-    }
-}
-
-/// A storage error for each caller of a group.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Full => StoreError::Full,
-        other => StoreError::Database(other.to_string()),
     }
 }

@@ -134,11 +134,11 @@ impl Deciding {
                     decision.takes_back = counts.takes_back;
                     decision.counts = true;
                     let fallen = handed_in::HandedIn { taken_back: standing.at().0, ..row.clone() };
-                    handed_in::put(&mut rows, &fallen)?;
+                    handed_in::put(&mut rows, &fallen);
                     for dependent in counts.dependents {
                         if let Some(mut other) = handed_in::by_id_in(&rows, dependent)? {
                             other.review = super::open_dependent(&mut rows, &other)?;
-                            handed_in::put(&mut rows, &other)?;
+                            handed_in::put(&mut rows, &other);
                         }
                     }
                 }

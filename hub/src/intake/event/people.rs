@@ -1,6 +1,9 @@
 //! Whom an event concerns, as they are when it is the event's turn, and what the event makes of them.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use dancu_proto::{
     Delta, Field, FieldSet, PersonalId, Record, Revision,
@@ -24,7 +27,7 @@ pub(super) struct Subject {
     /// The number in force.
     pub(super) number: PersonalId,
     /// As they are; none for somebody who enters.
-    pub(super) before: Option<StoredCitizen>,
+    pub(super) before: Option<Arc<StoredCitizen>>,
     /// As they will be.
     pub(super) record: Record,
     /// What is claimed of them.
@@ -36,7 +39,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn of(key: CitizenKey, stored: StoredCitizen) -> Result<Subject, StoreError> {
+    pub(super) fn of(key: CitizenKey, stored: Arc<StoredCitizen>) -> Result<Subject, StoreError> {
         let number = stored.record.personal_id().ok_or(StoreError::Corrupt("a citizen's number"))?;
         Ok(Subject {
             key,
@@ -100,7 +103,8 @@ impl Subject {
 
     /// What the registry is to do.
     pub(super) fn update(self) -> CitizenUpdate {
-        let base = self.before.as_ref().map(|before| before.record.clone()).unwrap_or_default();
+        let nobody = Record::default();
+        let base = self.before.as_ref().map_or(&nobody, |before| &before.record);
         let delta = base.delta_to(&self.record);
         let person = match &self.before {
             Some(before) => Person::Known(before.record.personal_id().unwrap_or(self.number)),
@@ -140,7 +144,7 @@ impl<'a> People<'a> {
     }
 
     /// Takes in somebody by key.
-    pub(super) fn take(&mut self, key: CitizenKey, stored: StoredCitizen) -> Result<(), StoreError> {
+    pub(super) fn take(&mut self, key: CitizenKey, stored: Arc<StoredCitizen>) -> Result<(), StoreError> {
         if let Entry::Vacant(place) = self.subjects.entry(key) {
             place.insert(Subject::of(key, stored)?);
         }

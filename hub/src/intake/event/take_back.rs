@@ -98,7 +98,7 @@ fn history_of(standing: &Standing<'_>, key: CitizenKey) -> Result<History, Store
 fn later(history: &History, key: CitizenKey, after: Revision, fields: FieldSet, found: &mut Vec<Uuid>) {
     for (at, entry) in history.iter().filter(|(at, _)| *at > after) {
         let Some(change) = entry.change_of(key) else { continue };
-        let touches = !change.claims().fields().intersection(fields).is_empty();
+        let touches = !change.claimed_fields().intersection(fields).is_empty();
         let taken_back = history.iter().any(|(_, other)| other.takes_back == at.0);
         if touches
             && !taken_back

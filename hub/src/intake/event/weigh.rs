@@ -1,6 +1,6 @@
 //! Which claim on a field is in force: better authority, then the later day, then what somebody decided.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use dancu_proto::{
     Field, FieldSet, Record, Revision,
@@ -13,7 +13,9 @@ use super::{
     effects::{Deed, Effect},
     people::{People, Subject},
 };
-use crate::registry::{CitizenKey, Claims, JournalEntry, Leaving, Standing, StoreError, former_numbers};
+use crate::registry::{
+    CitizenChange, CitizenKey, Claims, JournalEntry, Leaving, Standing, StoreError, former_numbers,
+};
 
 /// How much a claim weighs. What the founding load or an import says weighs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,10 +81,11 @@ pub(super) fn bring(
         let mut in_force = FieldSet::EMPTY;
         let mut conflict = FieldSet::EMPTY;
         let numbered = deed == Deed::Numbers(effect.key);
+        let mut sources = Sources { standing, authority: word.authority, known: Vec::new() };
         for field in claims.set.fields().union(claims.cleared).iter() {
             let mine = word.weight(field, standing.at());
             let same = subject.record.value(field) == claims.set.value(field);
-            let theirs = in_force_now(standing, subject, word.authority, field)?;
+            let theirs = sources.weight_of(subject, field)?;
             match theirs {
                 // A number that was just given is in force.
                 _ if subject.before.is_none() || numbered && field == Field::PersonalId => {
@@ -136,29 +139,39 @@ fn permit(word: Word<'_>, effect: &mut Effect) -> Result<(), Judgement> {
     Ok(())
 }
 
-/// How much the claim in force weighs.
-fn in_force_now(
-    standing: &Standing<'_>,
-    subject: &Subject,
-    authority: &Authority,
-    field: Field,
-) -> Result<Option<Weight>, StoreError> {
-    let Some(before) = &subject.before else { return Ok(None) };
-    let source = match subject.sources.get(&field) {
-        Some(source) => *source,
-        None => before.source_of(field),
-    };
-    let Some(source) = source else { return Ok(None) };
-    if source == standing.at() {
-        return Ok(None);
+/// What the values in force of one person are from.
+struct Sources<'a> {
+    standing: &'a Standing<'a>,
+    authority: &'a Authority,
+    /// By revision: the journal's entry, and what it claims of the person.
+    known: Vec<(Revision, Arc<JournalEntry>, FieldSet)>,
+}
+
+impl Sources<'_> {
+    /// How much the claim in force weighs.
+    fn weight_of(&mut self, subject: &Subject, field: Field) -> Result<Option<Weight>, StoreError> {
+        let Some(before) = &subject.before else { return Ok(None) };
+        let source = match subject.sources.get(&field) {
+            Some(source) => *source,
+            None => before.source_of(field),
+        };
+        let Some(source) = source.filter(|source| *source != self.standing.at()) else { return Ok(None) };
+        let at = match self.known.iter().position(|(revision, ..)| *revision == source) {
+            Some(at) => at,
+            None => {
+                let entry = self.standing.journal(source)?;
+                let claimed = entry.change_of(subject.key).map(CitizenChange::claimed_fields);
+                self.known.push((source, entry, claimed.unwrap_or_default()));
+                self.known.len() - 1
+            }
+        };
+        let (_, entry, claimed) = &self.known[at];
+        // Of what a birth leaves unsaid nobody has said anything yet.
+        if !claimed.is_empty() && !claimed.contains(field) {
+            return Ok(None);
+        }
+        Ok(weight_of(self.authority, entry, source, field))
     }
-    let entry = standing.journal(source)?;
-    // Of what a birth leaves unsaid nobody has said anything yet.
-    let claims = entry.change_of(subject.key).map(|change| change.claims());
-    if claims.is_some_and(|claims| !claims.is_empty() && !claims.fields().contains(field)) {
-        return Ok(None);
-    }
-    Ok(weight_of(authority, &entry, source, field))
 }
 
 /// Whether a claim that is not in force is contradicted by another that is not: one that weighs the same, says
@@ -192,6 +205,10 @@ fn is_contradicted(
 /// Adds to the claims that are made of somebody.
 fn join(subject: &mut Subject, effect: Effect) {
     let (claims, new) = (&mut subject.claims, effect.claims);
+    if claims.is_empty() {
+        *claims = new;
+        return;
+    }
     let both = |a: &Record, b: Record| {
         let delta = dancu_proto::Delta { set: b.into_bytes(), cleared: FieldSet::EMPTY };
         // Both are canonical: they were encoded here.
@@ -204,6 +221,9 @@ fn join(subject: &mut Subject, effect: Effect) {
 
 /// Adds items to lists.
 pub(super) fn add_items(subject: &mut Subject, added: &Record) -> Result<(), StoreError> {
+    if added.fields().is_empty() {
+        return Ok(());
+    }
     let with = with_items(&subject.record, added)?;
     subject.put(&with, added.fields())
 }

@@ -286,15 +286,12 @@ pub fn evidence(view: &View<'_>, name: &[u8]) -> Result<Option<Signed>, StoreErr
     Ok(Some(Signed { certificate: certificate.ok_or_else(damaged)?, ..kept }))
 }
 
-/// Writes a row. The first with an id owns it.
-///
-/// # Errors
-/// See above.
-pub fn put(rows: &mut Rows<'_>, row: &HandedIn) -> Result<(), StoreError> {
-    let (name, id) = (row.name(), id_name(row.uuid()));
-    if rows.get(HANDED_IN, &id)?.is_none() {
-        rows.put(HANDED_IN, id, name.clone());
-    }
-    rows.put(HANDED_IN, name, row.encode_to_vec());
-    Ok(())
+/// The first with an id owns it.
+pub fn own(rows: &mut Rows<'_>, row: &HandedIn) {
+    rows.put(HANDED_IN, id_name(row.uuid()), row.name());
+}
+
+/// Writes a row.
+pub fn put(rows: &mut Rows<'_>, row: &HandedIn) {
+    rows.put(HANDED_IN, row.name(), row.encode_to_vec());
 }

@@ -116,10 +116,12 @@ pub fn settle(
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
     };
-    if let Some(there) = handed_in::by_name_in(&rows, &row.name())? {
+    let mut name = row.name();
+    if let Some(there) = handed_in::by_name_in(&rows, &name)? {
         // Nothing is lost for an outbox that was put back and gave a place again.
         row.place_again = there.id != row.id;
-        if !row.place_again || handed_in::by_name_in(&rows, &row.name())?.is_some() {
+        name = row.name();
+        if !row.place_again || handed_in::by_name_in(&rows, &name)?.is_some() {
             // What waits for it may not have been looked at: a disk was full then.
             let awaited = !there.is_in_review() && waiting::any(&rows, there.uuid())?;
             told.tell(News { known: true, awaited, ..News::default() });
@@ -127,7 +129,7 @@ pub fn settle(
         }
     }
     outbox::came(&mut rows, &row.node, &row.outbox, row.sequence)?;
-    handed_in::keep_evidence(&mut rows, &row.name(), &prepared.evidence)?;
+    handed_in::keep_evidence(&mut rows, &name, &prepared.evidence)?;
     let said = match &prepared.contribution {
         Ok(contribution) => Some(contribution),
         Err(fault) => fault.said.as_deref(),
@@ -141,7 +143,7 @@ pub fn settle(
             // By another way: it counts once, and both are told the same.
             row = first.as_came_at(row);
             first.also.push(row.name());
-            handed_in::put(&mut rows, &first)?;
+            handed_in::put(&mut rows, &first);
         } else {
             row.state = ContributionState::Rejected.into();
             row.reason = RejectionReason::IdReused.into();
@@ -153,6 +155,7 @@ pub fn settle(
         told.tell(News { mail_for, known: same, awaited: false, row: Some(row) });
         return Ok(Decision { rows: rows.into_writes(), ..Decision::default() });
     }
+    handed_in::own(&mut rows, &row);
     let judged = match &prepared.contribution {
         Ok(said) => judge(standing, authority, &row, said, &prepared.areas, false),
         Err(fault) => {
@@ -286,7 +289,8 @@ fn publish(rows: &mut Rows<'_>, row: &mut HandedIn) -> Result<Vec<String>, Store
 /// Writes a row, and puts what became of it into its node's mail.
 fn tell(rows: &mut Rows<'_>, row: &mut HandedIn) -> Result<(), StoreError> {
     row.mail = mail::put_outcome(rows, &row.node, row.name(), row.mail)?;
-    handed_in::put(rows, row)
+    handed_in::put(rows, row);
+    Ok(())
 }
 
 /// Notes that a contribution counts, and what it takes back; whom there is mail for.
@@ -307,7 +311,7 @@ fn accept(
     for dependent in &counts.dependents {
         if let Some(mut other) = handed_in::by_id_in(rows, *dependent)? {
             other.review = review::open_dependent(rows, &other)?;
-            handed_in::put(rows, &other)?;
+            handed_in::put(rows, &other);
         }
     }
     Ok(mail_for)
@@ -326,7 +330,7 @@ fn take_back(
     let Some(id) = entry.origin().contribution else { return Ok(Vec::new()) };
     let Some(mut corrected) = handed_in::by_id_in(rows, id)? else { return Ok(Vec::new()) };
     corrected.taken_back = row.revision;
-    handed_in::put(rows, &corrected)?;
+    handed_in::put(rows, &corrected);
     cases::without(rows, row, counts, &corrected, office)
 }
 
