@@ -87,8 +87,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config =
         tonic_prost_build::configure().bytes(".dancu.hub.v1.ChangeFrame").bytes(".dancu.hub.v1.AreaNews");
-    // A citizen is large, and most reconciliations have none.
-    config = config.boxed(".dancu.node.v1.Reconciliation.registered");
+    // A citizen is large, and most messages that may have one have none.
+    for citizen in [
+        ".dancu.node.v1.Reconciliation.registered",
+        ".dancu.v1.Birth.child",
+        ".dancu.v1.CivilStatusCorrected.set",
+    ] {
+        config = config.boxed(citizen);
+    }
     for message in JSON {
         config = config.message_attribute(
             format!(".dancu.v1.{message}"),

@@ -228,7 +228,13 @@ impl StoredCitizen {
 /// The date of birth in a record.
 #[must_use]
 pub fn birth_of(record: &Record) -> Option<Date> {
-    let value = record.value(Field::DateOfBirth)?;
+    date_of(record, Field::DateOfBirth)
+}
+
+/// The date that a field of a record is.
+#[must_use]
+pub fn date_of(record: &Record, field: Field) -> Option<Date> {
+    let value = record.value(field)?;
     let part = |number| varint(value, number).unwrap_or_default() as u32;
     Some(Date { year: part(1), month: part(2), day: part(3) })
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     CitizenKey, JournalEntry, ListId, Partition, StoredCitizen,
     citizen::birth_of,
-    partition::partitions_of,
+    partition::{lives_the_same, partitions_of},
     store::{Head, Write},
 };
 use crate::router::Touched;
@@ -113,8 +113,12 @@ impl Group {
         mut new: StoredCitizen,
         at: Revision,
     ) {
-        let before = old.map(|citizen| partitions_of(&citizen.record)).unwrap_or_default();
         let after = partitions_of(&new.record);
+        let before = match old {
+            Some(old) if lives_the_same(&old.record, &new.record) => after.clone(),
+            Some(old) => partitions_of(&old.record),
+            None => Vec::new(),
+        };
         for partition in before.iter().filter(|p| !after.contains(p)) {
             self.writes.push(Write::Leave(*partition, key));
         }

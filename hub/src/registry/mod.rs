@@ -35,7 +35,8 @@ pub use self::{
     as_of::known_on,
     bulk::{BulkLoad, BulkSummary, Clash, LeftOut, RunBuilder},
     citizen::{
-        CitizenAt, CitizenKey, Interest, SourceGroup, StoredCitizen, Subject, birth_of, former_numbers,
+        CitizenAt, CitizenKey, Interest, SourceGroup, StoredCitizen, Subject, birth_of, date_of,
+        former_numbers,
     },
     commit::{
         AgreementEvent, AreaUpdate, CitizenUpdate, Claims, Commit, CommitError, Committed, Content,

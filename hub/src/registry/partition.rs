@@ -88,6 +88,11 @@ pub fn residence_areas(record: &Record) -> Vec<Residence> {
     RESIDENCES.into_iter().filter_map(area).collect()
 }
 
+/// Whether two records have the same addresses that make a resident.
+pub(super) fn lives_the_same(one: &Record, other: &Record) -> bool {
+    RESIDENCES.iter().all(|field| one.value(*field) == other.value(*field))
+}
+
 /// The areas of a record, as partitions, each once, ascending.
 #[must_use]
 pub fn partitions_of(record: &Record) -> Vec<Partition> {

@@ -269,7 +269,7 @@ impl Task {
         };
         let entry = JournalEntry::new(&origin, now, journal, takes_back);
         group.entries.insert(at, Arc::new(entry));
-        if let Some(id) = origin.contribution {
+        if let Some(id) = origin.contribution.filter(|_| !looks) {
             group.writes.push(Write::Contribution(id, at));
             group.contributions.insert(id);
         }

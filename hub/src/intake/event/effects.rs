@@ -119,7 +119,7 @@ pub(super) fn of(people: &mut People<'_>, event: &Event, day: &Date) -> Result<E
                     (people.enter(Subject::new(number)), number)
                 }
             };
-            let mut set = Citizen { personal_id: number.to_string(), ..child };
+            let mut set = Citizen { personal_id: number.to_string(), ..*child };
             for (role, parent) in &named {
                 let relative = Some(people.relative(parent)?);
                 if *role == "father" { set.father = relative } else { set.mother = relative }

@@ -7,7 +7,7 @@ use std::{
 
 use dancu_proto::{
     Delta, Field, FieldSet, PersonalId, Record, Revision,
-    v1::{Citizen, PersonRef, RejectionReason, Relative, person_ref::By},
+    v1::{Citizen, Date, PersonRef, RejectionReason, Relative, person_ref::By},
 };
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use crate::{
     intake::handover::handed_in,
     registry::{
         CitizenKey, CitizenUpdate, Claims, CommitError, Leaving, Person, Standing, StoreError, StoredCitizen,
+        date_of,
     },
 };
 
@@ -72,6 +73,11 @@ impl Subject {
     pub(super) fn only(&self, fields: &[Field]) -> Result<Citizen, StoreError> {
         let values = self.record.values(fields.iter().copied().collect());
         values.decode().map_err(|_| StoreError::Corrupt("a citizen's record"))
+    }
+
+    /// The date that is registered in a field.
+    pub(super) fn date(&self, field: Field) -> Option<Date> {
+        date_of(&self.record, field)
     }
 
     /// Gives the fields of a set the values that they have in a record, and those that have none there none.

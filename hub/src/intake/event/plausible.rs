@@ -54,12 +54,11 @@ pub(super) fn doubts(
     twice(people, event)?;
     for subject in people.iter().filter(|subject| subject.before.is_some()) {
         let named = effects.iter().any(|effect| effect.key == subject.key && !effect.follows);
-        let citizen = subject.only(&[Field::DateOfBirth, Field::DateOfDeath])?;
-        let born = citizen.date_of_birth.unwrap_or_default();
+        let born = subject.date(Field::DateOfBirth).unwrap_or_default();
         if named && certainly_before(day, &born) && !matters_not(event) {
             return Err(impossible("holds from a day before the person's birth", "effective_date"));
         }
-        let died = citizen.date_of_death;
+        let died = subject.date(Field::DateOfDeath);
         let after_death = died.is_some_and(|died| certainly_before(&died, day));
         let is_child_list_only = effects
             .iter()
@@ -76,12 +75,11 @@ pub(super) fn doubts(
         Some(Kind::Death(death)) => {
             let key = people.known("event.death.person", death.person.as_ref())?;
             let subject = people.get(key)?;
-            let known = subject.only(&[Field::DateOfBirth, Field::DateOfDeath])?;
-            let born = known.date_of_birth.unwrap_or_default();
+            let born = subject.date(Field::DateOfBirth).unwrap_or_default();
             if death.date_of_death.is_some_and(|died| certainly_before(&died, &born)) {
                 return Err(impossible("lies before the person's birth", "event.death.date_of_death"));
             }
-            let known = known.date_of_death;
+            let known = subject.date(Field::DateOfDeath);
             let same_role = source_role(people, subject)? == role;
             if known.is_some() && known != death.date_of_death && same_role {
                 let message = "the person is registered as dead on another day";
@@ -284,8 +282,8 @@ fn older(
     parent: Option<&dancu_proto::v1::PersonRef>,
 ) -> Result<(), Judgement> {
     let Named::Known(key) = people.find(at, parent)? else { return Ok(()) };
-    let parent_born = people.get(key)?.only(&[Field::DateOfBirth])?.date_of_birth.unwrap_or_default();
-    let child_born = people.get(child)?.only(&[Field::DateOfBirth])?.date_of_birth.unwrap_or_default();
+    let parent_born = people.get(key)?.date(Field::DateOfBirth).unwrap_or_default();
+    let child_born = people.get(child)?.date(Field::DateOfBirth).unwrap_or_default();
     if parent_born.year != 0 && !certainly_before(&parent_born, &child_born) {
         return Err(impossible("the child is older than the parent", at));
     }

@@ -126,7 +126,7 @@ impl Conversation {
         for (number, item) in mail::after(&view, &self.node, self.sent, self.window.together)? {
             let content = match item {
                 Item::Outcome(name) => {
-                    if let Some(row) = handed_in::by_name(&view, &name)? {
+                    if let Some(row) = handed_in::outcome_by_name(&view, &name)? {
                         places.push(letters.len());
                         rows.push(row);
                     }

@@ -4,7 +4,10 @@ use dancu_proto::{
     Field, FieldSet, PersonalId,
     v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason, Signed},
 };
-use prost::Message;
+use prost::{
+    DecodeError, Message,
+    encoding::{DecodeContext, decode_key, skip_field},
+};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -19,6 +22,8 @@ const ID: u8 = b'i';
 /// each once, by their hash.
 const EVIDENCE: u8 = b'e';
 const CERTIFICATE: u8 = b'c';
+/// Number of [`HandedIn::contribution`].
+const CONTRIBUTION: u32 = 7;
 
 /// What a node is told of a contribution that somebody looks at.
 const LOOKED_AT: &str = "does not fit what the registry has; somebody at the hub decides, and nothing is to be done here meanwhile";
@@ -218,6 +223,20 @@ fn decode(row: Vec<u8>) -> Result<HandedIn, StoreError> {
     HandedIn::decode(row.as_slice()).map_err(|_| StoreError::Corrupt("a contribution"))
 }
 
+/// A row without what the contribution says, which is most of it.
+fn decode_outcome(row: &[u8]) -> Result<HandedIn, DecodeError> {
+    let (mut outcome, mut rest) = (HandedIn::default(), row);
+    while !rest.is_empty() {
+        let (tag, wire_type) = decode_key(&mut rest)?;
+        let context = DecodeContext::default();
+        match tag {
+            CONTRIBUTION => skip_field(wire_type, tag, &mut rest, context)?,
+            _ => outcome.merge_field(tag, wire_type, &mut rest, context)?,
+        }
+    }
+    Ok(outcome)
+}
+
 /// A contribution by its id, as the commits before leave it.
 ///
 /// # Errors
@@ -261,6 +280,15 @@ pub fn by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreEr
     view.row(HANDED_IN, name)?.map(decode).transpose()
 }
 
+/// What became of a contribution, by the name of its row; what it says is left out.
+///
+/// # Errors
+/// See above.
+pub fn outcome_by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreError> {
+    let damaged = |_| StoreError::Corrupt("a contribution");
+    view.row(HANDED_IN, name)?.map(|row| decode_outcome(&row).map_err(damaged)).transpose()
+}
+
 /// Keeps what a node signed, as it came, as evidence for the row of that name.
 ///
 /// # Errors
@@ -294,4 +322,25 @@ pub fn own(rows: &mut Rows<'_>, row: &HandedIn) {
 /// Writes a row.
 pub fn put(rows: &mut Rows<'_>, row: &HandedIn) {
     rows.put(HANDED_IN, row.name(), row.encode_to_vec());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_the_row_without_what_it_says() {
+        let row = HandedIn {
+            id: vec![7; 16],
+            node: "ha-noi".into(),
+            sequence: 4,
+            contribution: Some(Contribution { id: "a".into(), ..Contribution::default() }),
+            fields: vec!["event".into(), "document".into()],
+            not_in_force: 3,
+            mail: 9,
+            ..HandedIn::default()
+        };
+        let told = decode_outcome(&row.encode_to_vec()).unwrap();
+        assert_eq!(told, HandedIn { contribution: None, ..row });
+    }
 }

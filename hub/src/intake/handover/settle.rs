@@ -82,10 +82,10 @@ pub struct News {
 }
 
 impl Told {
-    /// What came of it.
+    /// What came of it; told once.
     #[must_use]
     pub fn news(&self) -> News {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn tell(&self, news: News) {

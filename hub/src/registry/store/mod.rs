@@ -76,7 +76,7 @@ pub enum Write {
     History(CitizenKey, Revision),
     /// A revision that changed the sharing policy, the day or the administrative order.
     PolicyEvent(Revision),
-    /// A contribution that is carried out.
+    /// A contribution that is carried out, other than those that rows of their own tell of.
     Contribution(Uuid, Revision),
     /// An interest list of an agreement and a node.
     List(String, ListId),
@@ -94,31 +94,30 @@ pub enum Write {
 
 impl Write {
     /// Where its row lies: rows that lie together are written the faster one after the other.
-    fn place(&self) -> (&'static str, u64, u64, u64, &[u8]) {
-        const NO_NAME: &[u8] = &[];
-        let numbers = |table, a: u64, b: u64, c: u64| (table, a, b, c, NO_NAME);
+    fn place(&self) -> (u8, [u64; 3], &str, &[u8]) {
+        let numbers = |table, numbers| (table, numbers, "", &[][..]);
         match self {
-            Write::Citizen(key, _) => numbers("citizens", key.0, 0, 0),
-            Write::Number(number, _) | Write::NoNumber(number) => numbers("numbers", number.as_u64(), 0, 0),
+            Write::Citizen(key, _) => numbers(0, [key.0, 0, 0]),
+            Write::Number(number, _) | Write::NoNumber(number) => numbers(1, [number.as_u64(), 0, 0]),
             Write::Join(partition, key) | Write::Leave(partition, key) => {
-                numbers("members", partition.as_number(), key.0, 0)
+                numbers(2, [partition.as_number(), key.0, 0])
             }
             Write::Feed(partition, at, key) | Write::Unfeed(partition, at, key) => {
-                numbers("feed", partition.as_number(), at.0, key.0)
+                numbers(3, [partition.as_number(), at.0, key.0])
             }
             Write::Birth(date, key) | Write::Unbirth(date, key) => {
-                numbers("births", date.as_number().into(), key.0, 0)
+                numbers(4, [date.as_number().into(), key.0, 0])
             }
-            Write::Journal(at, _) => numbers("journal", at.0, 0, 0),
-            Write::History(key, at) => numbers("history", key.0, at.0, 0),
-            Write::PolicyEvent(at) => numbers("policy_events", at.0, 0, 0),
-            Write::Contribution(id, _) => ("contributions", 0, 0, 0, id.as_bytes()),
-            Write::List(name, _) => ("lists", 0, 0, 0, name.as_bytes()),
+            Write::Journal(at, _) => numbers(5, [at.0, 0, 0]),
+            Write::History(key, at) => numbers(6, [key.0, at.0, 0]),
+            Write::PolicyEvent(at) => numbers(7, [at.0, 0, 0]),
+            Write::Contribution(id, _) => (8, [0; 3], "", id.as_bytes()),
+            Write::List(name, _) => (9, [0; 3], "", name.as_bytes()),
             Write::Await(number, list) | Write::Unawait(number, list) => {
-                numbers("awaited", number.as_u64(), list.0.into(), 0)
+                numbers(10, [number.as_u64(), list.0.into(), 0])
             }
-            Write::Head(_) => numbers("meta", 0, 0, 0),
-            Write::Row(table, name, _) | Write::NoRow(table, name) => (table, 0, 0, 0, name),
+            Write::Head(_) => numbers(11, [0; 3]),
+            Write::Row(table, name, _) | Write::NoRow(table, name) => (12, [0; 3], table, name),
         }
     }
 

@@ -168,7 +168,7 @@ impl Register {
             }
             Kind::CivilStatusCorrected(corrected) => {
                 let at = self.person(corrected.person.as_ref());
-                let set = values(corrected.set.as_ref().unwrap_or(&Citizen::default()));
+                let set = values(corrected.set.as_deref().unwrap_or(&Citizen::default()));
                 for (field, value) in set {
                     said.is(at, &field, Some(value));
                 }

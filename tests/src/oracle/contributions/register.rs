@@ -302,7 +302,7 @@ impl Register {
     fn carry_out(&mut self, kind: &Kind, deed: &Deed<'_>, born: Option<usize>, given: &str) {
         match kind {
             Kind::Birth(birth) => {
-                let child = values(birth.child.as_ref().unwrap_or(&Citizen::default()));
+                let child = values(birth.child.as_deref().unwrap_or(&Citizen::default()));
                 let at = born.unwrap_or_else(|| {
                     self.people.push(Person::default());
                     self.people.len() - 1

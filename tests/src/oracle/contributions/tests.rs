@@ -164,7 +164,11 @@ fn a_birth_gives_a_number_and_a_correction_another_only_if_it_must() {
             "full_name": name, "date_of_birth": "2026-05-05", "sex": sex,
             "place_of_birth_registration": { "province": "01", "commune": "00004" },
         });
-        Kind::Birth(dancu_proto::v1::Birth { child: Some(citizen(child)), father: by(AN), mother: by(BINH) })
+        Kind::Birth(dancu_proto::v1::Birth {
+            child: Some(citizen(child).into()),
+            father: by(AN),
+            mother: by(BINH),
+        })
     };
     let given = |accepted: Accepted, number: &str| Accepted { personal_id: number.into(), ..accepted };
     let birth =

@@ -98,7 +98,7 @@ fn fields_of(kind: &Kind) -> Vec<String> {
         Kind::Death(_) => &["date_of_death"],
         Kind::Marriage(_) | Kind::Divorce(_) => &["spouse", "marital_status"],
         Kind::CivilStatusCorrected(corrected) => {
-            let set = values(corrected.set.as_ref().unwrap_or(&Citizen::default()));
+            let set = values(corrected.set.as_deref().unwrap_or(&Citizen::default()));
             let clear = corrected
                 .clear()
                 .map(|field| field.as_str_name().trim_start_matches("FIELD_").to_lowercase());

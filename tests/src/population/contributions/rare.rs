@@ -109,7 +109,7 @@ impl Contributions<'_> {
                 let person = self.adults(1)?.persons.pop();
                 let clear = vec![Field::OtherName.into()];
                 let ethnicity = format!("{:02}", 1 + self.chance.below(5));
-                let set = Some(Citizen { ethnicity, ..Citizen::default() });
+                let set = Some(Citizen { ethnicity, ..Citizen::default() }.into());
                 let corrected = CivilStatusCorrected { person, set, clear };
                 self.hand_in("civil status", Kind::CivilStatusCorrected(corrected), late)?;
             }
@@ -168,7 +168,7 @@ impl Contributions<'_> {
     fn foundling(&mut self) -> Option<()> {
         let days = self.chance.between(1, 30);
         let (child, born) = self.child(days)?;
-        let birth = Birth { child: Some(child), father: None, mother: None };
+        let birth = Birth { child: Some(child.into()), father: None, mother: None };
         self.hand_in_as("foundling", Kind::Birth(birth), born, 0)?;
         Some(())
     }
@@ -183,7 +183,7 @@ impl Contributions<'_> {
             let foreigner = Relative { name: Some(name), nationality, ..Relative::default() };
             PersonRef { by: Some(By::Unregistered(foreigner)) }
         });
-        let birth = Birth { child: Some(child), father, mother: Some(self.named(&mother)) };
+        let birth = Birth { child: Some(child.into()), father, mother: Some(self.named(&mother)) };
         self.hand_in_as("one parent known", Kind::Birth(birth), born, 0)?;
         Some(())
     }
@@ -191,7 +191,7 @@ impl Contributions<'_> {
     fn late_registration(&mut self) -> Option<()> {
         let days = self.chance.between(18 * 366, 70 * 366);
         let (child, born) = self.child(days)?;
-        let birth = Birth { child: Some(child), father: None, mother: None };
+        let birth = Birth { child: Some(child.into()), father: None, mother: None };
         let id = self.hand_in_as("adult registered late", Kind::Birth(birth), born, 0)?;
         let person = Some(PersonRef { by: Some(By::BornBy(id)) });
         let blood = BloodType { person, blood_type: "01".into() };
@@ -205,7 +205,7 @@ impl Contributions<'_> {
             self.somebody(|c, t| adult(c, t) && c.date_of_birth.is_some_and(|date| date.day != 0))?;
         let child = civil(&self.records[&number]);
         let born = child.date_of_birth?;
-        let birth = Birth { child: Some(child), father: None, mother: None };
+        let birth = Birth { child: Some(child.into()), father: None, mother: None };
         let id = self.hand_in_as("registered twice", Kind::Birth(birth), born, 0)?;
         let merged = Some(PersonRef { by: Some(By::BornBy(id)) });
         let persons = Persons { persons: merged.clone().into_iter().collect() };

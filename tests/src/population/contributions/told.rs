@@ -31,7 +31,8 @@ impl Contributions<'_> {
         };
         let (father, mother) = (parent(&whole.father), parent(&whole.mother));
         let child = civil(&whole);
-        let birth = Birth { child: Some(child.clone()), father: father.clone(), mother: mother.clone() };
+        let birth =
+            Birth { child: Some(child.clone().into()), father: father.clone(), mother: mother.clone() };
         let Some(id) = self.hand_in_as("birth", Kind::Birth(birth), event.happened, 0) else { return };
         self.births.insert(change.personal_id.clone(), id.clone());
         // Sometimes two come at once.
@@ -40,7 +41,7 @@ impl Contributions<'_> {
             name.given = if name.given == "Phúc" { "Lộc" } else { "Phúc" }.into();
             name.middle = "Song".into();
             let twin = Citizen { full_name: Some(name), ..child };
-            let birth = Birth { child: Some(twin), father, mother };
+            let birth = Birth { child: Some(twin.into()), father, mother };
             self.hand_in_as("twin", Kind::Birth(birth), event.happened, 0);
         }
         // The residence office registers the child, often before its number is known.
@@ -105,7 +106,7 @@ impl Contributions<'_> {
         let set =
             Citizen { place_of_birth_registration: set.place_of_birth_registration, ..Citizen::default() };
         let person = Some(self.named(&change.personal_id));
-        let corrected = CivilStatusCorrected { person, set: Some(set), clear: Vec::new() };
+        let corrected = CivilStatusCorrected { person, set: Some(set.into()), clear: Vec::new() };
         self.hand_in("birth registered again", Kind::CivilStatusCorrected(corrected), event.happened);
     }
 
@@ -143,7 +144,7 @@ impl Contributions<'_> {
                     date_of_birth: set.date_of_birth,
                     ..Citizen::default()
                 };
-                let corrected = CivilStatusCorrected { person, set: Some(set), clear: Vec::new() };
+                let corrected = CivilStatusCorrected { person, set: Some(set.into()), clear: Vec::new() };
                 self.hand_in("civil status", Kind::CivilStatusCorrected(corrected), event.happened);
             }
         }
