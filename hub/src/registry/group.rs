@@ -1,12 +1,10 @@
 //! What a group of commits will write in one batch, and what it has changed so far: a later commit
 //! of the group sees the earlier ones.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use dancu_proto::{PersonalId, Revision};
+use foldhash::{HashMap, HashMapExt};
 use uuid::Uuid;
 
 use super::{

@@ -13,13 +13,13 @@ use super::{
 
 /// Enters a change in a group of which it is the only commit. Nothing, if everything is so already.
 pub(super) fn enter(
-    store: &dyn Store,
+    before: &Before<'_>,
     group: &mut Group,
     at: Revision,
     update: InterestUpdate,
 ) -> Result<Option<InterestChange>, CommitError> {
     let name = format!("{}/{}", update.agreement, update.node);
-    let known = store.snapshot().list(&name)?;
+    let known = before.snapshot.list(&name)?;
     let list = known.unwrap_or(ListId(group.head.lists + 1));
     let mut change = InterestChange {
         list: list.0,
@@ -29,10 +29,10 @@ pub(super) fn enter(
         ..InterestChange::default()
     };
     for number in update.add {
-        add(store, group, at, list, number, &mut change)?;
+        add(before, group, at, list, number, &mut change)?;
     }
     for number in update.withdraw {
-        withdraw(store, group, at, list, number, &mut change)?;
+        withdraw(before, group, at, list, number, &mut change)?;
     }
     let lists = [&change.joined, &change.left, &change.awaited, &change.released];
     if lists.iter().all(|list| list.is_empty()) {
@@ -60,7 +60,7 @@ pub(super) fn awaiting(store: &dyn Store) -> Result<BTreeMap<ListId, Vec<Persona
 
 /// Those of a list's awaited numbers that someone has now come onto it.
 pub(super) fn find(
-    store: &dyn Store,
+    before: &Before<'_>,
     group: &mut Group,
     at: Revision,
     list: ListId,
@@ -68,9 +68,8 @@ pub(super) fn find(
 ) -> Result<Option<InterestChange>, StoreError> {
     let mut change = InterestChange { list: list.0, ..InterestChange::default() };
     for number in numbers {
-        add(store, group, at, list, number, &mut change)?;
-        let found =
-            Standing::new(&Before::new(store, None), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+        add(before, group, at, list, number, &mut change)?;
+        let found = Standing::new(before, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
         if found.is_some() {
             change.released.push(number.as_u64());
             group.writes.push(Write::Unawait(number, list));
@@ -80,22 +79,21 @@ pub(super) fn find(
 }
 
 fn add(
-    store: &dyn Store,
+    before: &Before<'_>,
     group: &mut Group,
     at: Revision,
     list: ListId,
     number: PersonalId,
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
-    let found =
-        Standing::new(&Before::new(store, None), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+    let found = Standing::new(before, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
     if let Some((key, citizen)) = found {
         let mut citizen = Arc::unwrap_or_clone(citizen);
         if citizen.join(list, at) {
             change.joined.push(key.0);
             group.listed(list, key, citizen, at);
         }
-    } else if !awaits(store, number, list)? && !change.awaited.contains(&number.as_u64()) {
+    } else if !awaits(before, number, list)? && !change.awaited.contains(&number.as_u64()) {
         change.awaited.push(number.as_u64());
         group.writes.push(Write::Await(number, list));
     }
@@ -103,29 +101,28 @@ fn add(
 }
 
 fn withdraw(
-    store: &dyn Store,
+    before: &Before<'_>,
     group: &mut Group,
     at: Revision,
     list: ListId,
     number: PersonalId,
     change: &mut InterestChange,
 ) -> Result<(), StoreError> {
-    let found =
-        Standing::new(&Before::new(store, None), group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
+    let found = Standing::new(before, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
     if let Some((key, mut citizen)) = found.map(|(key, citizen)| (key, Arc::unwrap_or_clone(citizen)))
         && citizen.leave(list, at)
     {
         change.left.push(key.0);
         group.listed(list, key, citizen, at);
-    } else if awaits(store, number, list)? {
+    } else if awaits(before, number, list)? {
         change.released.push(number.as_u64());
         group.writes.push(Write::Unawait(number, list));
     }
     Ok(())
 }
 
-fn awaits(store: &dyn Store, number: PersonalId, list: ListId) -> Result<bool, StoreError> {
-    for awaiting in store.snapshot().awaited(number) {
+fn awaits(before: &Before<'_>, number: PersonalId, list: ListId) -> Result<bool, StoreError> {
+    for awaiting in before.snapshot.awaited(number) {
         if awaiting? == list {
             return Ok(true);
         }

@@ -15,6 +15,7 @@ mod durable;
 mod group;
 mod interest;
 mod journal;
+mod known;
 mod partition;
 mod rows;
 mod standing;
@@ -49,8 +50,11 @@ pub use self::{
     store::{Store, StoreError},
     view::{MERGED, View},
 };
-use self::{standing::Before, store::rocks::RocksStore, writer::Writer};
+use self::{known::Known, standing::Before, store::rocks::RocksStore, writer::Writer};
 use crate::router::Router;
+
+/// Citizens that are remembered by who only looks.
+const LOOKED_AT: usize = 256;
 
 /// The time by which commits are stamped; tests own theirs.
 pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -94,7 +98,11 @@ impl Registry {
     /// # Errors
     /// If there is none, another process holds it, or it is damaged.
     pub fn open(dir: &Path, reserve: u64, router: Arc<Router>, clock: Clock) -> Result<Registry, StoreError> {
-        let store: Arc<dyn Store> = Arc::new(RocksStore::open(dir, reserve)?);
+        Registry::over(Arc::new(RocksStore::open(dir, reserve)?), router, clock)
+    }
+
+    /// Over a store that is open.
+    fn over(store: Arc<dyn Store>, router: Arc<Router>, clock: Clock) -> Result<Registry, StoreError> {
         let id = store.snapshot().registry_id()?;
         let writer = Writer::start(Arc::clone(&store), router, clock)?;
         Ok(Registry { store, writer, id })
@@ -118,7 +126,8 @@ impl Registry {
     /// If the disk refuses.
     pub fn look<T>(&self, now: OffsetDateTime, by: impl FnOnce(&Standing<'_>) -> T) -> Result<T, StoreError> {
         let group = group::Group::after(self.store.snapshot().head()?);
-        Ok(by(&Standing::new(&Before::new(&*self.store, None), &group, now)))
+        let known = Known::with_room(LOOKED_AT);
+        Ok(by(&Standing::new(&Before::new(&*self.store, &known, None), &group, now)))
     }
 
     /// The latest revision.

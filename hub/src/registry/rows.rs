@@ -36,6 +36,17 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Whether there is a row.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn has(&self, table: &'static str, name: &[u8]) -> Result<bool, StoreError> {
+        match self.changed.get(table).and_then(|rows| rows.get(name)) {
+            Some(row) => Ok(row.is_some()),
+            None => self.standing.has(table, name),
+        }
+    }
+
     /// A row that is a message.
     ///
     /// # Errors

@@ -10,29 +10,25 @@ use uuid::Uuid;
 use super::{
     CitizenKey, JournalEntry, Store, StoreError, StoredCitizen,
     group::Group,
+    known::Known,
     store::{NamedRow, Rows, Snapshot},
 };
-
-/// Entries of the journal that change more citizens, as those of imports do, are read anew each time.
-const KEPT: usize = 16;
 
 /// The registry as it is when a group begins, and what of it the group has read: commits of a group ask for the same
 /// things again and again. Nobody else writes what commits ask for; the roll of nodes, which others write, is none of
 /// it.
 pub(super) struct Before<'a> {
-    snapshot: Box<dyn Snapshot + 'a>,
+    pub(super) snapshot: Box<dyn Snapshot + 'a>,
     /// The group before, which the snapshot may have or not.
     under_way: Option<Arc<Group>>,
-    citizens: RefCell<HashMap<CitizenKey, Option<Arc<StoredCitizen>>>>,
-    entries: RefCell<HashMap<Revision, Arc<JournalEntry>>>,
+    known: &'a Known,
     /// Rows of other owners that there are, by table.
     rows: RefCell<HashMap<&'static str, HashMap<Vec<u8>, Vec<u8>>>>,
 }
 
 impl<'a> Before<'a> {
-    pub(super) fn new(store: &'a dyn Store, under_way: Option<Arc<Group>>) -> Before<'a> {
-        let (citizens, entries, rows) = Default::default();
-        Before { snapshot: store.snapshot(), under_way, citizens, entries, rows }
+    pub(super) fn new(store: &'a dyn Store, known: &'a Known, under_way: Option<Arc<Group>>) -> Before<'a> {
+        Before { snapshot: store.snapshot(), under_way, known, rows: RefCell::default() }
     }
 
     /// The revision that carried out a contribution; the latest one where the group before did.
@@ -131,14 +127,12 @@ impl<'a> Standing<'a> {
         if let Some(entry) = self.groups().find_map(|group| group.entries.get(&revision)) {
             return Ok(Arc::clone(entry));
         }
-        if let Some(entry) = self.before.entries.borrow().get(&revision) {
-            return Ok(Arc::clone(entry));
+        if let Some(entry) = self.before.known.entry(revision) {
+            return Ok(entry);
         }
         let entry = self.before.snapshot.journal(revision)?.ok_or(StoreError::Corrupt("the journal"))?;
         let entry = Arc::new(entry);
-        if entry.citizens() <= KEPT {
-            self.before.entries.borrow_mut().insert(revision, Arc::clone(&entry));
-        }
+        self.before.known.learn_entry(revision, &entry);
         Ok(entry)
     }
 
@@ -158,6 +152,17 @@ impl<'a> Standing<'a> {
             self.before.rows.borrow_mut().entry(table).or_default().insert(name.to_vec(), row.clone());
         }
         Ok(row)
+    }
+
+    /// Whether there is a row of another owner.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn has(&self, table: &'static str, name: &[u8]) -> Result<bool, StoreError> {
+        match self.latest(|group| group.rows.get(table)?.get(name)) {
+            Some(row) => Ok(row.is_some()),
+            None => Ok(self.row(table, name)?.is_some()),
+        }
     }
 
     /// Rows of another owner by the beginning of their names: as on the disk, so only for a commit that is
@@ -180,11 +185,13 @@ impl<'a> Standing<'a> {
         if let Some(citizen) = self.latest(|group| group.changed.get(&key)) {
             return Ok(Some(Arc::clone(citizen)));
         }
-        if let Some(citizen) = self.before.citizens.borrow().get(&key) {
-            return Ok(citizen.clone());
+        if let Some(citizen) = self.before.known.citizen(key) {
+            return Ok(Some(citizen));
         }
         let citizen = self.before.snapshot.citizen(key)?.map(Arc::new);
-        self.before.citizens.borrow_mut().insert(key, citizen.clone());
+        if let Some(citizen) = &citizen {
+            self.before.known.learn(key, citizen);
+        }
         Ok(citizen)
     }
 

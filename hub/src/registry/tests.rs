@@ -1,5 +1,7 @@
 //! The registry against a model that keeps every version of everyone.
 
+mod durable;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use dancu_proto::{

@@ -2,6 +2,7 @@
 //! synced batch (group commit), while it makes the next group.
 
 use std::{
+    cell::Cell,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
@@ -13,10 +14,11 @@ use super::{
     AgreementEvent, BulkLoad, Clock, Commit, CommitError, Committed, Content, DayBegins, Origin, Standing,
     Store, StoreError, Subject,
     draft::Draft,
-    durable::{self, Durable, News, Outcome},
+    durable::{self, Answers, Durable, News, Outcome},
     group::Group,
     interest,
     journal::{AppliedAgreement, Content as Journal, JournalEntry},
+    known::{self, Known},
     standing::Before,
     store::{Head, Write},
 };
@@ -55,7 +57,8 @@ impl Writer {
         };
         let news = News { head: Arc::new(publish), router };
         let durable = Durable::start(Arc::clone(&store), news.clone())?;
-        let task = Task { store, news, durable, clock, head, last_time };
+        let (known, last_time) = (Known::with_room(known::REMEMBERED), Cell::new(last_time));
+        let task = Task { store, news, durable, known, clock, head, last_time };
         let thread = std::thread::Builder::new().name("registry-writer".into());
         let thread = thread.spawn(move || task.run(commands))?;
         Ok(Writer { queue: Mutex::new(Some(queue)), head: published, thread: Mutex::new(Some(thread)) })
@@ -124,10 +127,11 @@ struct Task {
     store: Arc<dyn Store>,
     news: News,
     durable: Durable,
+    known: Known,
     clock: Clock,
     /// Where the registry stands, with the group that is under way.
     head: Head,
-    last_time: time::OffsetDateTime,
+    last_time: Cell<time::OffsetDateTime>,
 }
 
 impl Task {
@@ -157,11 +161,11 @@ impl Task {
                     }
                     if alone {
                         // Whoever rests on what the disk may have refused was told.
-                        let _ = self.durable.settle(&mut self.head);
+                        let _ = self.settle();
                     }
                     self.group(waiting);
                     if alone {
-                        let _ = self.durable.settle(&mut self.head);
+                        let _ = self.settle();
                     }
                 }
             }
@@ -174,7 +178,8 @@ impl Task {
     /// Makes a group, and hands it over; every commit in it succeeds or fails on its own, but for the disk.
     fn group(&mut self, waiting: Vec<(Vec<Commit>, oneshot::Sender<Vec<Outcome>>)>) {
         let store = Arc::clone(&self.store);
-        let (before, mut group) = (Before::new(&*store, self.durable.under_way()), Group::after(self.head));
+        let before = Before::new(&*store, &self.known, self.durable.under_way());
+        let mut group = Group::after(self.head);
         let mut answers = Vec::with_capacity(waiting.len());
         for (commits, reply) in waiting {
             let commits = commits.into_iter();
@@ -183,24 +188,31 @@ impl Task {
         }
         drop(before);
         // What was said here rests on the group before: it holds when the disk has that one.
-        let settled = self.durable.settle(&mut self.head);
+        let settled = self.settle();
         if settled.is_err() || group.is_empty() {
             durable::answer(answers, &settled);
-            return;
+        } else {
+            self.hand_over(group, answers);
         }
+    }
+
+    fn hand_over(&mut self, group: Group, answers: Answers) {
+        self.known.learn_group(&group);
         let before = std::mem::replace(&mut self.head, group.head);
         self.durable.hand_over(group, before, answers);
     }
 
-    fn add(
-        &mut self,
-        before: &Before<'_>,
-        group: &mut Group,
-        commit: Commit,
-    ) -> Result<Committed, CommitError> {
-        // Time in the journal never goes back, whatever the machine's clock does.
-        self.last_time = self.last_time.max((self.clock)());
-        let now = self.last_time;
+    /// Waits until nothing is under way to the disk.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let settled = self.durable.settle(&mut self.head);
+        if settled.is_err() {
+            self.known.forget();
+        }
+        settled
+    }
+
+    fn add(&self, before: &Before<'_>, group: &mut Group, commit: Commit) -> Result<Committed, CommitError> {
+        let now = self.now();
         let unchanged = |at| Committed { revision: at, added: 0, changed: 0, unchanged: true };
         let (mut origin, mut takes_back) = (commit.origin, None);
         // What is decided looks for itself whether it was carried out.
@@ -250,7 +262,7 @@ impl Task {
                 group.touched.agencies.insert(agency);
                 (journal, 0, 0)
             }
-            Content::Interest(update) => match interest::enter(&*self.store, group, at, update)? {
+            Content::Interest(update) => match interest::enter(before, group, at, update)? {
                 None => return Ok(unchanged(group.head.revision)),
                 Some(change) => {
                     let (joined, left) = (change.joined.len() as u64, change.left.len() as u64);
@@ -278,6 +290,13 @@ impl Task {
         Ok(Committed { revision: at, added, changed, unchanged: false })
     }
 
+    /// The time. In the journal it never goes back, whatever the machine's clock does.
+    fn now(&self) -> time::OffsetDateTime {
+        let now = self.last_time.get().max((self.clock)());
+        self.last_time.set(now);
+        now
+    }
+
     /// A day begins. The commit is the first of its group, so that the indexes tell of everyone.
     fn day(&self, group: &mut Group, at: Revision, begins: DayBegins) -> Result<Journal, CommitError> {
         if begins.policy != group.head.policy {
@@ -300,18 +319,18 @@ impl Task {
     }
 
     fn bulk(&mut self, load: &BulkLoad, origin: &Origin) -> Result<Committed, CommitError> {
-        let _ = self.durable.settle(&mut self.head);
+        let _ = self.settle();
         if self.head.citizens > 0 {
             return Err(CommitError::NotEmpty);
         }
         let at = self.head.revision.next();
-        self.last_time = self.last_time.max((self.clock)());
-        let entry = JournalEntry::new(origin, self.last_time, Journal::Founding(load.citizens()), None);
+        let entry = JournalEntry::new(origin, self.now(), Journal::Founding(load.citizens()), None);
         let head = Head { revision: at, citizens: load.citizens(), founded: Some(at), ..self.head };
         let mut writes = vec![Write::Journal(at, Arc::new(entry)), Write::Head(head)];
         if let Some(id) = origin.contribution {
             writes.push(Write::Contribution(id, at));
         }
+        self.known.forget();
         self.store.ingest(load.files(), &writes)?;
         self.head = head;
         // Streams of nodes that came before the citizens start again with a load.
@@ -325,15 +344,17 @@ impl Task {
         for (list, numbers) in interest::awaiting(&*self.store)? {
             let mut group = Group::after(self.head);
             let at = group.head.revision.next();
-            let found = interest::find(&*self.store, &mut group, at, list, numbers)?;
+            let store = Arc::clone(&self.store);
+            let before = Before::new(&*store, &self.known, None);
+            let found = interest::find(&before, &mut group, at, list, numbers)?;
+            drop(before);
             let Some(change) = found else { continue };
             let origin = Origin { source: "interest".into(), ..Origin::default() };
-            let entry = JournalEntry::new(&origin, self.last_time, Journal::Interest(change), None);
+            let entry = JournalEntry::new(&origin, self.now(), Journal::Interest(change), None);
             group.entries.insert(at, Arc::new(entry));
             group.head.revision = at;
-            let before = std::mem::replace(&mut self.head, group.head);
-            self.durable.hand_over(group, before, Vec::new());
-            self.durable.settle(&mut self.head)?;
+            self.hand_over(group, Vec::new());
+            self.settle()?;
         }
         Ok(())
     }

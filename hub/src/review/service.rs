@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Deciding, Review, Sides, derived};
 use crate::{
     admin::operator,
-    intake::handover::{Barred, Handover, Told, handed_in, outbox},
+    intake::handover::{Barred, Handover, Told, evidence, handed_in, outbox},
     registry::{Commit, Content, Decide, Origin, Standing, StoreError, View},
     sync::timestamp,
 };
@@ -84,7 +84,7 @@ impl ReviewServer {
             revision => view.journal(Revision(revision))?,
         };
         let taken_back_by = taken_back.and_then(|entry| entry.origin().contribution);
-        let evidence = handed_in::evidence(&view, &row.name())?;
+        let evidence = evidence::evidence(&view, &row)?;
         Ok(GetContributionResponse {
             outcome: Some(self.handover.with_receipt(&row)?),
             agency: row.agency.clone(),
@@ -229,7 +229,7 @@ impl ReviewService for ReviewServer {
         let mut done = ImportContributionsResponse::default();
         while let Some(batch) = inbound.message().await? {
             let barred = if batch.of_barred_nodes { Barred::TakenOver } else { Barred::Refused };
-            match self.handover.take(batch.contributions, barred).await {
+            match self.handover.take(batch.contributions.into(), barred).await {
                 Ok(taken) => {
                     done.taken += taken.new;
                     done.known += taken.known;

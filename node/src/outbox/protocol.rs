@@ -251,6 +251,7 @@ impl Protocol {
         }
         *under_way = Some(batch);
         let last_sequence = self.outbox.standing().last_sequence;
+        let contributions = Some(contributions.into());
         Ok(vec![Request::Batch(ContributionBatch { contributions, last_sequence })])
     }
 
@@ -260,7 +261,11 @@ impl Protocol {
             return Err(ProtocolError::OutOfTurn);
         }
         let (mut number, mut outcomes) = (self.outbox.standing().mail, Vec::new());
-        for mail in batch.mail {
+        let mut receipts = batch.receipts.map(|receipts| receipts.into_signed().into_iter());
+        for mut mail in batch.mail {
+            if let (Some(Content::Outcome(outcome)), Some(receipts)) = (&mut mail.content, &mut receipts) {
+                outcome.receipt = Some(receipts.next().ok_or(ProtocolError::OutOfTurn)?);
+            }
             if mail.number <= number {
                 continue;
             }

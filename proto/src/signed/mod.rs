@@ -4,6 +4,7 @@
 //! The kind is signed with the content, so that no statement can be taken for one of another kind. Statements
 //! that travel together can have one signature ([`sign_together`]).
 
+mod batch;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -106,18 +107,9 @@ pub enum VerifyError {
 /// The key refuses.
 pub fn sign<S: Statement>(statement: &S, identity: &SwappableIdentity) -> Result<Signed, SignError> {
     let content = statement.encode_to_vec();
-    let (certificate, signature) = signed_by(identity, S::KIND, &content)?;
-    Ok(Signed { kind: S::KIND.to_owned(), content, signature, certificate, together: None })
-}
-
-/// A certificate, and a signature with its key.
-fn signed_by(
-    identity: &SwappableIdentity,
-    kind: &str,
-    content: &[u8],
-) -> Result<(Vec<u8>, Vec<u8>), SignError> {
-    let (certificate, signature) = identity.sign(&message(kind, content))?;
-    Ok((certificate.to_vec(), signature))
+    let (certificate, signature) = identity.sign(&message(S::KIND, &content))?;
+    let (kind, certificate) = (S::KIND.to_owned(), certificate.to_vec());
+    Ok(Signed { kind, content, signature, certificate, together: None })
 }
 
 /// A statement and who signed it, if it is to be believed.
@@ -128,7 +120,7 @@ pub fn verify<S: Statement>(
     signed: &Signed,
     authority: &CertificateDer<'static>,
 ) -> Result<(S, PeerIdentity), VerifyError> {
-    let (statement, time) = content::<S>(signed)?;
+    let (statement, time) = content::<S>(&signed.kind, &signed.content)?;
     let certificate = CertificateDer::from(signed.certificate.clone());
     let signer = Signer::trusted(&certificate, authority, time)?;
     signer.check(&signed_message(signed)?, &signed.signature)?;
@@ -181,7 +173,7 @@ impl Verifier {
     /// # Errors
     /// It is not what is asked for, was altered, or the signer had no certificate of the authority then.
     pub fn verify<S: Statement>(&self, signed: &Signed) -> Result<(S, PeerIdentity), VerifyError> {
-        let (statement, time) = content::<S>(signed)?;
+        let (statement, time) = content::<S>(&signed.kind, &signed.content)?;
         let hash = sha256(&signed.certificate);
         let signer = self.signer(hash, &signed.certificate, time)?;
         let message = signed_message(signed)?;
@@ -215,11 +207,11 @@ impl Verifier {
 }
 
 /// What was signed, and when.
-fn content<S: Statement>(signed: &Signed) -> Result<(S, OffsetDateTime), VerifyError> {
-    if signed.kind != S::KIND {
-        return Err(VerifyError::Kind { found: signed.kind.clone(), wanted: S::KIND });
+fn content<S: Statement>(kind: &str, content: &[u8]) -> Result<(S, OffsetDateTime), VerifyError> {
+    if kind != S::KIND {
+        return Err(VerifyError::Kind { found: kind.to_owned(), wanted: S::KIND });
     }
-    let statement = S::decode(signed.content.as_slice()).map_err(|_| VerifyError::Content)?;
+    let statement = S::decode(content).map_err(|_| VerifyError::Content)?;
     let time = statement.time().ok_or(VerifyError::Content)?;
     Ok((statement, time))
 }

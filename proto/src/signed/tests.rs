@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 
 use super::*;
-use crate::v1::Together;
+use crate::v1::{SignedBatch, SignedPart, Together};
 
 struct Authority(CertificateDer<'static>, Issuer<'static, KeyPair>);
 
@@ -144,7 +144,7 @@ fn what_is_signed_together_is_believed_by_itself() {
         for many in [0, 1, 2, 3, 5, 64, 257] {
             let verifier = Verifier::new(authority.0.clone());
             let said = reports(many);
-            let signed = sign_together(&said, &node).unwrap();
+            let signed = sign_together(&said, &node).unwrap().into_signed();
             assert_eq!(signed.len(), said.len());
             for (signed, said) in signed.iter().zip(&said) {
                 let text = Signed::from_text(&signed.to_text()).unwrap();
@@ -161,12 +161,12 @@ fn what_is_signed_together_is_believed_by_itself() {
 fn of_what_was_signed_together_nothing_else_is_believed() {
     let authority = authority();
     let node = node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256);
-    let all = sign_together(&reports(5), &node).unwrap();
+    let all = sign_together(&reports(5), &node).unwrap().into_signed();
     let verifier = Verifier::new(authority.0.clone());
     // The root is known as right from here on.
     all.iter().for_each(|one| _ = verifier.verify::<SliceReport>(one).unwrap());
     let alone = sign(&report(THEN), &node).unwrap();
-    let other_root = sign_together(&reports(6), &node).unwrap().swap_remove(2);
+    let other_root = sign_together(&reports(6), &node).unwrap().into_signed().swap_remove(2);
     let first = &all[2];
     let altered = |alter: &dyn Fn(&mut Signed, &mut Together)| {
         let mut one = first.clone();
@@ -212,7 +212,7 @@ fn of_what_was_signed_together_nothing_else_is_believed() {
     assert!(matches!(error, Err(VerifyError::Signature)));
     // A statement of a time at which the certificate did not hold, under a root that is right.
     let mixed = [report(THEN), report(THEN + 365 * 86_400), report(THEN)];
-    let signed = sign_together(&mixed, &node).unwrap();
+    let signed = sign_together(&mixed, &node).unwrap().into_signed();
     let believed: Vec<_> = signed.iter().map(|one| verifier.verify::<SliceReport>(one).is_ok()).collect();
     assert_eq!(believed, [true, false, true]);
 }
@@ -238,4 +238,72 @@ fn one_signature_is_put_in_the_place_of_those_that_the_certificate_can_stand_for
     // Alone it is signed as anything else.
     let alone = gather::<SliceReport>(vec![one(1)], &now).unwrap();
     assert!(alone[0].together.is_none() && verify::<SliceReport>(&alone[0], &authority.0).is_ok());
+}
+
+#[test]
+fn what_travels_together_is_told_once_and_comes_back_as_it_was() {
+    let authority = authority();
+    let node = node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256);
+    let [five, three] = [5, 3].map(|many| sign_together(&reports(many), &node).unwrap().into_signed());
+    let alone = sign(&report(THEN), &node).unwrap();
+    let of_others = &sign_together(&reports(4), &node).unwrap().into_signed()[1..];
+    let out_of_order: Vec<_> = three.iter().rev().cloned().collect();
+    let all = [&[alone.clone()], &five[..], &three, of_others, &[alone], &out_of_order].concat();
+    let batch = SignedBatch::from(all.clone());
+    let sizes: Vec<_> = batch.parts.iter().map(|part| part.contents.len()).collect();
+    assert_eq!(sizes, [1, 5, 3, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(batch.len(), all.len());
+    let verifier = Verifier::new(authority.0.clone());
+    let mut cursor = 0;
+    for part in &batch.parts {
+        for (index, believed) in verifier.verify_part::<SliceReport>(part).into_iter().enumerate() {
+            let by_itself = part.signed(index).unwrap();
+            assert_eq!(by_itself, all[cursor]);
+            assert_eq!(believed.unwrap(), verify::<SliceReport>(&by_itself, &authority.0).unwrap());
+            cursor += 1;
+        }
+        assert!(part.signed(part.contents.len()).is_none());
+    }
+    assert_eq!(batch.into_signed(), all);
+}
+
+#[test]
+fn of_a_part_nothing_is_believed_that_was_not_signed() {
+    let authority = authority();
+    let node = node(&authority, &rcgen::PKCS_ED25519);
+    let verifier = Verifier::new(authority.0.clone());
+    let whole = sign_together(&reports(3), &node).unwrap().parts.remove(0);
+    let more = SliceReport { cursor: 9, ..report(THEN) }.encode_to_vec();
+    let altered = |alter: &dyn Fn(&mut SignedPart)| {
+        let mut part = whole.clone();
+        alter(&mut part);
+        part
+    };
+    let lies = [
+        altered(&|part| part.contents.swap(0, 1)),
+        altered(&|part| _ = part.contents.pop()),
+        altered(&|part| part.contents.truncate(1)),
+        altered(&|part| part.contents.push(more.clone())),
+        altered(&|part| part.contents[2] = more.clone()),
+        altered(&|part| part.signature[0] ^= 1),
+        altered(&|part| part.kind = "dancu.v1.LogHead".into()),
+        altered(&|part| {
+            part.certificate = sign(&report(THEN), &super::tests::node(&authority, &rcgen::PKCS_ED25519))
+                .unwrap()
+                .certificate
+        }),
+    ];
+    for (at, lie) in lies.iter().enumerate() {
+        let believed = verifier.verify_part::<SliceReport>(lie);
+        assert!(!believed.is_empty() && believed.iter().all(Result::is_err), "{at}");
+        assert!(
+            lie.clone().into_signed().iter().all(|one| verify::<SliceReport>(one, &authority.0).is_err())
+        );
+    }
+    assert!(verifier.verify_part::<SliceReport>(&altered(&|part| part.contents.clear())).is_empty());
+    // A statement of a time at which the certificate did not hold is not believed, and the others are.
+    let mixed = [report(THEN), report(THEN + 365 * 86_400), report(THEN)];
+    let part = sign_together(&mixed, &node).unwrap().parts.remove(0);
+    let believed: Vec<_> = verifier.verify_part::<SliceReport>(&part).iter().map(Result::is_ok).collect();
+    assert_eq!(believed, [true, false, true]);
 }

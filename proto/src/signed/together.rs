@@ -5,27 +5,53 @@
 use ct_merkle::{HashableLeaf, InclusionProof, RootHash, digest::Update, mem_backed_tree::MemoryBackedTree};
 use sha2::Sha256;
 
-use super::{SignError, Statement, VerifyError, message, signed_by, validity_of};
+use super::{SignError, Statement, VerifyError, message, validity_of};
 use crate::{
     channel::SwappableIdentity,
-    v1::{Signed, Together},
+    v1::{Signed, SignedBatch, SignedPart, Together},
 };
 
 /// What the signature of a root is of.
 const KIND: &str = "dancu.v1.Together";
 /// Statements of one signature: a path has no more than sixteen hashes.
-const MOST: usize = 1 << 16;
+pub(super) const MOST: usize = 1 << 16;
 /// Bytes of a hash.
 const HASH: usize = 32;
 
 /// A leaf: the kind, a zero byte and the content, as a statement that is signed by itself has them.
-struct Leaf<'a>(&'a Signed);
+struct Leaf<'a> {
+    kind: &'a str,
+    content: &'a [u8],
+}
 
 impl HashableLeaf for Leaf<'_> {
     fn hash<H: Update>(&self, hasher: &mut H) {
-        hasher.update(self.0.kind.as_bytes());
+        hasher.update(self.kind.as_bytes());
         hasher.update(b"\0");
-        hasher.update(&self.0.content);
+        hasher.update(self.content);
+    }
+}
+
+/// The tree of statements of a kind.
+pub(super) struct Tree<'a>(MemoryBackedTree<Sha256, Leaf<'a>>);
+
+impl<'a> Tree<'a> {
+    pub(super) fn of(kind: &'a str, contents: &'a [Vec<u8>]) -> Tree<'a> {
+        let mut tree = MemoryBackedTree::new();
+        contents.iter().for_each(|content| tree.push(Leaf { kind, content }));
+        Tree(tree)
+    }
+
+    /// Where one of the statements stands.
+    pub(super) fn together(&self, index: usize) -> Together {
+        let (size, root) = (self.0.len(), self.0.root().as_bytes().to_vec());
+        let path = self.0.prove_inclusion(index).as_bytes().to_vec();
+        Together { size, index: index as u64, root, path }
+    }
+
+    /// What is signed.
+    pub(super) fn message(&self) -> Vec<u8> {
+        message(KIND, &root_of(self.0.len(), self.0.root().as_bytes()))
     }
 }
 
@@ -36,13 +62,9 @@ impl HashableLeaf for Leaf<'_> {
 pub fn sign_together<S: Statement>(
     statements: &[S],
     identity: &SwappableIdentity,
-) -> Result<Vec<Signed>, SignError> {
-    let unsigned = |statement: &S| Signed {
-        kind: S::KIND.to_owned(),
-        content: statement.encode_to_vec(),
-        ..Signed::default()
-    };
-    under_one(statements.iter().map(unsigned).collect(), identity)
+) -> Result<SignedBatch, SignError> {
+    let sign = |some: &[S]| under_one(S::KIND, some.iter().map(S::encode_to_vec).collect(), identity);
+    Ok(SignedBatch { parts: statements.chunks(MOST).map(sign).collect::<Result<_, _>>()? })
 }
 
 /// Puts one signature in the place of many, on those statements of a kind that the certificate of now can stand for.
@@ -61,52 +83,48 @@ pub fn gather<S: Statement>(
         let time = S::decode(one.content.as_slice()).ok().and_then(|statement| statement.time());
         one.kind == S::KIND && time.is_some_and(|time| validity.contains(&time))
     };
-    let (places, ours): (Vec<_>, Vec<_>) =
-        signed.iter().enumerate().filter(|(_, one)| holds(one)).map(|(at, one)| (at, one.clone())).unzip();
-    let ours = under_one(ours, identity)?;
-    // Another certificate may have come meanwhile: what it cannot stand for stays as it is.
-    if ours.iter().all(|one| one.certificate == certificate.as_ref()) {
-        places.into_iter().zip(ours).for_each(|(at, one)| signed[at] = one);
+    let (places, ours): (Vec<_>, Vec<_>) = signed
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| holds(one))
+        .map(|(at, one)| (at, one.content.clone()))
+        .unzip();
+    let mut contents = ours.into_iter();
+    let (mut places, mut gathered) = (places.into_iter(), Vec::new());
+    loop {
+        let some: Vec<_> = contents.by_ref().take(MOST).collect();
+        if some.is_empty() {
+            break;
+        }
+        let part = under_one(S::KIND, some, identity)?;
+        // Another certificate may have come meanwhile: what it cannot stand for stays as it is.
+        if part.certificate != certificate.as_ref() {
+            return Ok(signed);
+        }
+        gathered.extend(places.by_ref().zip(part.into_signed()));
     }
+    gathered.into_iter().for_each(|(at, one)| signed[at] = one);
     Ok(signed)
 }
 
-fn under_one(mut statements: Vec<Signed>, identity: &SwappableIdentity) -> Result<Vec<Signed>, SignError> {
-    for some in statements.chunks_mut(MOST) {
-        if let [alone] = some {
-            (alone.certificate, alone.signature) = signed_by(identity, &alone.kind, &alone.content)?;
-            alone.together = None;
-            continue;
-        }
-        let togethers = paths(some);
-        let of_root = togethers.first().map(root_of).unwrap_or_default();
-        let (certificate, signature) = signed_by(identity, KIND, &of_root)?;
-        for (statement, together) in some.iter_mut().zip(togethers) {
-            statement.certificate.clone_from(&certificate);
-            statement.signature.clone_from(&signature);
-            statement.together = Some(together);
-        }
-    }
-    Ok(statements)
-}
-
-/// The path of each from its leaf to the root.
-fn paths(statements: &[Signed]) -> Vec<Together> {
-    let mut tree = MemoryBackedTree::<Sha256, Leaf<'_>>::new();
-    statements.iter().for_each(|one| tree.push(Leaf(one)));
-    let (size, root) = (tree.len(), tree.root().as_bytes().to_vec());
-    let path = |index| Together {
-        size,
-        index,
-        root: root.clone(),
-        path: tree.prove_inclusion(index as usize).as_bytes().to_vec(),
+/// Statements of a kind under one signature.
+fn under_one(
+    kind: &str,
+    contents: Vec<Vec<u8>>,
+    identity: &SwappableIdentity,
+) -> Result<SignedPart, SignError> {
+    let message = match &contents[..] {
+        [alone] => message(kind, alone),
+        many => Tree::of(kind, many).message(),
     };
-    (0..size).map(path).collect()
+    let (certificate, signature) = identity.sign(&message)?;
+    let (kind, certificate) = (kind.to_owned(), certificate.to_vec());
+    Ok(SignedPart { kind, contents, signature, certificate, together: None })
 }
 
 /// What is signed of a root: how many leaves it has, and its hash.
-fn root_of(together: &Together) -> Vec<u8> {
-    [&together.size.to_be_bytes()[..], &together.root].concat()
+fn root_of(size: u64, root: &[u8]) -> Vec<u8> {
+    [&size.to_be_bytes()[..], root].concat()
 }
 
 /// What the signature of a statement has to be of: itself, or the root that it is shown to be under.
@@ -122,7 +140,7 @@ pub(super) fn signed_message(signed: &Signed) -> Result<Vec<u8>, VerifyError> {
     let proof = InclusionProof::<Sha256>::try_from_bytes(together.path.clone()).ok();
     let (true, Some(root), Some(proof)) = (fits, root, proof) else { return Err(VerifyError::Signature) };
     RootHash::<Sha256>::new(root.into(), together.size)
-        .verify_inclusion(&Leaf(signed), together.index, &proof)
+        .verify_inclusion(&Leaf { kind: &signed.kind, content: &signed.content }, together.index, &proof)
         .map_err(|_| VerifyError::Signature)?;
-    Ok(message(KIND, &root_of(together)))
+    Ok(message(KIND, &root_of(together.size, &together.root)))
 }

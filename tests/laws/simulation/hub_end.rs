@@ -160,7 +160,9 @@ impl HubSide for HubEnd {
         let Some((conversation, says)) = self.conversations.get_mut(&node) else { return false };
         match request.request {
             Some(Request::Batch(batch)) => {
-                let taken = self.runtime.block_on(conversation.batch(handover, batch.contributions));
+                let taken = self
+                    .runtime
+                    .block_on(conversation.batch(handover, batch.contributions.unwrap_or_default()));
                 let Ok(taken) = taken else { return false };
                 assert!(says.is_none(), "a node has one batch under way at a time");
                 *says = Some(taken);
@@ -200,7 +202,7 @@ impl HubSide for HubEnd {
 
     fn import(&mut self, file: Vec<Signed>) {
         // On a full disk it is not taken over.
-        let _ = self.runtime.block_on(self.handover().take(file, Barred::Refused));
+        let _ = self.runtime.block_on(self.handover().take(file.into(), Barred::Refused));
     }
 
     fn knows(&self) -> BTreeMap<String, ContributionOutcome> {

@@ -136,13 +136,13 @@ impl NodeSide for PlainNode {
             return None;
         }
         let until = self.disk.len().min(from + BATCH);
-        let contributions = (from..until).map(|at| self.signed(at)).collect();
+        let contributions: Vec<_> = (from..until).map(|at| self.signed(at)).collect();
         self.under_way = true;
         if self.wrong == Wrong::SentIsEnough {
             self.taken = until as u64;
         }
         Some(request(Request::Batch(ContributionBatch {
-            contributions,
+            contributions: Some(contributions.into()),
             last_sequence: self.disk.len() as u64,
         })))
     }
@@ -256,7 +256,7 @@ impl HubSide for PlainHub {
         if self.full {
             return false;
         }
-        batch.contributions.iter().for_each(|one| self.take(one));
+        batch.contributions.clone().unwrap_or_default().into_signed().iter().for_each(|one| self.take(one));
         self.sync();
         let taken = self.disk.taken.get(&node).copied().unwrap_or_default();
         self.sessions.entry(node).or_default().taken = Some(taken);
@@ -277,7 +277,8 @@ impl HubSide for PlainHub {
         let outcome = self.disk.mail.get(&node)?.get(session.told)?.clone();
         session.told += 1;
         let content = Some(mail::Content::Outcome(outcome));
-        response(Response::Mail(MailBatch { mail: vec![Mail { number: session.told as u64, content }] }))
+        let mail = vec![Mail { number: session.told as u64, content }];
+        response(Response::Mail(MailBatch { mail, receipts: None }))
     }
 
     fn disconnected(&mut self, node: usize) {

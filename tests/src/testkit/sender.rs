@@ -12,7 +12,7 @@ use dancu_proto::{
         intake_service_client::IntakeServiceClient, mail, submit_contributions_request::Request,
         submit_contributions_response::Response,
     },
-    v1::{Contribution, ContributionOutcome, ContributionState, QueuedContribution},
+    v1::{Contribution, ContributionOutcome, ContributionState, QueuedContribution, SignedBatch},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -102,7 +102,7 @@ impl Sender {
         }
         let last_sequence = self.sequence;
         let batch = |queued: &[QueuedContribution]| -> anyhow::Result<ContributionBatch> {
-            Ok(ContributionBatch { contributions: self.node.sign_together(queued)?, last_sequence })
+            Ok(ContributionBatch { contributions: Some(self.node.sign_together(queued)?), last_sequence })
         };
         queued.chunks(BATCH).map(batch).collect()
     }
@@ -112,7 +112,8 @@ impl Sender {
     /// # Errors
     /// If the hub refuses, or says what is not due.
     pub async fn hand_in(&mut self, batches: Vec<ContributionBatch>) -> anyhow::Result<Became> {
-        let due: u64 = batches.iter().map(|batch| batch.contributions.len() as u64).sum();
+        let due: u64 =
+            batches.iter().map(|batch| batch.contributions.as_ref().map_or(0, SignedBatch::len) as u64).sum();
         let after = batches.last().map_or(0, |batch| batch.last_sequence).saturating_sub(due);
         let mut batches = batches.into_iter();
         let mut became = Became::default();

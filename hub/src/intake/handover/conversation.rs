@@ -9,7 +9,7 @@ use dancu_proto::{
         BatchTaken, HubStanding, Mail, MailBatch, OutboxStanding, mail::Content as Letter,
         submit_contributions_response::Response as Answer,
     },
-    v1::Signed,
+    v1::SignedBatch,
 };
 use tonic::Status;
 
@@ -95,7 +95,7 @@ impl Conversation {
     ///
     /// # Errors
     /// There is more than belongs in a batch, or the disk refuses.
-    pub async fn batch(&self, handover: &Handover, contributions: Vec<Signed>) -> Result<Answer, Status> {
+    pub async fn batch(&self, handover: &Handover, contributions: SignedBatch) -> Result<Answer, Status> {
         if contributions.len() > BATCH {
             return Err(Reason::InvalidRequest.field("contributions", format!("at most {BATCH} in a batch")));
         }
@@ -137,11 +137,12 @@ impl Conversation {
             letters.push(Mail { number, content });
         }
         drop(view);
-        for (place, outcome) in places.into_iter().zip(handover.with_receipts(&rows)?) {
+        let (outcomes, receipts) = handover.receipts(&rows)?;
+        for (place, outcome) in places.into_iter().zip(outcomes) {
             letters[place].content = Some(Letter::Outcome(outcome));
         }
         let Some(last) = letters.last() else { return Ok(None) };
         self.sent = last.number;
-        Ok(Some(Answer::Mail(MailBatch { mail: letters })))
+        Ok(Some(Answer::Mail(MailBatch { mail: letters, receipts: Some(receipts) })))
     }
 }

@@ -2,26 +2,21 @@
 
 use dancu_proto::{
     Field, FieldSet, PersonalId,
-    v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason, Signed},
+    v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason},
 };
 use prost::{
     DecodeError, Message,
     encoding::{DecodeContext, decode_key, skip_field},
 };
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::registry::{Rows, Standing, StoreError, View};
 
 /// The table.
-const HANDED_IN: &str = "handed_in";
+pub(super) const HANDED_IN: &str = "handed_in";
 /// Names of rows: by place in an outbox, and by the id of the contribution.
 const PLACE: u8 = b'p';
 const ID: u8 = b'i';
-/// What was signed, by the name of the row that it is evidence for; and the certificates that it was signed with,
-/// each once, by their hash.
-const EVIDENCE: u8 = b'e';
-const CERTIFICATE: u8 = b'c';
 /// Number of [`HandedIn::contribution`].
 const CONTRIBUTION: u32 = 7;
 
@@ -46,7 +41,7 @@ pub struct HandedIn {
     /// Its place there.
     #[prost(uint64, tag = "5")]
     pub sequence: u64,
-    /// SHA-256 of the statement of the node, as it was signed; the statement itself is kept beside the row.
+    /// SHA-256 of the statement of the node, as it was signed; the statement itself is kept as `evidence` says.
     #[prost(bytes = "vec", tag = "6")]
     pub hash: Vec<u8>,
     /// What it says; none where that cannot be read.
@@ -100,27 +95,12 @@ pub struct HandedIn {
     /// The number in the node's mail that tells what became of it.
     #[prost(uint64, tag = "23")]
     pub mail: u64,
-}
-
-/// What a node signed, ready to be kept.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    /// SHA-256 of the statement.
-    pub hash: [u8; 32],
-    signer: [u8; 32],
-    certificate: Vec<u8>,
-    /// With the hash of the certificate in its place.
-    signed: Vec<u8>,
-}
-
-impl Evidence {
-    /// Of a statement that was checked.
-    #[must_use]
-    pub fn of(mut signed: Signed) -> Evidence {
-        let (hash, signer) = (Sha256::digest(&signed.content), Sha256::digest(&signed.certificate));
-        let certificate = std::mem::replace(&mut signed.certificate, signer.to_vec());
-        Evidence { hash: hash.into(), signer: signer.into(), certificate, signed: signed.encode_to_vec() }
-    }
+    /// What the node signed: the name of what came under one signature, and the place of the statement in it.
+    #[prost(bytes = "vec", tag = "24")]
+    pub evidence: Vec<u8>,
+    /// See `evidence`.
+    #[prost(uint32, tag = "25")]
+    pub evidence_place: u32,
 }
 
 impl HandedIn {
@@ -134,13 +114,16 @@ impl HandedIn {
     /// The same contribution, and what became of it, at the place where it came by another way.
     #[must_use]
     pub fn as_came_at(&self, place: HandedIn) -> HandedIn {
-        let HandedIn { node, agency, outbox, sequence, hash, taken_ms, place_again, mail, .. } = place;
+        let HandedIn { node, agency, outbox, sequence, hash, evidence, evidence_place, .. } = place;
+        let HandedIn { taken_ms, place_again, mail, .. } = place;
         HandedIn {
             node,
             agency,
             outbox,
             sequence,
             hash,
+            evidence,
+            evidence_place,
             taken_ms,
             place_again,
             mail,
@@ -287,31 +270,6 @@ pub fn by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreEr
 pub fn outcome_by_name(view: &View<'_>, name: &[u8]) -> Result<Option<HandedIn>, StoreError> {
     let damaged = |_| StoreError::Corrupt("a contribution");
     view.row(HANDED_IN, name)?.map(|row| decode_outcome(&row).map_err(damaged)).transpose()
-}
-
-/// Keeps what a node signed, as it came, as evidence for the row of that name.
-///
-/// # Errors
-/// See above.
-pub fn keep_evidence(rows: &mut Rows<'_>, name: &[u8], evidence: &Evidence) -> Result<(), StoreError> {
-    let certificate = [&[CERTIFICATE][..], &evidence.signer].concat();
-    if rows.get(HANDED_IN, &certificate)?.is_none() {
-        rows.put(HANDED_IN, certificate, evidence.certificate.clone());
-    }
-    rows.put(HANDED_IN, [&[EVIDENCE], name].concat(), evidence.signed.clone());
-    Ok(())
-}
-
-/// What a node signed, as it came.
-///
-/// # Errors
-/// See above.
-pub fn evidence(view: &View<'_>, name: &[u8]) -> Result<Option<Signed>, StoreError> {
-    let damaged = || StoreError::Corrupt("the evidence of a contribution");
-    let Some(kept) = view.row(HANDED_IN, &[&[EVIDENCE], name].concat())? else { return Ok(None) };
-    let kept = Signed::decode(kept.as_slice()).map_err(|_| damaged())?;
-    let certificate = view.row(HANDED_IN, &[&[CERTIFICATE], &kept.certificate[..]].concat())?;
-    Ok(Some(Signed { certificate: certificate.ok_or_else(damaged)?, ..kept }))
 }
 
 /// The first with an id owns it.

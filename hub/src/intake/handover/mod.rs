@@ -7,6 +7,7 @@
 
 mod cases;
 mod conversation;
+pub mod evidence;
 pub mod handed_in;
 pub mod outbox;
 mod prepare;
@@ -26,7 +27,7 @@ use dancu_proto::{
     channel::SwappableIdentity,
     hub::v1::RefusedContribution,
     signed::{self, Verifier},
-    v1::{ContributionOutcome, ContributionReceipt, Date, RejectionReason, Signed},
+    v1::{ContributionOutcome, ContributionReceipt, Date, RejectionReason, SignedBatch},
 };
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
@@ -116,7 +117,7 @@ impl Handover {
     ///
     /// # Errors
     /// If the disk refuses; those before it may be taken over.
-    pub async fn take(&self, contributions: Vec<Signed>, barred: Barred) -> Result<Taken, Status> {
+    pub async fn take(&self, contributions: SignedBatch, barred: Barred) -> Result<Taken, Status> {
         let preparing = self.clone();
         let prepared = spawn_blocking(move || preparing.prepare(contributions, barred)).await;
         let (prepared, refused) = prepared.map_err(|_| Reason::Internal.status("the batch broke off"))??;
@@ -270,17 +271,18 @@ impl Handover {
     /// # Errors
     /// If the key refuses.
     pub fn with_receipt(&self, row: &HandedIn) -> Result<ContributionOutcome, Status> {
-        let outcome = self.with_receipts(std::slice::from_ref(row))?.pop();
-        outcome.ok_or_else(|| Reason::Internal.status("no receipt"))
+        let (mut outcomes, receipts) = self.receipts(std::slice::from_ref(row))?;
+        let outcome = outcomes.pop().ok_or_else(|| Reason::Internal.status("no receipt"))?;
+        Ok(ContributionOutcome { receipt: receipts.into_signed().pop(), ..outcome })
     }
 
-    /// The outcomes of rows, in their order, with receipts of now under one signature.
+    /// The outcomes of rows, in their order, and beside them the receipts of now, under one signature.
     ///
     /// # Errors
     /// If the key refuses.
-    pub fn with_receipts(&self, rows: &[HandedIn]) -> Result<Vec<ContributionOutcome>, Status> {
+    pub fn receipts(&self, rows: &[HandedIn]) -> Result<(Vec<ContributionOutcome>, SignedBatch), Status> {
         let time = Some(crate::sync::timestamp((self.clock)()));
-        let mut outcomes: Vec<_> = rows.iter().map(HandedIn::outcome).collect();
+        let outcomes: Vec<_> = rows.iter().map(HandedIn::outcome).collect();
         let receipt = |(outcome, row): (&ContributionOutcome, &HandedIn)| ContributionReceipt {
             registry_id: self.registry.id().to_vec(),
             contribution_id: outcome.contribution_id.clone(),
@@ -295,9 +297,7 @@ impl Handover {
         };
         let receipts: Vec<_> = outcomes.iter().zip(rows).map(receipt).collect();
         let signed = signed::sign_together(&receipts, &self.identity);
-        let signed = signed.map_err(|_| Reason::Internal.status("the hub's key does not sign"))?;
-        outcomes.iter_mut().zip(signed).for_each(|(outcome, signed)| outcome.receipt = Some(signed));
-        Ok(outcomes)
+        Ok((outcomes, signed.map_err(|_| Reason::Internal.status("the hub's key does not sign"))?))
     }
 
     /// The time.

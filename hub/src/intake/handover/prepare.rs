@@ -8,12 +8,16 @@ use dancu_proto::{
     channel::PeerIdentity,
     contribution,
     hub::v1::RefusedContribution,
-    v1::{Contribution, Date, QueuedContribution, RejectionReason, Signed},
+    signed::VerifyError,
+    v1::{Contribution, Date, QueuedContribution, RejectionReason, SignedBatch},
 };
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Barred, Fault, Handover, Prepared, handed_in::Evidence};
+use super::{
+    Barred, Fault, Handover, Prepared,
+    evidence::{Evidence, Part},
+};
 use crate::{agreements::Operation, enrollment::NodeState};
 
 /// So many faults of a contribution are told.
@@ -21,37 +25,47 @@ const TOLD: usize = 16;
 /// No outbox gets to a place beyond this.
 const LAST_PLACE: u64 = 1 << 48;
 
+/// What was signed and by whom, or why that is not to be believed.
+type Believed = Result<(QueuedContribution, PeerIdentity), VerifyError>;
+
 /// A contribution that a node of this registry has signed.
 struct Proven {
     id: Uuid,
     agency: String,
     queued: QueuedContribution,
-    signed: Signed,
 }
 
 impl Handover {
     /// Prepares a batch, and tells which of it nothing can be written of.
     pub(super) fn prepare(
         &self,
-        contributions: Vec<Signed>,
+        contributions: SignedBatch,
         barred: Barred,
     ) -> Result<(Vec<Prepared>, Vec<RefusedContribution>), Status> {
         self.office.lookout().refresh(&self.registry.view())?;
         let (areas, today) = (self.areas()?, self.today());
         let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
-        for (index, signed) in (0..).zip(contributions) {
-            match self.proven(signed, barred) {
-                Ok(proven) => prepared.push(self.ready(proven, &areas, today)?),
-                Err(message) => refused.push(RefusedContribution { index, message }),
+        let mut index = 0;
+        for part in contributions.parts {
+            let believed = self.verifier.verify_part(&part);
+            let part = Arc::new(Part::of(part));
+            for (place, believed) in (0..).zip(believed) {
+                match self.proven(believed, barred) {
+                    Ok(proven) => {
+                        let evidence = Part::evidence(&part, place);
+                        prepared.push(self.ready(proven, evidence, &areas, today)?);
+                    }
+                    Err(message) => refused.push(RefusedContribution { index, message }),
+                }
+                index += 1;
             }
         }
         Ok((prepared, refused))
     }
 
     /// A contribution that a node of this registry has signed, or why it is none.
-    fn proven(&self, signed: Signed, barred: Barred) -> Result<Proven, String> {
-        let (queued, signer): (QueuedContribution, _) =
-            self.verifier.verify(&signed).map_err(|error| error.to_string())?;
+    fn proven(&self, believed: Believed, barred: Barred) -> Result<Proven, String> {
+        let (queued, signer) = believed.map_err(|error| error.to_string())?;
         if signer != PeerIdentity::Node(queued.node.clone()) {
             return Err(format!("a contribution of {} is signed by {signer}", queued.node));
         }
@@ -71,15 +85,20 @@ impl Handover {
                 "{name} is suspended or revoked: an operator of the hub takes in what it queued"
             ));
         }
-        Ok(Proven { id, agency: node.agency, queued, signed })
+        Ok(Proven { id, agency: node.agency, queued })
     }
 
-    fn ready(&self, proven: Proven, areas: &Arc<Areas>, today: Date) -> Result<Prepared, Status> {
-        let Proven { id, agency, queued, signed } = proven;
+    fn ready(
+        &self,
+        proven: Proven,
+        evidence: Evidence,
+        areas: &Arc<Areas>,
+        today: Date,
+    ) -> Result<Prepared, Status> {
+        let Proven { id, agency, queued } = proven;
         let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
         let QueuedContribution { node, outbox, sequence, .. } = queued;
         let areas = Arc::clone(areas);
-        let evidence = Evidence::of(signed);
         Ok(Prepared { id, node, agency, outbox, sequence, evidence, contribution, roles, areas })
     }
 

@@ -116,7 +116,7 @@ impl IntakeServer {
                             // Never closed.
                             let place = self.at_once.acquire().await;
                             let place = place.map_err(|_| Reason::ShuttingDown.status("the hub is going down"))?;
-                            let taken = conversation.batch(&self.handover, batch.contributions).await?;
+                            let taken = conversation.batch(&self.handover, batch.contributions.unwrap_or_default()).await?;
                             // A node that does not read keeps nobody waiting.
                             drop(place);
                             send(answers, taken).await?;

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::{
     cases,
-    handed_in::{self, Evidence, HandedIn},
+    evidence::Evidence,
+    handed_in::{self, HandedIn},
     outbox, waiting,
 };
 use crate::{
@@ -111,17 +112,15 @@ pub fn settle(
         agency: prepared.agency.clone(),
         outbox: prepared.outbox.clone(),
         sequence: prepared.sequence,
-        hash: prepared.evidence.hash.to_vec(),
+        hash: prepared.evidence.hash(),
         taken_ms: milliseconds(standing.now()),
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
     };
-    let mut name = row.name();
-    if let Some(there) = handed_in::by_name_in(&rows, &name)? {
+    if let Some(there) = handed_in::by_name_in(&rows, &row.name())? {
         // Nothing is lost for an outbox that was put back and gave a place again.
         row.place_again = there.id != row.id;
-        name = row.name();
-        if !row.place_again || handed_in::by_name_in(&rows, &name)?.is_some() {
+        if !row.place_again || handed_in::by_name_in(&rows, &row.name())?.is_some() {
             // What waits for it may not have been looked at: a disk was full then.
             let awaited = !there.is_in_review() && waiting::any(&rows, there.uuid())?;
             told.tell(News { known: true, awaited, ..News::default() });
@@ -129,7 +128,7 @@ pub fn settle(
         }
     }
     outbox::came(&mut rows, &row.node, &row.outbox, row.sequence)?;
-    handed_in::keep_evidence(&mut rows, &name, &prepared.evidence)?;
+    prepared.evidence.keep(&mut rows, &mut row)?;
     let said = match &prepared.contribution {
         Ok(contribution) => Some(contribution),
         Err(fault) => fault.said.as_deref(),

@@ -62,7 +62,8 @@ impl Hub {
             }
             Request::Batch(batch) => {
                 let mut refused = Vec::new();
-                for (index, signed) in (0..).zip(batch.contributions) {
+                let contributions = batch.contributions.unwrap_or_default();
+                for (index, signed) in (0..).zip(contributions.into_signed()) {
                     if self.refuses.contains(&read(&signed).contribution_id) {
                         refused.push(RefusedContribution { index, message: "who?".into() });
                     } else {
@@ -102,7 +103,7 @@ impl Hub {
             return None;
         }
         *sent = mail.last().unwrap().number;
-        Some(Response::Mail(MailBatch { mail }))
+        Some(Response::Mail(MailBatch { mail, receipts: None }))
     }
 }
 
@@ -201,7 +202,8 @@ fn what_the_hub_has_not_is_sent_again_and_what_it_took_is_not() {
         while let Some(request) = requests.pop() {
             let Some(Request::Batch(batch)) = &request.request else { panic!("{request:?}") };
             assert_eq!(batch.last_sequence, 10);
-            batches.push(batch.contributions.iter().map(|one| read(one).sequence).collect::<Vec<_>>());
+            let contributions = batch.contributions.clone().unwrap_or_default().into_signed();
+            batches.push(contributions.iter().map(|one| read(one).sequence).collect::<Vec<_>>());
             requests = protocol.step(said(Response::Taken(BatchTaken::default()))).unwrap();
         }
         protocol.step(Input::Disconnected).unwrap();

@@ -160,7 +160,7 @@ fn mail_begins_anew_where_what_came_before_is_gone() {
     assert_eq!(outbox.standing().mail, 0);
     protocol.step(said(Response::Standing(HubStanding { last_sequence: 3, ..Default::default() }))).unwrap();
     let again = Mail { number: 1, content: Some(Content::Form(Default::default())) };
-    protocol.step(said(Response::Mail(MailBatch { mail: vec![again] }))).unwrap();
+    protocol.step(said(Response::Mail(MailBatch { mail: vec![again], receipts: None }))).unwrap();
     assert_eq!(outbox.standing().mail, 1);
 }
 

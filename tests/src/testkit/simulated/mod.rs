@@ -21,7 +21,7 @@ use dancu_proto::{
         sync_service_client::SyncServiceClient, sync_slice_request, sync_slice_response::Body,
     },
     signed::{SignError, Statement, sign, sign_together},
-    v1::Signed,
+    v1::{Signed, SignedBatch},
 };
 use prost::Message;
 use rustls::{ClientConfig, pki_types::CertificateDer};
@@ -145,7 +145,7 @@ impl Simulated {
     ///
     /// # Errors
     /// If the key refuses.
-    pub fn sign_together<S: Statement>(&self, statements: &[S]) -> Result<Vec<Signed>, SignError> {
+    pub fn sign_together<S: Statement>(&self, statements: &[S]) -> Result<SignedBatch, SignError> {
         sign_together(statements, &self.identity)
     }
 

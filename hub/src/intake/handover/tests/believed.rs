@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::super::{Barred, Handover, handed_in};
+use super::super::{Barred, Handover, evidence, handed_in};
 use crate::{
     audit::AuditLog,
     enrollment::{Authority, NodeRoll, RollRows},
@@ -86,7 +86,7 @@ async fn what_is_not_to_be_believed_holds_nothing_else_up() {
         queued(2, NOW, &stranger),
         queued(3, NOW, &ours),
     ];
-    let taken = handover.take(batch, Barred::Refused).await.unwrap();
+    let taken = handover.take(batch.into(), Barred::Refused).await.unwrap();
     let refused: Vec<_> = taken.refused.iter().map(|one| one.index).collect();
     assert_eq!((taken.new, taken.known, refused), (2, 0, vec![1, 2]));
     let stands = |place: usize| {
@@ -96,7 +96,7 @@ async fn what_is_not_to_be_believed_holds_nothing_else_up() {
     let told = Some(ContributionState::Rejected);
     assert_eq!([stands(0), stands(1), stands(2), stands(3)], [told, None, None, told]);
     // Signed anew it counts as the others do.
-    let taken = handover.take(vec![queued(1, NOW, &ours)], Barred::Refused).await.unwrap();
+    let taken = handover.take(vec![queued(1, NOW, &ours)].into(), Barred::Refused).await.unwrap();
     assert_eq!((taken.new, taken.refused.len(), stands(1)), (1, 0, told));
 }
 
@@ -113,9 +113,9 @@ async fn what_a_stolen_key_signs_counts_only_if_an_operator_says_so() {
         sign(&Sealer::default().seal(&contribution, &place, handover.log.recipient()).unwrap(), &ours)
             .unwrap();
     handover.roll.revoke("ba-dinh", "stolen").unwrap();
-    let taken = handover.take(vec![signed.clone()], Barred::Refused).await.unwrap();
+    let taken = handover.take(vec![signed.clone()].into(), Barred::Refused).await.unwrap();
     assert_eq!((taken.new, taken.refused.len()), (0, 1));
-    let taken = handover.take(vec![signed], Barred::TakenOver).await.unwrap();
+    let taken = handover.take(vec![signed].into(), Barred::TakenOver).await.unwrap();
     assert_eq!((taken.new, taken.refused.len()), (1, 0));
 }
 
@@ -133,17 +133,17 @@ async fn what_was_signed_is_kept_as_evidence_as_it_came() {
         sealer.seal(&contribution, &place, handover.log.recipient()).unwrap()
     };
     let together: Vec<_> = (1..=5).map(queued).collect();
-    let mut came = sign_together(&together, &first).unwrap();
+    let mut came = sign_together(&together, &first).unwrap().into_signed();
     came.push(sign(&queued(6), &renewed).unwrap());
     // An outbox that was put back gives a place again.
     came.push(sign(&queued(3), &renewed).unwrap());
-    let taken = handover.take(came.clone(), Barred::Refused).await.unwrap();
+    let taken = handover.take(came.clone().into(), Barred::Refused).await.unwrap();
     assert_eq!((taken.new, taken.refused.len()), (7, 0));
     let view = handover.registry.view();
     for signed in came {
         let (queued, _) = handover.verifier.verify::<QueuedContribution>(&signed).unwrap();
         let row = handed_in::in_view(&view, queued.contribution_id.parse().unwrap()).unwrap().unwrap();
-        assert_eq!(handed_in::evidence(&view, &row.name()).unwrap(), Some(signed.clone()));
+        assert_eq!(evidence::evidence(&view, &row).unwrap(), Some(signed.clone()));
         assert_eq!(row.hash, Sha256::digest(&signed.content).to_vec());
     }
 }

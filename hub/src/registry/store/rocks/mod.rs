@@ -113,7 +113,7 @@ mod meta {
 }
 
 /// Version of the layout; a later one comes with a migration.
-const FORMAT: &[u8] = &[6];
+const FORMAT: &[u8] = &[7];
 
 /// A registry on RocksDB.
 pub struct RocksStore {
