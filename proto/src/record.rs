@@ -136,7 +136,27 @@ impl Record {
     pub fn differences(&self, other: &Record) -> (FieldSet, FieldSet) {
         let (one, other_one) = (self.in_question(), other.in_question());
         let questioned = one.union(other_one).difference(one.intersection(other_one));
-        (self.delta_to(other).fields(), questioned)
+        (self.differing(other), questioned)
+    }
+
+    /// The fields that have another value in another record.
+    #[must_use]
+    pub fn differing(&self, other: &Record) -> FieldSet {
+        let mut fields = FieldSet::EMPTY;
+        let mut differs =
+            |number| Field::from_number(number).into_iter().for_each(|field| fields.insert(field));
+        let mut old = parts(&self.0).peekable();
+        for part in parts(&other.0) {
+            while let Some(gone) = old.next_if(|o| o.number < part.number) {
+                differs(gone.number);
+            }
+            match old.next_if(|o| o.number == part.number) {
+                Some(same) if same.bytes == part.bytes => {}
+                _ => differs(part.number),
+            }
+        }
+        old.for_each(|gone| differs(gone.number));
+        fields
     }
 
     /// What leads from this record to another.

@@ -12,8 +12,8 @@ use quick_cache::{
 
 use super::{CitizenKey, JournalEntry, StoredCitizen, group::Group};
 
-/// Citizens, and entries of the journal, that the writer remembers: some 20 MB.
-pub(super) const REMEMBERED: usize = 16_384;
+/// Citizens, and entries of the journal, that the writer remembers: some 40 MB.
+pub(super) const REMEMBERED: usize = 32_768;
 /// Entries that change more citizens, as those of imports do, are read anew each time.
 const MANY: usize = 16;
 

@@ -31,6 +31,11 @@ impl<'a> Before<'a> {
         Before { snapshot: store.snapshot(), under_way, known, rows: RefCell::default() }
     }
 
+    /// Whether a row of another owner was read that is there.
+    fn has(&self, table: &'static str, name: &[u8]) -> bool {
+        self.rows.borrow().get(table).is_some_and(|rows| rows.contains_key(name))
+    }
+
     /// The revision that carried out a contribution; the latest one where the group before did.
     pub(super) fn contribution(&self, id: Uuid) -> Result<Option<Revision>, StoreError> {
         match &self.under_way {
@@ -161,6 +166,7 @@ impl<'a> Standing<'a> {
     pub fn has(&self, table: &'static str, name: &[u8]) -> Result<bool, StoreError> {
         match self.latest(|group| group.rows.get(table)?.get(name)) {
             Some(row) => Ok(row.is_some()),
+            None if self.before.has(table, name) => Ok(true),
             None => Ok(self.row(table, name)?.is_some()),
         }
     }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Deciding, Review, Sides, derived};
 use crate::{
     admin::operator,
-    intake::handover::{Barred, Handover, Told, evidence, handed_in, outbox},
+    intake::handover::{Barred, Handover, Shared, Told, evidence, handed_in, outbox},
     registry::{Commit, Content, Decide, Origin, Standing, StoreError, View},
     sync::timestamp,
 };
@@ -92,7 +92,7 @@ impl ReviewServer {
             taken_at: moment(row.taken_ms),
             derived: derived::events(&view, &row)?,
             review: row.review,
-            contribution: row.contribution,
+            contribution: row.contribution.map(Shared::into_inner),
             accesses: unaware.calls.into_iter().map(derived::shown).collect(),
             accesses_left_off: unaware.left_off,
             taken_back: row.taken_back,
@@ -154,7 +154,8 @@ impl ReviewService for ReviewServer {
         };
         let sides = sides.of(&review, &row)?;
         let shown = self.shown(&view, &review)?;
-        Ok(Response::new(GetReviewResponse { review: Some(shown), contribution: row.contribution, sides }))
+        let contribution = row.contribution.map(Shared::into_inner);
+        Ok(Response::new(GetReviewResponse { review: Some(shown), contribution, sides }))
     }
 
     async fn decide_review(

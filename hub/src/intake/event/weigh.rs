@@ -82,9 +82,10 @@ pub(super) fn bring(
         let mut conflict = FieldSet::EMPTY;
         let numbered = deed == Deed::Numbers(effect.key);
         let mut sources = Sources { standing, authority: word.authority, known: Vec::new() };
+        let differing = subject.record.differing(&claims.set);
         for field in claims.set.fields().union(claims.cleared).iter() {
             let mine = word.weight(field, standing.at());
-            let same = subject.record.value(field) == claims.set.value(field);
+            let same = !differing.contains(field);
             let theirs = sources.weight_of(subject, field)?;
             match theirs {
                 // A number that was just given is in force.

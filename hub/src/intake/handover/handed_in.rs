@@ -2,7 +2,7 @@
 
 use dancu_proto::{
     Field, FieldSet, PersonalId,
-    v1::{Contribution, ContributionOutcome, ContributionState, RejectionReason},
+    v1::{ContributionOutcome, ContributionState, RejectionReason},
 };
 use prost::{
     DecodeError, Message,
@@ -10,6 +10,7 @@ use prost::{
 };
 use uuid::Uuid;
 
+use super::Shared;
 use crate::registry::{Rows, Standing, StoreError, View};
 
 /// The table.
@@ -46,7 +47,7 @@ pub struct HandedIn {
     pub hash: Vec<u8>,
     /// What it says; none where that cannot be read.
     #[prost(message, optional, tag = "7")]
-    pub contribution: Option<Contribution>,
+    pub contribution: Option<Shared>,
     /// When it was taken over, milliseconds since 1970.
     #[prost(int64, tag = "8")]
     pub taken_ms: i64,
@@ -284,6 +285,8 @@ pub fn put(rows: &mut Rows<'_>, row: &HandedIn) {
 
 #[cfg(test)]
 mod tests {
+    use dancu_proto::v1::Contribution;
+
     use super::*;
 
     #[test]
@@ -292,7 +295,7 @@ mod tests {
             id: vec![7; 16],
             node: "ha-noi".into(),
             sequence: 4,
-            contribution: Some(Contribution { id: "a".into(), ..Contribution::default() }),
+            contribution: Some(Contribution { id: "a".into(), ..Contribution::default() }.into()),
             fields: vec!["event".into(), "document".into()],
             not_in_force: 3,
             mail: 9,

@@ -13,6 +13,7 @@ pub mod outbox;
 mod prepare;
 mod service;
 mod settle;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -39,6 +40,7 @@ pub use self::{
     conversation::{Conversation, Window},
     service::IntakeServer,
     settle::{Fault, News, Prepared, Told, conclude, judge, mark, settle},
+    shared::Shared,
 };
 use crate::{
     audit::AuditLog,
@@ -188,7 +190,7 @@ impl Handover {
             reason: RejectionReason::Implausible,
             message: error.to_string(),
             fields: vec!["event".into()],
-            said: one.contribution.clone().ok().map(Box::new),
+            said: one.contribution.clone().ok(),
         };
         let refused = Arc::new(Prepared { contribution: Err(fault), ..one.clone() });
         let (commit, told) = self.turn(&refused, &Order::default());

@@ -73,6 +73,14 @@ pub fn came(rows: &mut Rows<'_>, node: &str, outbox: &[u8], sequence: u64) -> Re
     Ok(())
 }
 
+/// Whether a place lies beyond all that came of an outbox.
+///
+/// # Errors
+/// See above.
+pub fn is_beyond(rows: &Rows<'_>, node: &str, outbox: &[u8], sequence: u64) -> Result<bool, StoreError> {
+    Ok(sequence > row(rows, node, outbox)?.taken)
+}
+
 /// A node says how far its outbox goes. An earlier outbox of it is lost then: what of that did not come, will
 /// not come by itself.
 ///

@@ -15,7 +15,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    Barred, Fault, Handover, Prepared,
+    Barred, Fault, Handover, Prepared, Shared,
     evidence::{Evidence, Part},
 };
 use crate::{agreements::Operation, enrollment::NodeState};
@@ -109,12 +109,12 @@ impl Handover {
         agency: &str,
         areas: &Areas,
         today: Date,
-    ) -> Result<(Result<Contribution, Fault>, BTreeSet<String>), Status> {
+    ) -> Result<(Result<Shared, Fault>, BTreeSet<String>), Status> {
         let fault = |reason, message: String, fields, said: Option<Contribution>| Fault {
             reason,
             message,
             fields,
-            said: said.map(Box::new),
+            said: said.map(Shared::from),
         };
         // What it has beyond the limit its checks tell; more than this is not even opened.
         if queued.sealed.len() > 2 * contribution::MOST_BYTES {
@@ -148,6 +148,6 @@ impl Handover {
             let fields = vec!["context.purpose".to_owned()];
             return Ok((Err(fault(RejectionReason::NotAgreed, message, fields, Some(said))), roles));
         }
-        Ok((Ok(said), roles))
+        Ok((Ok(said.into()), roles))
     }
 }

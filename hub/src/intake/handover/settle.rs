@@ -13,7 +13,7 @@ use dancu_proto::{
 use uuid::Uuid;
 
 use super::{
-    cases,
+    Shared, cases,
     evidence::Evidence,
     handed_in::{self, HandedIn},
     outbox, waiting,
@@ -45,7 +45,7 @@ pub struct Prepared {
     /// What the node signed.
     pub evidence: Evidence,
     /// What it says, checked; or why it is rejected whatever the registry says.
-    pub contribution: Result<Contribution, Fault>,
+    pub contribution: Result<Shared, Fault>,
     /// The roles of the agency under the purpose.
     pub roles: BTreeSet<String>,
     /// The administrative orders as of then.
@@ -62,7 +62,7 @@ pub struct Fault {
     /// Fields at fault.
     pub fields: Vec<String>,
     /// What it says, where that can be read.
-    pub said: Option<Box<Contribution>>,
+    pub said: Option<Shared>,
 }
 
 /// What whoever asked for a commit is told beside its revision.
@@ -117,7 +117,12 @@ pub fn settle(
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()
     };
-    if let Some(there) = handed_in::by_name_in(&rows, &row.name())? {
+    // What never came to a place beyond the last one is not looked for.
+    let there = match outbox::is_beyond(&rows, &row.node, &row.outbox, row.sequence)? {
+        true => None,
+        false => handed_in::by_name_in(&rows, &row.name())?,
+    };
+    if let Some(there) = there {
         // Nothing is lost for an outbox that was put back and gave a place again.
         row.place_again = there.id != row.id;
         if !row.place_again || handed_in::by_name_in(&rows, &row.name())?.is_some() {
@@ -131,7 +136,7 @@ pub fn settle(
     prepared.evidence.keep(&mut rows, &mut row)?;
     let said = match &prepared.contribution {
         Ok(contribution) => Some(contribution),
-        Err(fault) => fault.said.as_deref(),
+        Err(fault) => fault.said.as_ref(),
     };
     row.contribution = said.cloned();
     let event = said.and_then(|said| said.event.as_ref());

@@ -134,7 +134,7 @@ impl Office {
             outbox: vec![1; 16],
             sequence: self.sequence,
             evidence: Part::evidence(&Arc::new(Part::of(SignedPart::default())), 0),
-            contribution: Ok(contribution),
+            contribution: Ok(contribution.into()),
             roles: BTreeSet::from([role.to_owned()]),
             areas: Arc::new(Areas::shipped().clone()),
         }
