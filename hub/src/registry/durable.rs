@@ -72,9 +72,25 @@ impl Durable {
     /// Waits until nothing is under way. If the disk refused, whoever is concerned was told, and the registry stands
     /// where it did before.
     pub(super) fn settle(&mut self, head: &mut Head) -> Result<(), StoreError> {
-        let Some(under_way) = self.under_way.take() else { return Ok(()) };
+        if self.under_way.is_none() {
+            return Ok(());
+        }
         let done = self.done.recv().unwrap_or_else(|_| Err(gone()));
-        if done.is_err() {
+        self.is_done(done, head)
+    }
+
+    /// The same, if it is known by now what became of it.
+    pub(super) fn settle_if_done(&mut self, head: &mut Head) -> Result<(), StoreError> {
+        match self.done.try_recv() {
+            Ok(done) => self.is_done(done, head),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn is_done(&mut self, done: Result<(), StoreError>, head: &mut Head) -> Result<(), StoreError> {
+        if let Some(under_way) = self.under_way.take()
+            && done.is_err()
+        {
             *head = under_way.before;
         }
         done

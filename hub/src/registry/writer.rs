@@ -177,6 +177,9 @@ impl Task {
 
     /// Makes a group, and hands it over; every commit in it succeeds or fails on its own, but for the disk.
     fn group(&mut self, waiting: Vec<(Vec<Commit>, oneshot::Sender<Vec<Outcome>>)>) {
+        if self.durable.settle_if_done(&mut self.head).is_err() {
+            self.known.forget();
+        }
         let store = Arc::clone(&self.store);
         let before = Before::new(&*store, &self.known, self.durable.under_way());
         let mut group = Group::after(self.head);
