@@ -64,7 +64,7 @@ impl Draft {
     pub(super) fn enter(self, group: &mut Group) -> CitizenChanges {
         for Staged { key, old, new, claimed, released, leads_to, joined } in self.staged {
             for (number, list) in joined {
-                group.writes.push(Write::Unawait(number, list));
+                group.found(number, list);
                 group.writes.push(Write::Join(Partition::List(list), key));
             }
             if old.as_ref().is_some_and(|old| old.record == new.record) {

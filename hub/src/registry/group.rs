@@ -24,6 +24,8 @@ pub(super) struct Group {
     /// Whom a number leads to by this group; none where it no longer leads to anyone.
     pub(super) numbers: HashMap<PersonalId, Option<CitizenKey>>,
     pub(super) contributions: HashSet<Uuid>,
+    /// Lists that no longer await somebody with a number.
+    pub(super) found: HashSet<(PersonalId, ListId)>,
     /// What the journal gets.
     pub(super) entries: HashMap<Revision, Arc<JournalEntry>>,
     /// The revisions that each citizen's history gets.
@@ -42,6 +44,7 @@ impl Group {
             changed: HashMap::new(),
             numbers: HashMap::new(),
             contributions: HashSet::new(),
+            found: HashSet::new(),
             entries: HashMap::new(),
             history: HashMap::new(),
             rows: HashMap::new(),
@@ -92,6 +95,12 @@ impl Group {
     fn history(&mut self, key: CitizenKey, at: Revision) {
         self.writes.push(Write::History(key, at));
         self.history.entry(key).or_default().push(at);
+    }
+
+    /// A list no longer awaits somebody with a number.
+    pub(super) fn found(&mut self, number: PersonalId, list: ListId) {
+        self.writes.push(Write::Unawait(number, list));
+        self.found.insert((number, list));
     }
 
     /// A number leads to a person, or no longer does.

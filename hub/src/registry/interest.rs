@@ -72,7 +72,7 @@ pub(super) fn find(
         let found = Standing::new(before, group, OffsetDateTime::UNIX_EPOCH).resolve(number)?;
         if found.is_some() {
             change.released.push(number.as_u64());
-            group.writes.push(Write::Unawait(number, list));
+            group.found(number, list);
         }
     }
     Ok((!change.joined.is_empty()).then_some(change))
@@ -116,7 +116,7 @@ fn withdraw(
         group.listed(list, key, citizen, at);
     } else if awaits(before, number, list)? {
         change.released.push(number.as_u64());
-        group.writes.push(Write::Unawait(number, list));
+        group.found(number, list);
     }
     Ok(())
 }

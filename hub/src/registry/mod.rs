@@ -53,8 +53,8 @@ pub use self::{
 use self::{known::Known, standing::Before, store::rocks::RocksStore, writer::Writer};
 use crate::router::Router;
 
-/// Citizens that are remembered by who only looks.
-const LOOKED_AT: usize = 256;
+/// Bytes of citizens that are remembered by who only looks.
+const LOOKED_AT: u64 = 1 << 20;
 
 /// The time by which commits are stamped; tests own theirs.
 pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;

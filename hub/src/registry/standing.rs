@@ -225,6 +225,10 @@ impl<'a> Standing<'a> {
 
     /// The lists that await someone with a number.
     pub(super) fn awaited(&self, number: PersonalId) -> Rows<'_, super::ListId> {
-        self.before.snapshot.awaited(number)
+        let awaits = move |list: &Result<super::ListId, StoreError>| {
+            let found = |list| self.groups().any(|group| group.found.contains(&(number, list)));
+            !list.as_ref().is_ok_and(|list| found(*list))
+        };
+        Box::new(self.before.snapshot.awaited(number).filter(awaits))
     }
 }

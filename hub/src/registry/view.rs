@@ -3,7 +3,6 @@
 use std::{cell::OnceCell, cmp::Reverse, collections::BinaryHeap};
 
 use dancu_proto::{PersonalId, Record, Revision};
-use uuid::Uuid;
 
 use super::{
     CitizenAt, CitizenKey, JournalEntry, Partition, StoreError, StoredCitizen,
@@ -189,14 +188,6 @@ impl<'a> View<'a> {
         after: Option<&[u8]>,
     ) -> Rows<'_, super::store::NamedRow> {
         self.snapshot.rows_after(table, prefix, after)
-    }
-
-    /// The revision that carried out a contribution.
-    ///
-    /// # Errors
-    /// See [`View::revision`].
-    pub fn contribution(&self, id: Uuid) -> Result<Option<Revision>, StoreError> {
-        self.snapshot.contribution(id)
     }
 
     /// The entries after a revision that changed the sharing policy or the day, in order.

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tonic::transport::Channel;
 
-use super::{connect::Target, context::Context, failure::Failure, print};
+use super::{call::Call, failure::Failure, print};
 use crate::config::Config;
 
 /// Numbers of one call.
@@ -49,17 +49,6 @@ pub(super) struct Change {
 pub(super) struct List {
     #[command(flatten)]
     call: Call,
-}
-
-#[derive(Debug, Args)]
-struct Call {
-    #[command(flatten)]
-    context: Context,
-    #[command(flatten)]
-    target: Target,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl Interest {

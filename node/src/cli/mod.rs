@@ -1,6 +1,7 @@
 //! `dancu-node` at a terminal.
 
 mod ask;
+mod call;
 mod claim;
 mod client;
 mod connect;

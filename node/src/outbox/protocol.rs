@@ -94,6 +94,9 @@ pub enum ProtocolError {
         "the hub was restored from an older copy: it has sent less mail than came here; all of it comes anew"
     )]
     MailTakenBack,
+    /// The hub's mail is not whole.
+    #[error("the hub's mail has not a receipt for each outcome")]
+    Receipts,
     /// The hub said what it does not say there.
     #[error("the hub answers out of turn")]
     OutOfTurn,
@@ -264,7 +267,7 @@ impl Protocol {
         let mut receipts = batch.receipts.map(|receipts| receipts.into_signed().into_iter());
         for mut mail in batch.mail {
             if let (Some(Content::Outcome(outcome)), Some(receipts)) = (&mut mail.content, &mut receipts) {
-                outcome.receipt = Some(receipts.next().ok_or(ProtocolError::OutOfTurn)?);
+                outcome.receipt = Some(receipts.next().ok_or(ProtocolError::Receipts)?);
             }
             if mail.number <= number {
                 continue;

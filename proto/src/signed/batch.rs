@@ -4,7 +4,7 @@
 use std::mem::take;
 
 use super::{
-    Statement, Verifier, VerifyError, content, message, sha256,
+    Statement, Verifier, VerifyError, content, sha256,
     together::{MOST, Tree},
 };
 use crate::{
@@ -65,6 +65,13 @@ impl SignedBatch {
     }
 }
 
+impl From<Signed> for SignedPart {
+    fn from(signed: Signed) -> SignedPart {
+        let Signed { kind, content, signature, certificate, together } = signed;
+        SignedPart { kind, contents: vec![content], signature, certificate, together }
+    }
+}
+
 impl From<Vec<Signed>> for SignedBatch {
     /// Statements in their order. Those that were signed together become one part if they are all there.
     fn from(mut signed: Vec<Signed>) -> SignedBatch {
@@ -87,13 +94,18 @@ fn whole(signed: &[Signed]) -> usize {
         return 0;
     };
     let Some(all) = usize::try_from(of.size).ok().and_then(|size| signed.get(..size)) else { return 0 };
-    let is_there = |(index, one): (u64, &Signed)| {
-        let together = one.together.as_ref().map(|of| (of.size, of.index, &of.root));
-        together == Some((of.size, index, &of.root))
-            && (&one.kind, &one.signature) == (&first.kind, &first.signature)
+    let is_alike = |one: &Signed| {
+        let root = one.together.as_ref().map(|of| &of.root);
+        (&one.kind, &one.signature, root) == (&first.kind, &first.signature, Some(&of.root))
             && one.certificate == first.certificate
     };
-    if (0..).zip(all).all(is_there) { all.len() } else { 0 }
+    if all.len() > MOST || !all.iter().all(is_alike) {
+        return 0;
+    }
+    // One that was altered is nobody else's fault.
+    let tree = Tree::of(&first.kind, all.iter().map(|one| &one.content));
+    let is_there = |(index, one): (usize, &Signed)| one.together == Some(tree.together(index));
+    if all.iter().enumerate().all(is_there) { all.len() } else { 0 }
 }
 
 impl Verifier {
@@ -106,17 +118,15 @@ impl Verifier {
         if let [_] = &part.contents[..] {
             return part.signed(0).iter().map(|signed| self.verify(signed)).collect();
         }
-        let message = match part.contents.len() {
-            2..=MOST if part.kind == S::KIND => Tree::of(&part.kind, &part.contents).message(),
-            // Nothing is signed by this.
-            _ => message(&part.kind, &[]),
-        };
+        let message =
+            (2..=MOST).contains(&part.contents.len()).then(|| Tree::of(&part.kind, &part.contents).message());
         let hash = sha256(&part.certificate);
         let mut right = None;
         let believed = |one: &Vec<u8>| {
             let (statement, time) = content::<S>(&part.kind, one)?;
             let signer = self.signer(hash, &part.certificate, time)?;
-            if !*right.get_or_insert_with(|| signer.check(&message, &part.signature).is_ok()) {
+            let is_right = || message.as_ref().is_some_and(|of| signer.check(of, &part.signature).is_ok());
+            if !*right.get_or_insert_with(is_right) {
                 return Err(VerifyError::Signature);
             }
             Ok((statement, signer.identity.clone()))

@@ -265,6 +265,12 @@ fn what_travels_together_is_told_once_and_comes_back_as_it_was() {
         assert!(part.signed(part.contents.len()).is_none());
     }
     assert_eq!(batch.into_signed(), all);
+    // One that was altered on the way is not believed, and the others are.
+    let mut altered = five;
+    altered[3].content[0] ^= 1;
+    let batch = SignedBatch::from(altered);
+    let believed = batch.parts.iter().flat_map(|part| verifier.verify_part::<SliceReport>(part));
+    assert_eq!(believed.map(|one| one.is_ok()).collect::<Vec<_>>(), [true, true, true, false, true]);
 }
 
 #[test]

@@ -36,9 +36,9 @@ impl HashableLeaf for Leaf<'_> {
 pub(super) struct Tree<'a>(MemoryBackedTree<Sha256, Leaf<'a>>);
 
 impl<'a> Tree<'a> {
-    pub(super) fn of(kind: &'a str, contents: &'a [Vec<u8>]) -> Tree<'a> {
+    pub(super) fn of(kind: &'a str, contents: impl IntoIterator<Item = &'a Vec<u8>>) -> Tree<'a> {
         let mut tree = MemoryBackedTree::new();
-        contents.iter().for_each(|content| tree.push(Leaf { kind, content }));
+        contents.into_iter().for_each(|content| tree.push(Leaf { kind, content }));
         Tree(tree)
     }
 

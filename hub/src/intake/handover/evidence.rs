@@ -10,21 +10,19 @@ use sha2::{Digest, Sha256};
 use super::handed_in::{HANDED_IN, HandedIn};
 use crate::registry::{Rows, StoreError, View};
 
-/// Names of rows: a part, by the hash of its signature; and a certificate, by its own.
+/// Names of rows: a part, and a certificate, each by its hash.
 const PART: u8 = b'e';
 const CERTIFICATE: u8 = b'c';
 
 /// What came under one signature, ready to be kept.
 #[derive(Debug)]
-pub struct Part {
-    /// Where it is kept, without the kind.
+struct Part {
+    /// Hash of the row.
     name: [u8; 32],
     signer: [u8; 32],
     certificate: Vec<u8>,
     /// The part, with the hash of the certificate in its place.
     row: Vec<u8>,
-    /// Hashes of the statements.
-    hashes: Vec<[u8; 32]>,
 }
 
 /// What proves of one contribution who made it.
@@ -32,30 +30,45 @@ pub struct Part {
 pub struct Evidence {
     part: Arc<Part>,
     place: u32,
+    hash: [u8; 32],
 }
 
 impl Part {
-    /// Of what was checked.
-    #[must_use]
-    pub fn of(mut part: SignedPart) -> Part {
-        let (name, signer) = (Sha256::digest(&part.signature), Sha256::digest(&part.certificate));
+    fn of(mut part: SignedPart) -> Part {
+        let signer = sha256(&part.certificate);
         let certificate = std::mem::replace(&mut part.certificate, signer.to_vec());
-        let hashes = part.contents.iter().map(|content| Sha256::digest(content).into()).collect();
-        Part { name: name.into(), signer: signer.into(), certificate, row: part.encode_to_vec(), hashes }
-    }
-
-    /// For the contribution at a place in it.
-    #[must_use]
-    pub fn evidence(part: &Arc<Part>, place: u32) -> Evidence {
-        Evidence { part: Arc::clone(part), place }
+        let row = part.encode_to_vec();
+        Part { name: sha256(&row), signer, certificate, row }
     }
 }
 
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 impl Evidence {
+    /// Of each statement of a part, in their order: the part as it came, if all of it is to be kept, and otherwise
+    /// each by itself.
+    #[must_use]
+    pub fn of(mut part: SignedPart, all: bool) -> Vec<Evidence> {
+        let hashes: Vec<_> = part.contents.iter().map(|content| sha256(content)).collect();
+        if part.contents.len() > 1 {
+            // It means something of one that is alone.
+            part.together = None;
+        }
+        let with = |part, place, hash| Evidence { part, place, hash };
+        if all {
+            let part = Arc::new(Part::of(part));
+            return (0..).zip(hashes).map(|(place, hash)| with(Arc::clone(&part), place, hash)).collect();
+        }
+        let alone = part.into_signed().into_iter().map(|one| Arc::new(Part::of(one.into())));
+        alone.zip(hashes).map(|(part, hash)| with(part, 0, hash)).collect()
+    }
+
     /// SHA-256 of the statement, as it was signed.
     #[must_use]
-    pub fn hash(&self) -> Vec<u8> {
-        self.part.hashes.get(self.place as usize).map(|hash| hash.to_vec()).unwrap_or_default()
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
     }
 
     /// Keeps it for a row, which says where.
@@ -84,6 +97,9 @@ pub fn evidence(view: &View<'_>, of: &HandedIn) -> Result<Option<Signed>, StoreE
     let Some(row) = view.row(HANDED_IN, &[&[PART], &of.evidence[..]].concat())? else { return Ok(None) };
     let part = SignedPart::decode(row.as_slice()).map_err(|_| damaged())?;
     let signed = part.signed(of.evidence_place as usize).ok_or_else(damaged)?;
+    if sha256(&signed.content)[..] != of.hash[..] {
+        return Err(damaged());
+    }
     let certificate = view.row(HANDED_IN, &[&[CERTIFICATE], &signed.certificate[..]].concat())?;
     Ok(Some(Signed { certificate: certificate.ok_or_else(damaged)?, ..signed }))
 }

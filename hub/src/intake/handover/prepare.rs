@@ -14,10 +14,7 @@ use dancu_proto::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{
-    Barred, Fault, Handover, Prepared, Shared,
-    evidence::{Evidence, Part},
-};
+use super::{Barred, Fault, Handover, Prepared, Shared, evidence::Evidence};
 use crate::{agreements::Operation, enrollment::NodeState};
 
 /// So many faults of a contribution are told.
@@ -47,14 +44,12 @@ impl Handover {
         let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
         let mut index = 0;
         for part in contributions.parts {
-            let believed = self.verifier.verify_part(&part);
-            let part = Arc::new(Part::of(part));
-            for (place, believed) in (0..).zip(believed) {
-                match self.proven(believed, barred) {
-                    Ok(proven) => {
-                        let evidence = Part::evidence(&part, place);
-                        prepared.push(self.ready(proven, evidence, &areas, today)?);
-                    }
+            let believed = self.verifier.verify_part(&part).into_iter();
+            let proven: Vec<_> = believed.map(|believed| self.proven(believed, barred)).collect();
+            let evidence = Evidence::of(part, proven.iter().all(Result::is_ok));
+            for (proven, evidence) in proven.into_iter().zip(evidence) {
+                match proven {
+                    Ok(proven) => prepared.push(self.ready(proven, evidence, &areas, today)?),
                     Err(message) => refused.push(RefusedContribution { index, message }),
                 }
                 index += 1;

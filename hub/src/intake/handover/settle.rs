@@ -112,7 +112,7 @@ pub fn settle(
         agency: prepared.agency.clone(),
         outbox: prepared.outbox.clone(),
         sequence: prepared.sequence,
-        hash: prepared.evidence.hash(),
+        hash: prepared.evidence.hash().to_vec(),
         taken_ms: milliseconds(standing.now()),
         roles: prepared.roles.iter().cloned().collect(),
         ..HandedIn::default()

@@ -11,9 +11,9 @@ use dancu_proto::{
 };
 use serde_json::{Value, json};
 
-use super::{Call, CallArgs, pair, row, value_json};
+use super::{CallArgs, client, pair, row, value_json};
 use crate::{
-    cli::{connect::Target, failure::Failure, print},
+    cli::{call::Call, connect::Target, failure::Failure, print},
     config::Config,
 };
 
@@ -74,7 +74,7 @@ impl FormCommand {
     ) -> Result<(), Failure> {
         let persons = persons.into_iter().collect();
         let request = PrefillFormRequest { context: Some(call.context.to_message()), form, persons };
-        let filled = call.client(config).await?.prefill_form(request).await?.into_inner();
+        let filled = client(&call, config).await?.prefill_form(request).await?.into_inner();
         if call.json {
             return print::json(&form_json(&filled));
         }

@@ -22,30 +22,15 @@ use uuid::Uuid;
 
 pub(super) use self::form::FormCommand;
 use super::{
-    connect::Target,
-    context::Context,
+    call::Call,
     failure::Failure,
     outcome::{Stands, Waiting, as_json, described, is_concluded},
     print,
 };
 use crate::config::Config;
 
-/// Options that all calls share.
-#[derive(Debug, Args)]
-struct Call {
-    #[command(flatten)]
-    context: Context,
-    #[command(flatten)]
-    target: Target,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl Call {
-    async fn client(&self, config: &Config) -> Result<ProcedureServiceClient<Channel>, Failure> {
-        Ok(ProcedureServiceClient::new(self.target.connect(config).await?))
-    }
+async fn client(call: &Call, config: &Config) -> Result<ProcedureServiceClient<Channel>, Failure> {
+    Ok(ProcedureServiceClient::new(call.target.connect(config).await?))
 }
 
 /// `task`
@@ -130,7 +115,7 @@ impl TaskCommand {
 
 async fn list(config: &Config, procedure: String, call: &Call) -> Result<(), Failure> {
     let request = ListTasksRequest { context: Some(call.context.to_message()), procedure };
-    let mut stream = call.client(config).await?.list_tasks(request).await?.into_inner();
+    let mut stream = client(call, config).await?.list_tasks(request).await?.into_inner();
     let mut tasks = Vec::new();
     while let Some(row) = stream.message().await? {
         tasks.push(row);
@@ -258,7 +243,7 @@ impl CaseCommand {
         let CaseCommand::Show { case_id, call: CallArgs { call } } = self;
         let context = Some(call.context.to_message());
         let request = GetCaseRequest { context, case_id, opened_by: String::new() };
-        let response = call.client(config).await?.get_case(request).await?.into_inner();
+        let response = client(&call, config).await?.get_case(request).await?.into_inner();
         let case = response.case.unwrap_or_default();
         if call.json {
             return print::json(&json!({

@@ -139,6 +139,27 @@ async fn what_was_signed_is_kept_as_evidence_as_it_came() {
     came.push(sign(&queued(3), &renewed).unwrap());
     let taken = handover.take(came.clone().into(), Barred::Refused).await.unwrap();
     assert_eq!((taken.new, taken.refused.len()), (7, 0));
+    // Of those that were signed together not all come, or one before the others, or one that is not believed.
+    let signed = |from: u64| {
+        let together: Vec<_> = (from..from + 5).map(&queued).collect();
+        sign_together(&together, &first).unwrap().into_signed()
+    };
+    let some: Vec<_> = signed(11).into_iter().step_by(2).collect();
+    let taken = handover.take(some.clone().into(), Barred::Refused).await.unwrap();
+    assert_eq!((taken.new, taken.refused.len()), (3, 0));
+    let all = signed(21);
+    let taken = handover.take(vec![all[3].clone()].into(), Barred::Refused).await.unwrap();
+    assert_eq!((taken.new, taken.refused.len()), (1, 0));
+    let taken = handover.take(all.clone().into(), Barred::Refused).await.unwrap();
+    assert_eq!((taken.new, taken.known, taken.refused.len()), (4, 1, 0));
+    let mut others: Vec<_> = (31..=33).map(queued).collect();
+    others[1].node = "hoan-kiem".into();
+    let mixed = sign_together(&others, &first).unwrap();
+    let taken = handover.take(mixed.clone(), Barred::Refused).await.unwrap();
+    assert_eq!((taken.new, taken.refused[0].index, taken.refused.len()), (2, 1, 1));
+    let mut mixed = mixed.into_signed();
+    mixed.remove(1);
+    came.extend(some.into_iter().chain(all).chain(mixed));
     let view = handover.registry.view();
     for signed in came {
         let (queued, _) = handover.verifier.verify::<QueuedContribution>(&signed).unwrap();

@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use dancu_proto::{
     Areas, Field, FieldSet, PersonalId, Record, Revision,
-    v1::{Citizen, Contribution, ContributionState, Date, RejectionReason, SignedPart},
+    v1::{Citizen, Contribution, ContributionState, Date, RejectionReason, Signed},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use crate::{
     enrollment::{self, NodeRoll, RollRows},
     intake::{
         event::{Authority, known_on},
-        handover::{evidence::Part, handed_in::HandedIn},
+        handover::{evidence::Evidence, handed_in::HandedIn},
     },
     procedures,
     projection::Ledger,
@@ -133,7 +133,7 @@ impl Office {
             agency: "agency".into(),
             outbox: vec![1; 16],
             sequence: self.sequence,
-            evidence: Part::evidence(&Arc::new(Part::of(SignedPart::default())), 0),
+            evidence: Evidence::of(Signed::default().into(), true).remove(0),
             contribution: Ok(contribution.into()),
             roles: BTreeSet::from([role.to_owned()]),
             areas: Arc::new(Areas::shipped().clone()),
