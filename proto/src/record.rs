@@ -107,6 +107,18 @@ impl Record {
         value_in(&self.0, field)
     }
 
+    /// The encoded values of some fields.
+    #[must_use]
+    pub fn values_of<const N: usize>(&self, fields: [Field; N]) -> [Option<&[u8]>; N] {
+        let mut values = [None; N];
+        for part in parts(&self.0) {
+            if let Some(at) = fields.iter().position(|field| field.number() == part.number) {
+                values[at] = Some(part.value);
+            }
+        }
+        values
+    }
+
     /// Only the fields of a set, and which of them are in question.
     #[must_use]
     pub fn project(&self, fields: FieldSet) -> Projected {

@@ -25,6 +25,8 @@ struct Staged {
     key: CitizenKey,
     old: Option<Arc<StoredCitizen>>,
     new: StoredCitizen,
+    /// Fields that have another value then, or none.
+    touched: FieldSet,
     /// Numbers that from now on lead to the person.
     claimed: Vec<PersonalId>,
     /// Numbers that no longer do.
@@ -62,7 +64,7 @@ impl Draft {
 
     /// Enters the changes in the group.
     pub(super) fn enter(self, group: &mut Group) -> CitizenChanges {
-        for Staged { key, old, new, claimed, released, leads_to, joined } in self.staged {
+        for Staged { key, old, new, touched, claimed, released, leads_to, joined } in self.staged {
             for (number, list) in joined {
                 group.found(number, list);
                 group.writes.push(Write::Join(Partition::List(list), key));
@@ -70,7 +72,7 @@ impl Draft {
             if old.as_ref().is_some_and(|old| old.record == new.record) {
                 group.claimed(key, new, self.at);
             } else {
-                group.citizen(key, old.as_deref(), new, self.at);
+                group.citizen(key, old.as_deref(), new, touched, self.at);
             }
             leads_to.into_iter().for_each(|(number, other)| group.number(number, Some(other)));
             claimed.into_iter().for_each(|number| group.number(number, Some(key)));
@@ -145,7 +147,7 @@ impl Draft {
             }
             _ => Vec::new(),
         };
-        self.staged.push(Staged { key, old, new, claimed, released, leads_to, joined });
+        self.staged.push(Staged { key, old, new, touched, claimed, released, leads_to, joined });
         Ok(())
     }
 

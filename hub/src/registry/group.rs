@@ -3,14 +3,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use dancu_proto::{PersonalId, Revision};
+use dancu_proto::{Field, FieldSet, PersonalId, Revision};
 use foldhash::{HashMap, HashMapExt};
 use uuid::Uuid;
 
 use super::{
     CitizenKey, JournalEntry, ListId, Partition, StoredCitizen,
     citizen::birth_of,
-    partition::{lives_the_same, partitions_of},
+    partition::{can_move, partitions_of},
     store::{Head, Write},
 };
 use crate::router::Touched;
@@ -112,17 +112,18 @@ impl Group {
         self.numbers.insert(number, leads_to);
     }
 
-    /// A citizen's new state, with the indexes and the feed.
+    /// A citizen's new state, which is another in some fields, with the indexes and the feed.
     pub(super) fn citizen(
         &mut self,
         key: CitizenKey,
         old: Option<&StoredCitizen>,
         mut new: StoredCitizen,
+        touched: FieldSet,
         at: Revision,
     ) {
         let after = partitions_of(&new.record);
         let before = match old {
-            Some(old) if lives_the_same(&old.record, &new.record) => after.clone(),
+            Some(_) if !can_move(touched) => after.clone(),
             Some(old) => partitions_of(&old.record),
             None => Vec::new(),
         };
@@ -132,8 +133,11 @@ impl Group {
         for partition in after.iter().filter(|p| !before.contains(p)) {
             self.writes.push(Write::Join(*partition, key));
         }
-        let (born_before, born_after) = (old.and_then(|c| birth_of(&c.record)), birth_of(&new.record));
-        if born_before != born_after {
+        let births = || (old.and_then(|c| birth_of(&c.record)), birth_of(&new.record));
+        if touched.contains(Field::DateOfBirth)
+            && let (born_before, born_after) = births()
+            && born_before != born_after
+        {
             self.writes.extend(born_before.map(|date| Write::Unbirth(date, key)));
             self.writes.extend(born_after.map(|date| Write::Birth(date, key)));
         }

@@ -1,8 +1,8 @@
 //! Partitions of the feed, and which of them a citizen belongs to.
 
 use dancu_proto::{
-    CommuneCode, CommuneKey, Field, ProvinceCode, ProvinceKey, Record,
-    record::{contents, value_in, varint},
+    CommuneCode, CommuneKey, Field, FieldSet, ProvinceCode, ProvinceKey, Record,
+    record::{contents, varint},
 };
 
 /// A part of the population that streams can follow on its own.
@@ -49,10 +49,9 @@ impl Partition {
     }
 }
 
-/// The address inside a field that carries one: the field numbers of the messages in between are
+/// The address inside the value of a field that carries one: the field numbers of the messages in between are
 /// those of `dancu.v1.TemporaryResidence` and `dancu.v1.Address`.
-fn address_of(record: &[u8], field: Field) -> Option<&[u8]> {
-    let value = value_in(record, field)?;
+fn address_of(value: &[u8], field: Field) -> Option<&[u8]> {
     match field {
         Field::TemporaryResidence => contents(value, 1),
         _ => Some(value),
@@ -81,16 +80,16 @@ pub type Residence = (Field, Option<ProvinceKey>, Option<CommuneKey>);
 /// Where a citizen lives.
 #[must_use]
 pub fn residence_areas(record: &Record) -> Vec<Residence> {
-    let area = |field| {
-        let (province, commune) = area_of(address_of(record.as_bytes(), field)?);
+    let area = |(field, value): (Field, Option<&[u8]>)| {
+        let (province, commune) = area_of(address_of(value?, field)?);
         Some((field, province, commune))
     };
-    RESIDENCES.into_iter().filter_map(area).collect()
+    RESIDENCES.into_iter().zip(record.values_of(RESIDENCES)).filter_map(area).collect()
 }
 
-/// Whether two records have the same addresses that make a resident.
-pub(super) fn lives_the_same(one: &Record, other: &Record) -> bool {
-    RESIDENCES.iter().all(|field| one.value(*field) == other.value(*field))
+/// Whether a change of some fields can make somebody a resident elsewhere.
+pub(super) fn can_move(touched: FieldSet) -> bool {
+    RESIDENCES.iter().any(|field| touched.contains(*field))
 }
 
 /// The areas of a record, as partitions, each once, ascending.
