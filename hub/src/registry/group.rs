@@ -62,8 +62,7 @@ impl Group {
             }));
         }
         writes.push(Write::Head(self.head));
-        Write::sort(&mut writes);
-        writes
+        Write::in_order(writes)
     }
 
     /// Whether there is anything to write.

@@ -30,7 +30,7 @@ pub(super) enum Client {
         /// Name of the back-end
         name: String,
         /// All the purposes it is bound to from now on, separated by commas; `*` for all
-        #[arg(long, value_delimiter = ',', required = true)]
+        #[arg(long, value_delimiter = ',', required = true, value_parser = trimmed)]
         purposes: Vec<String>,
     },
     /// Take a back-end off the list, and its certificate out of use; open connections too
@@ -47,7 +47,7 @@ pub(super) struct Add {
     #[arg(long)]
     name: String,
     /// The purposes it is bound to, separated by commas; `*` for all
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required = true, value_parser = trimmed)]
     purposes: Vec<String>,
     /// Certify the key of this signing request (PKCS#10, PEM), which the back-end made
     #[arg(long, value_name = "FILE", group = "known_by")]
@@ -79,6 +79,13 @@ pub(super) struct List {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+fn trimmed(purpose: &str) -> Result<String, String> {
+    match purpose.trim() {
+        "" => Err("a purpose is a code, or `*`".to_owned()),
+        purpose => Ok(purpose.to_owned()),
+    }
 }
 
 impl Client {
@@ -116,6 +123,14 @@ impl Add {
         let taken = callers.entries()?.iter().chain(&config.callers).any(|entry| entry.name == self.name);
         if taken {
             return Err(RosterError::Exists(self.name.clone()).into());
+        }
+        let entries = callers.entries()?;
+        let mut others = entries.iter().chain(&config.callers);
+        if let Some(uid) = self.unix_uid
+            && let Some(other) = others.find(|other| other.unix_uid == Some(uid))
+        {
+            let name = &other.name;
+            return Err(Failure::Usage(format!("--unix-uid {uid}: that user is known as {name} already")));
         }
         let mut entry = Entry {
             name: self.name.clone(),

@@ -26,4 +26,42 @@ impl Context {
             officer: self.officer.clone(),
         }
     }
+
+    /// Says what a contribution leaves unsaid. Whether it says something else itself, which counts.
+    pub(super) fn fill(&self, said: &mut Option<AccessContext>) -> bool {
+        let AccessContext { purpose, case_number, officer } = said.get_or_insert_default();
+        let parts = [(purpose, &self.purpose), (case_number, &self.case_number), (officer, &self.officer)];
+        let mut otherwise = false;
+        for (said, here) in parts {
+            if said.is_empty() {
+                said.clone_from(here);
+            }
+            otherwise |= !here.is_empty() && said != here;
+        }
+        otherwise
+    }
+}
+
+/// Told where [`Context::fill`] finds something else.
+pub(super) const SAYS_OTHERWISE: &str = "the file has a purpose, case or officer of its own, and that counts: \
+    --purpose, --case and --officer (or DANCU_…) say what it leaves unsaid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_say_what_a_file_leaves_unsaid() {
+        let context = Context { purpose: "p".into(), case_number: "c".into(), officer: String::new() };
+        let mut said = None;
+        assert!(!context.fill(&mut said));
+        assert_eq!(said, Some(context.to_message()));
+        let mut said = Some(AccessContext { purpose: "p".into(), officer: "o".into(), ..Default::default() });
+        assert!(!context.fill(&mut said));
+        let whole = AccessContext { purpose: "p".into(), case_number: "c".into(), officer: "o".into() };
+        assert_eq!(said, Some(whole.clone()));
+        let mut said = Some(AccessContext { case_number: "other".into(), ..whole });
+        assert!(context.fill(&mut said), "what the file says counts, and that is told");
+        assert_eq!(said.unwrap().case_number, "other");
+    }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Args;
+use console::style;
 use dancu_proto::{
     Reason,
     channel::file,
@@ -25,7 +26,7 @@ use uuid::Uuid;
 
 use super::{
     connect::Target,
-    context::Context,
+    context::{Context, SAYS_OTHERWISE},
     failure::Failure,
     outcome::{Stands, Waiting, as_json, described, is_concluded},
     print,
@@ -60,10 +61,15 @@ pub(super) struct Contribute {
 impl Contribute {
     pub(super) async fn run(&self, config: &Config) -> Result<(), Failure> {
         let mut contributions = self.read()?;
-        for contribution in &mut contributions {
-            contribution.context.get_or_insert_with(|| self.context.to_message());
-        }
+        // What is written down can be handed in again for another case: it has ids, and what the file said.
         self.name(&mut contributions)?;
+        let mut otherwise = false;
+        for contribution in &mut contributions {
+            otherwise |= self.context.fill(&mut contribution.context);
+        }
+        if otherwise {
+            eprintln!("{}", style(SAYS_OTHERWISE).dim().for_stderr());
+        }
         let channel = self.target.connect(config).await?;
         let client = ContributionServiceClient::new(channel.clone());
         let bar = self.bar(contributions.len(), "handed in");

@@ -61,7 +61,12 @@ impl ContributionCommand {
                     ContributionState::Rejected => !open,
                     _ => !rejected,
                 };
-                list(config, wanted, &call).await
+                let none = match (open, rejected) {
+                    (true, _) => "none of those that this caller has handed in is open",
+                    (_, true) => "none of those that this caller has handed in was rejected",
+                    _ => "there is none that this caller has handed in",
+                };
+                list(config, wanted, none, &call).await
             }
         }
     }
@@ -81,6 +86,7 @@ async fn show(config: &Config, id: String, call: &Call) -> Result<(), Failure> {
 async fn list(
     config: &Config,
     wanted: impl Fn(ContributionState) -> bool,
+    none: &str,
     call: &Call,
 ) -> Result<(), Failure> {
     let mut client = ContributionServiceClient::new(call.target.connect(config).await?);
@@ -95,7 +101,7 @@ async fn list(
         return print::json(&found.into_iter().map(json).collect());
     }
     if found.is_empty() {
-        return print::line("there is none that this caller has handed in");
+        return print::line(none);
     }
     let rows = found.into_iter().map(|status| {
         let (id, queued) = (status.contribution_id.clone(), moment(status.queued_at.as_ref()));

@@ -190,7 +190,7 @@ impl Travel {
             own += answer.own;
         }
         print::line(format_args!(
-            "{} {kept} contributions are sent on to the hub; {own} are this node's own and were here",
+            "{} {kept} contributions are here, to be sent on while the line to the hub stands; {own} are this node's own",
             style("✓").green(),
         ))
     }

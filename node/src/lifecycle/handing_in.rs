@@ -19,7 +19,7 @@ use crate::{
     outbox::{self, Deliverer, MailSink, Outbox, Protocol, Setup},
     slice::Slice,
     state::Clock,
-    sync::ConnectFuture,
+    sync::{ConnectFuture, Contact},
 };
 
 /// What is needed to hand in.
@@ -28,6 +28,7 @@ pub(super) struct HandingIn<'a> {
     pub(super) identity: &'a Arc<NodeIdentity>,
     pub(super) slice: &'a Slice,
     pub(super) lease: &'a Lease,
+    pub(super) contact: &'a Contact,
     pub(super) log: LogStore,
     pub(super) clock: &'a Clock,
 }
@@ -66,7 +67,7 @@ impl HandingIn<'_> {
         let outbox = Outbox::open(&path, setup);
         let outbox = outbox.map_err(|source| LifecycleError::Outbox { path, source })?;
         let protocol = Protocol::new(outbox.clone(), sink);
-        let deliverer = Deliverer::new(outbox.clone(), self.slice.clone(), protocol);
+        let deliverer = Deliverer::new(outbox.clone(), self.slice.clone(), self.contact.watch(), protocol);
         let ending = cancel.clone();
         tasks.spawn(async move { deliverer.run(dial, ending).await });
         tasks.spawn(outbox::follow(outbox.clone(), self.slice.clone(), cancel.clone()));

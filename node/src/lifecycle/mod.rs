@@ -269,6 +269,7 @@ impl Running {
             identity: &identity,
             slice: &slice,
             lease: &lease,
+            contact: &contact,
             log: records,
             clock: &clock,
         };

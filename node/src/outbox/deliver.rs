@@ -11,7 +11,7 @@ use dancu_proto::hub::v1::{
 };
 use metrics::gauge;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::spawn_blocking,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -27,7 +27,7 @@ use crate::{
     metrics::{OLDEST, QUEUED},
     slice::{Phase, Slice},
     state::Clock,
-    sync::{ConnectFuture, jittered},
+    sync::{ConnectFuture, ContactState, jittered},
 };
 
 /// The hub answers within this time.
@@ -49,6 +49,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Deliverer {
     outbox: Outbox,
     slice: Slice,
+    line: watch::Receiver<ContactState>,
     protocol: Arc<Mutex<Protocol>>,
 }
 
@@ -68,15 +69,22 @@ enum Ended {
 }
 
 impl Deliverer {
-    /// From an outbox; mail is asked for while the slice, which has the key for it, is open.
+    /// From an outbox; mail is asked for while the slice, which has the key for it, is open. It tries again when the
+    /// slice's line to the hub stands again.
     #[must_use]
-    pub fn new(outbox: Outbox, slice: Slice, protocol: Protocol) -> Deliverer {
-        Deliverer { outbox, slice, protocol: Arc::new(Mutex::new(protocol)) }
+    pub fn new(
+        outbox: Outbox,
+        slice: Slice,
+        line: watch::Receiver<ContactState>,
+        protocol: Protocol,
+    ) -> Deliverer {
+        Deliverer { outbox, slice, line, protocol: Arc::new(Mutex::new(protocol)) }
     }
 
     /// Runs until cancelled.
     pub async fn run(self, connect: impl Fn() -> ConnectFuture, cancel: CancellationToken) {
         let mut pause = AGAIN;
+        let (mut line, mut stands_to_tell) = (self.line.clone(), true);
         loop {
             // What is queued names the registry, which a new node learns with its first policy.
             while self.slice.state().registry_id.is_empty() {
@@ -99,11 +107,15 @@ impl Deliverer {
                 Ended::Offline(why) => tracing::debug!(why, "contributions wait for the hub"),
                 ended => tracing::warn!(error = %ended, "contributions are not handed over"),
             }
-            tokio::select! {
+            let cut = !line.borrow_and_update().connected;
+            pause = tokio::select! {
                 () = cancel.cancelled() => return,
-                () = sleep(jittered(pause)) => {}
-            }
-            pause = (pause * 2).min(LATER);
+                () = sleep(jittered(pause)) => (pause * 2).min(LATER),
+                stands = line.wait_for(|line| line.connected), if cut && stands_to_tell => {
+                    stands_to_tell = stands.is_ok();
+                    AGAIN
+                }
+            };
         }
     }
 

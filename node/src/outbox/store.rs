@@ -58,7 +58,9 @@ pub enum OutboxError {
     #[error("the node has not yet heard from the hub what contributions are sealed for; try again later")]
     NotReady,
     /// The id is that of another contribution.
-    #[error("another contribution has this id; each has one of its own (UUIDv7)")]
+    #[error(
+        "another contribution has this id, and it stands: give this one an id of its own (UUIDv7); what the other says is changed by a correction"
+    )]
     Reused,
     /// Nothing of that id is this caller's.
     #[error("this caller has handed in no contribution of that id at this node")]

@@ -93,38 +93,50 @@ pub enum Write {
 }
 
 impl Write {
-    /// Where its row lies: rows that lie together are written the faster one after the other.
-    fn place(&self) -> (u8, [u64; 3], &str, &[u8]) {
-        let numbers = |table, numbers| (table, numbers, "", &[][..]);
+    /// About where its row lies: rows that lie together are written the faster one after the other.
+    fn place(&self) -> [u64; 3] {
+        let table = |number: u64| number << 56;
         match self {
-            Write::Citizen(key, _) => numbers(0, [key.0, 0, 0]),
-            Write::Number(number, _) | Write::NoNumber(number) => numbers(1, [number.as_u64(), 0, 0]),
+            Write::Citizen(key, _) => [table(0), key.0, 0],
+            Write::Number(number, _) | Write::NoNumber(number) => [table(1), number.as_u64(), 0],
             Write::Join(partition, key) | Write::Leave(partition, key) => {
-                numbers(2, [partition.as_number(), key.0, 0])
+                [table(2), partition.as_number(), key.0]
             }
             Write::Feed(partition, at, key) | Write::Unfeed(partition, at, key) => {
-                numbers(3, [partition.as_number(), at.0, key.0])
+                [table(3) | partition.as_number(), at.0, key.0]
             }
-            Write::Birth(date, key) | Write::Unbirth(date, key) => {
-                numbers(4, [date.as_number().into(), key.0, 0])
-            }
-            Write::Journal(at, _) => numbers(5, [at.0, 0, 0]),
-            Write::History(key, at) => numbers(6, [key.0, at.0, 0]),
-            Write::PolicyEvent(at) => numbers(7, [at.0, 0, 0]),
-            Write::Contribution(id, _) => (8, [0; 3], "", id.as_bytes()),
-            Write::List(name, _) => (9, [0; 3], "", name.as_bytes()),
+            Write::Birth(date, key) | Write::Unbirth(date, key) => [table(4), date.as_number().into(), key.0],
+            Write::Journal(at, _) => [table(5), at.0, 0],
+            Write::History(key, at) => [table(6), key.0, at.0],
+            Write::PolicyEvent(at) => [table(7), at.0, 0],
+            Write::Contribution(id, _) => [table(8), ends(id.as_bytes()).0, ends(id.as_bytes()).1],
+            Write::List(name, _) => [table(9), ends(name.as_bytes()).0, 0],
             Write::Await(number, list) | Write::Unawait(number, list) => {
-                numbers(10, [number.as_u64(), list.0.into(), 0])
+                [table(10), number.as_u64(), list.0.into()]
             }
-            Write::Head(_) => numbers(11, [0; 3]),
-            Write::Row(table, name, _) | Write::NoRow(table, name) => (12, [0; 3], table, name),
+            Write::Head(_) => [table(11), 0, 0],
+            Write::Row(of, name, _) | Write::NoRow(of, name) => {
+                let (first, last) = ends(name);
+                [table(12) | ends(of.as_bytes()).0 >> 8, first, last]
+            }
         }
     }
 
     /// Puts rows in the order in which they lie. Of one row that is written twice the last one stays last.
-    pub(super) fn sort(writes: &mut [Write]) {
-        writes.sort_by(|a, b| a.place().cmp(&b.place()));
+    pub(super) fn in_order(mut writes: Vec<Write>) -> Vec<Write> {
+        let mut order: Vec<_> = writes.iter().enumerate().map(|(at, write)| (write.place(), at)).collect();
+        order.sort_unstable();
+        let taken = |(_, at): ([u64; 3], usize)| {
+            std::mem::replace(&mut writes[at], Write::PolicyEvent(Revision::NONE))
+        };
+        order.into_iter().map(taken).collect()
     }
+}
+
+/// The first and the last bytes of a name.
+fn ends(name: &[u8]) -> (u64, u64) {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    (number(&name[..name.len().min(8)]), number(&name[name.len().saturating_sub(8)..]))
 }
 
 /// Where the registry stands: one row, as every reader asks for it.

@@ -2,7 +2,7 @@
 
 mod form;
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use console::style;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 pub(super) use self::form::FormCommand;
 use super::{
     call::Call,
+    context::SAYS_OTHERWISE,
     failure::Failure,
     outcome::{Stands, Waiting, as_json, described, is_concluded},
     print,
@@ -190,13 +191,19 @@ impl Complete {
             let again = format!("if this breaks off, repeat it with --id {}", contribution.id);
             eprintln!("{}", style(again).dim().for_stderr());
         }
-        contribution.context.get_or_insert_with(|| self.call.context.to_message());
+        if self.call.context.fill(&mut contribution.context) {
+            eprintln!("{}", style(SAYS_OTHERWISE).dim().for_stderr());
+        }
+        let answers: BTreeMap<_, _> = self.answers.iter().cloned().collect();
+        if answers.len() < self.answers.len() {
+            return Err(Failure::Usage("--answer gives one name twice; each has one value".into()));
+        }
         contribution.task = Some(TaskAnswer {
             case_id: self.case_id.clone(),
             step: self.step.clone(),
             end: end.into(),
             note,
-            answers: self.answers.iter().cloned().collect(),
+            answers,
         });
         let id = contribution.id.clone();
         let request = CompleteTaskRequest { contribution: Some(contribution) };

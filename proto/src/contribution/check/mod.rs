@@ -134,7 +134,13 @@ fn effective_date(check: &mut Check<'_>, contribution: &mut Contribution, today:
     contribution.effective_date = Some(date);
     check.date("effective_date", Some(&date));
     if date.as_number() > today.as_number() {
-        check.say("effective_date", "lies in the future");
+        check.say(
+            "effective_date",
+            match said {
+                Some(Said::Is(_, field)) => format!("lies in the future; it is the {field}"),
+                _ => "lies in the future".to_owned(),
+            },
+        );
     }
 }
 
