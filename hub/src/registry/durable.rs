@@ -43,7 +43,7 @@ struct Job {
 
 /// The thread, and the one group that it may have.
 pub(super) struct Durable {
-    jobs: Option<mpsc::SyncSender<Job>>,
+    jobs: Option<mpsc::SyncSender<Box<Job>>>,
     done: mpsc::Receiver<Result<(), StoreError>>,
     under_way: Option<UnderWay>,
     thread: Option<JoinHandle<()>>,
@@ -101,7 +101,7 @@ impl Durable {
         let (writes, touched) = (std::mem::take(&mut group.writes), std::mem::take(&mut group.touched));
         let group = Arc::new(group);
         self.under_way = Some(UnderWay { group: Arc::clone(&group), before });
-        let job = Job { writes, touched, group, answers };
+        let job = Box::new(Job { writes, touched, group, answers });
         if let Some(Err(mpsc::SendError(job))) = self.jobs.as_ref().map(|jobs| jobs.send(job)) {
             // It has panicked. Settling says so to the next one.
             answer(job.answers, &Err(gone()));
@@ -121,15 +121,16 @@ impl Drop for Durable {
 fn write(
     store: &dyn Store,
     news: &News,
-    jobs: &mpsc::Receiver<Job>,
+    jobs: &mpsc::Receiver<Box<Job>>,
     tell: &mpsc::SyncSender<Result<(), StoreError>>,
 ) {
-    for Job { writes, touched, group, answers } in jobs {
+    for job in jobs {
+        let Job { writes, touched, group, answers } = *job;
         let written = store.apply(&group.with_rows(writes));
         if written.is_ok() {
             news.tell(group.head.revision, &touched);
         }
-        let told = written.as_ref().map(|()| ()).map_err(again);
+        let told = written.as_ref().copied().map_err(again);
         let _ = tell.send(told);
         answer(answers, &written);
     }

@@ -14,6 +14,9 @@ use super::{
     store::{NamedRow, Rows, Snapshot},
 };
 
+/// By table and name.
+type RowsRead = HashMap<&'static str, HashMap<Vec<u8>, Vec<u8>>>;
+
 /// The registry as it is when a group begins, and what of it the group has read: commits of a group ask for the same
 /// things again and again. Nobody else writes what commits ask for; the roll of nodes, which others write, is none of
 /// it.
@@ -23,7 +26,7 @@ pub(super) struct Before<'a> {
     under_way: Option<Arc<Group>>,
     known: &'a Known,
     /// Rows of other owners that there are, by table.
-    rows: RefCell<HashMap<&'static str, HashMap<Vec<u8>, Vec<u8>>>>,
+    rows: RefCell<RowsRead>,
 }
 
 impl<'a> Before<'a> {

@@ -245,10 +245,10 @@ fn what_travels_together_is_told_once_and_comes_back_as_it_was() {
     let authority = authority();
     let node = node(&authority, &rcgen::PKCS_ECDSA_P256_SHA256);
     let [five, three] = [5, 3].map(|many| sign_together(&reports(many), &node).unwrap().into_signed());
-    let alone = sign(&report(THEN), &node).unwrap();
+    let alone = [sign(&report(THEN), &node).unwrap()];
     let of_others = &sign_together(&reports(4), &node).unwrap().into_signed()[1..];
     let out_of_order: Vec<_> = three.iter().rev().cloned().collect();
-    let all = [&[alone.clone()], &five[..], &three, of_others, &[alone], &out_of_order].concat();
+    let all = [&alone[..], &five, &three, of_others, &alone, &out_of_order].concat();
     let batch = SignedBatch::from(all.clone());
     let sizes: Vec<_> = batch.parts.iter().map(|part| part.contents.len()).collect();
     assert_eq!(sizes, [1, 5, 3, 1, 1, 1, 1, 1, 1, 1]);
