@@ -120,12 +120,11 @@ impl Add {
         }
         let agency = config.agency_dir();
         let callers = CallersFile::of(&agency);
-        let taken = callers.entries()?.iter().chain(&config.callers).any(|entry| entry.name == self.name);
-        if taken {
-            return Err(RosterError::Exists(self.name.clone()).into());
-        }
         let entries = callers.entries()?;
         let mut others = entries.iter().chain(&config.callers);
+        if others.clone().any(|entry| entry.name == self.name) {
+            return Err(RosterError::Exists(self.name.clone()).into());
+        }
         if let Some(uid) = self.unix_uid
             && let Some(other) = others.find(|other| other.unix_uid == Some(uid))
         {

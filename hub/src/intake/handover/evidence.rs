@@ -76,7 +76,7 @@ impl Evidence {
     /// # Errors
     /// If the disk refuses.
     pub(super) fn keep(&self, rows: &mut Rows<'_>, of: &mut HandedIn) -> Result<(), StoreError> {
-        let Part { name, signer, certificate, row, .. } = &*self.part;
+        let Part { name, signer, certificate, row } = &*self.part;
         (of.evidence, of.evidence_place) = (name.to_vec(), self.place);
         for (kind, name, row) in [(CERTIFICATE, signer, certificate), (PART, name, row)] {
             let name = [&[kind][..], name].concat();
