@@ -167,12 +167,13 @@ pub(super) fn check_answers(
     whole: bool,
 ) -> Result<(), Refusal> {
     for (name, value) in answers {
-        if !asks.iter().any(|ask| ask.name == *name) {
+        let Some(ask) = asks.iter().find(|ask| ask.name == *name) else {
             // The name is the caller's, and may be anything.
             return Err(Refusal::invalid(below, "has a name that is not asked for"));
-        }
-        if value.len() > ANSWER {
-            return Err(Refusal::invalid(format!("{below}.{name}"), "is too long"));
+        };
+        let fault = if value.len() > ANSWER { Some("is too long") } else { ask.kind.fault(value) };
+        if let Some(fault) = fault {
+            return Err(Refusal::invalid(format!("{below}.{name}"), fault));
         }
     }
     let said = |ask: &Ask| answers.get(&ask.name).is_some_and(|value| !value.trim().is_empty());

@@ -1,6 +1,6 @@
 //! A procedure as the hub works with it.
 
-use dancu_proto::{Field, FieldPath};
+use dancu_proto::{Field, FieldPath, v1::Date};
 
 use super::routes::Work;
 
@@ -50,6 +50,42 @@ pub struct Ask {
     pub label: String,
     /// It must be said.
     pub required: bool,
+    /// What can be said.
+    pub kind: AnswerKind,
+}
+
+/// What an answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// Any text.
+    #[default]
+    Text,
+    /// A day that exists, `yyyy-mm-dd`.
+    Date,
+    /// A whole number: digits.
+    Number,
+}
+
+impl AnswerKind {
+    /// Each with its name in documents.
+    pub const ALL: [(&str, AnswerKind); 3] =
+        [("text", AnswerKind::Text), ("date", AnswerKind::Date), ("number", AnswerKind::Number)];
+
+    /// What is wrong with an answer; none that is empty is.
+    #[must_use]
+    pub fn fault(self, answer: &str) -> Option<&'static str> {
+        let answer = answer.trim();
+        let fits = match self {
+            AnswerKind::Text => true,
+            AnswerKind::Date => answer.parse::<Date>().is_ok_and(|date| date.day != 0),
+            AnswerKind::Number => answer.bytes().all(|b| b.is_ascii_digit()),
+        };
+        let wanted = match self {
+            AnswerKind::Number => "is a whole number: write its digits, and nothing else",
+            _ => "is a day: write yyyy-mm-dd, a day that the calendar has",
+        };
+        (!fits && !answer.is_empty()).then_some(wanted)
+    }
 }
 
 /// Who is told how a case stands, without a task in it.

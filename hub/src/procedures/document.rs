@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::definition::{
-    AddressFrom, Ask, Asked, Escalation, Followers, Prefill, Procedure, Skip, Step, ValueFrom, When,
-    persons_of,
+    AddressFrom, AnswerKind, Ask, Asked, Escalation, Followers, Prefill, Procedure, Skip, Step, ValueFrom,
+    When, persons_of,
 };
 use crate::agreements::{DocumentErrors, Problem, is_purpose, unknown, with_nearest_key};
 
@@ -50,6 +50,7 @@ struct AskRow {
     name: Spanned<String>,
     label: Spanned<String>,
     required: Option<bool>,
+    kind: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -334,9 +335,19 @@ impl<'a> Check<'a> {
                 name: row.name.get_ref().clone(),
                 label: row.label.get_ref().trim().to_owned(),
                 required: row.required.unwrap_or(required),
+                kind: row.kind.as_ref().map(|kind| self.kind(kind)).unwrap_or_default(),
             });
         }
         asks
+    }
+
+    fn kind(&mut self, name: &Spanned<String>) -> AnswerKind {
+        let known = AnswerKind::ALL.iter().find(|(known, _)| *known == name.get_ref());
+        if known.is_none() {
+            let names = AnswerKind::ALL.iter().map(|(name, _)| *name);
+            self.problem(name.span(), unknown("kind", name.get_ref(), names));
+        }
+        known.map(|(_, kind)| *kind).unwrap_or_default()
     }
 
     fn after(&mut self, place: usize, named: Option<&[Spanned<String>]>) -> Vec<usize> {

@@ -55,6 +55,7 @@ fn each_problem_names_its_line() {
             "from = \"answers.allowance_account\"",
             "no answer before this step is called",
         ),
+        ("kind = \"number\"", "kind = \"numbers\"", "kind = \"number\"", "did you mean \"number\"?"),
         ("version = 2", "version = 0", "version = 2", "versions count from 1"),
         ("[\"2.002622\"]", "[\"2,002622\"]", "purposes", "a purpose is 1 to 64 letters"),
         ("[\"2.002622\"]", "[\"1.1\", \"1.1\"]", "purposes", "purpose `1.1` stands twice"),
