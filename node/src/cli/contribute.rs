@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::{
     connect::Target,
     context::{Context, SAYS_OTHERWISE},
-    failure::Failure,
+    failure::{Failure, counted},
     outcome::{Stands, Waiting, as_json, described, is_concluded},
     print,
 };
@@ -153,7 +153,8 @@ impl Contribute {
                 Ok(())
             } else {
                 Err(Failure::Usage(format!(
-                    "{nameless} contributions have no id; say with --out where they are written with one, so that they can be handed in again without counting twice"
+                    "{} no id; say with --out where they are written with one, so that they can be handed in again without counting twice",
+                    counted(nameless as u64, "has", "have"),
                 )))
             };
         };

@@ -99,7 +99,8 @@ impl From<Status> for Failure {
     }
 }
 
-fn counted(count: u64, one: &str, several: &str) -> String {
+/// So many contributions, and what they do.
+pub(super) fn counted(count: u64, one: &str, several: &str) -> String {
     match count {
         1 => format!("1 contribution {one}"),
         count => format!("{count} contributions {several}"),

@@ -4,7 +4,7 @@ use dancu_proto::node::v1::{GetStatusRequest, GetStatusResponse, node_service_cl
 use time::{Duration, OffsetDateTime};
 use tonic::transport::Channel;
 
-use super::print;
+use super::{failure::counted, print};
 
 /// What a contribution waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,7 @@ impl Notice {
 }
 
 fn words(status: &GetStatusResponse, open: usize, now: OffsetDateTime) -> (For, String) {
-    let what = match open {
-        1 => "1 contribution is".to_owned(),
-        open => format!("{open} contributions are"),
-    };
+    let what = counted(open as u64, "is", "are");
     let Some(offline) = &status.offline else {
         return (For::Hub, format!("{what} safely queued; the line is up: waiting for the hub's word"));
     };

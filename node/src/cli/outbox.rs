@@ -20,7 +20,11 @@ use dancu_proto::{
 use prost::Message;
 use serde_json::json;
 
-use super::{connect::Target, failure::Failure, print};
+use super::{
+    connect::Target,
+    failure::{Failure, counted},
+    print,
+};
 use crate::config::Config;
 
 /// Bytes of a message of an import.
@@ -135,9 +139,9 @@ impl Travel {
         }
         self.write(&contributions, force)?;
         print::line(format_args!(
-            "{} {} contributions in {}; they stay in the outbox, and count once whichever way they come",
+            "{} {} in {}, and in the outbox as before; what comes both ways counts once",
             style("✓").green(),
-            contributions.len(),
+            counted(contributions.len() as u64, "is", "are"),
             self.file.display()
         ))
     }
@@ -190,8 +194,9 @@ impl Travel {
             own += answer.own;
         }
         print::line(format_args!(
-            "{} {kept} contributions are here, to be sent on while the line to the hub stands; {own} are this node's own",
+            "{} {} here, to be sent on while the line to the hub stands; of this node's own: {own}",
             style("✓").green(),
+            counted(kept, "is", "are"),
         ))
     }
 }
