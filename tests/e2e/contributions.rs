@@ -115,12 +115,32 @@ async fn what_was_queued_without_a_line_survives_a_kill_and_counts_once() {
     assert!(one["queued_at"].is_string() && one["told_at"].is_string(), "{one}");
     assert_eq!(said(&["list"]).await.as_array().unwrap().len(), 40);
     assert_eq!(said(&["list", "--open"]).await, json!([]));
+    receipt_is_kept_and_checked(&hub, &node).await;
     assert!(
         node.cli(&["contribution", "show", &id(99)])
             .await
             .unwrap_err()
             .contains("no contribution of that id")
     );
+}
+
+/// A receipt in a file says whose word it is without node and hub, and nothing else does.
+async fn receipt_is_kept_and_checked(hub: &Hub, node: &Node) {
+    let file = hub.data_dir().join("receipt.signed");
+    let name = file.to_str().unwrap();
+    node.cli(&["contribution", "receipt", &id(0), "--out", name]).await.unwrap();
+    let again = node.cli(&["contribution", "receipt", &id(0), "--out", name]).await;
+    assert!(again.unwrap_err().contains("exists"), "one that is kept is not written over");
+    let verify = ["contribution", "verify", name];
+    let said: Value =
+        serde_json::from_str(&node.cli(&[&verify[..], &["--json"]].concat()).await.unwrap()).unwrap();
+    assert_eq!((&said["contribution_id"], &said["state"]), (&json!(id(0)), &json!("accepted")));
+    assert!(hub.cli(&verify).await.unwrap().contains("the hub signed this receipt"));
+    let receipt = Signed::from_text(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let altered = Signed { content: [&receipt.content[..], &[64, 9]].concat(), ..receipt };
+    std::fs::write(&file, altered.to_text()).unwrap();
+    assert!(node.cli(&verify).await.unwrap_err().contains("was altered"));
+    assert!(hub.cli(&verify).await.unwrap_err().contains("proves nothing"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,6 +112,14 @@ async fn who_was_answered_without_what_became_known_late_is_listed() {
     let evidence = Signed::from_text(&hub.cli(&["contribution", "evidence", id]).await.unwrap()).unwrap();
     let (queued, signer) = verify::<QueuedContribution>(&evidence, &hub.authority()).unwrap();
     assert_eq!((queued.contribution_id.as_str(), signer), (id, PeerIdentity::Node(queued.node.clone())));
+    let file = hub.data_dir().join("birth.signed");
+    std::fs::write(&file, evidence.to_text()).unwrap();
+    let verify = ["contribution", "verify", file.to_str().unwrap()];
+    let said = hub.cli(&verify).await.unwrap();
+    assert!(said.contains(id) && said.contains(&format!("the node {} signed this", queued.node)), "{said}");
+    let altered = Signed { content: [&evidence.content[..], &[8, 1]].concat(), ..evidence.clone() };
+    std::fs::write(&file, altered.to_text()).unwrap();
+    assert!(hub.cli(&verify).await.unwrap_err().contains("proves nothing"));
     // Who looks at the log is looked at too, and the hub's own log tells of nobody.
     assert!(hub.log().contains("the access log is read"), "{}", hub.log());
     assert!(!hub.log().contains(&dead.personal_id));

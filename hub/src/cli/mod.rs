@@ -14,6 +14,7 @@ mod output;
 mod procedure;
 mod review;
 mod slice;
+mod statement;
 
 use std::path::PathBuf;
 

@@ -10,14 +10,13 @@ use dancu_proto::{
         CheckSliceReportRequest, CheckSliceReportResponse, GetHeldCitizenRequest, GetHeldCitizenResponse,
         GetSliceDigestRequest, PointInTime, point_in_time::Point,
     },
-    v1::Signed,
 };
 use serde_json::json;
 
 use super::{
     Global,
     citizen::{parse_time, words},
-    connect, output,
+    connect, output, statement,
 };
 
 #[derive(Debug, Subcommand)]
@@ -59,9 +58,7 @@ pub(super) async fn run(global: &Global, command: SliceCommand) -> anyhow::Resul
             show(global, &node, &admin.get_held_citizen(request).await?.into_inner()).await
         }
         SliceCommand::Check { file } => {
-            let text =
-                std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let report = Some(Signed::from_text(&text)?);
+            let report = Some(statement::read(&file)?);
             checked(global, admin.check_slice_report(CheckSliceReportRequest { report }).await?.into_inner())
         }
         SliceCommand::Digest { node, at } => {

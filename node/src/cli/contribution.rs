@@ -15,6 +15,7 @@ use super::{
     failure::Failure,
     outcome::{Stands, as_json, described},
     print,
+    receipt::{Receipt, Verify},
 };
 use crate::config::Config;
 
@@ -39,9 +40,13 @@ pub(super) enum ContributionCommand {
         #[command(flatten)]
         call: Call,
     },
+    /// The receipt of one, which the hub signed: to be kept with the case
+    Receipt(Receipt),
+    /// Check a receipt that was kept: that the hub signed it, and what it says; needs neither node nor hub
+    Verify(Verify),
 }
 
-/// Options of each.
+/// Options of both.
 #[derive(Debug, Args)]
 pub(super) struct Call {
     #[command(flatten)]
@@ -68,6 +73,8 @@ impl ContributionCommand {
                 };
                 list(config, wanted, none, &call).await
             }
+            ContributionCommand::Receipt(receipt) => receipt.run(config).await,
+            ContributionCommand::Verify(verify) => verify.run(config),
         }
     }
 }

@@ -17,6 +17,7 @@ mod outcome;
 mod print;
 mod procedure;
 mod proof;
+mod receipt;
 mod reconcile;
 mod seal;
 mod watch;

@@ -66,6 +66,11 @@ fn span(duration: Option<&prost_types::Duration>) -> Option<std::time::Duration>
     u64::try_from(duration?.seconds).ok().map(std::time::Duration::from_secs)
 }
 
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Names of fields, from their numbers.
 pub(super) fn names(fields: &[i32]) -> Vec<&'static str> {
     fields.iter().filter_map(|number| Field::try_from(*number).ok()).map(Field::name).collect()

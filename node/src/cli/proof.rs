@@ -64,7 +64,7 @@ fn write_report(path: &Path, report: Option<&Signed>) -> Result<(), Failure> {
 fn as_json(proof: &SliceProof) -> serde_json::Value {
     json!({
         "cursor": proof.cursor, "policy": proof.policy, "citizens": proof.citizens,
-        "digest": hex(&proof.digest), "missing": proof.missing, "different": proof.different,
+        "digest": print::hex(&proof.digest), "missing": proof.missing, "different": proof.different,
         "foreign": proof.foreign, "index_entries": proof.index_entries,
         "unrepaired": proof.unrepaired, "reloading": proof.reloading,
     })
@@ -104,12 +104,8 @@ fn tell(proof: &SliceProof) -> Result<(), Failure> {
             "revision {}, policy of revision {}, digest {} as it was found",
             proof.cursor,
             proof.policy,
-            hex(&proof.digest)
+            print::hex(&proof.digest)
         ))
         .dim(),
     )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

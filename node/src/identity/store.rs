@@ -81,6 +81,12 @@ impl IdentityStore {
         IdentityStore(data.join("identity"))
     }
 
+    /// The file with the certificate of the hub's authority, or of several.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.path(AUTHORITY)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -116,7 +122,7 @@ impl IdentityStore {
     /// The node has not joined; a file is missing or damaged.
     pub fn load(&self) -> Result<Stored, StoreError> {
         let settings = self.settings()?;
-        let authority = self.path(AUTHORITY);
+        let authority = self.authority();
         let authorities = certificates_from_pem(&self.read(AUTHORITY)?.into_bytes())
             .map_err(|error| damaged(authority, &error.to_string()))?;
         let certificate = self.read(CERTIFICATE)?;

@@ -5,7 +5,7 @@
 //! are base64.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{BufRead, BufReader, BufWriter, Read, Write},
     path::Path,
 };
@@ -13,23 +13,19 @@ use std::{
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use dancu_proto::{
-    channel::{PeerIdentity, identity::certificates_from_pem},
+    channel::PeerIdentity,
     hub::v1::AccessRow,
     signed,
     v1::{Signed, TreeHead},
 };
-use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Part, Shown, read_signed};
+use super::{Part, Shown};
 use crate::{
     audit::{extends, includes},
-    cli::Global,
+    cli::statement::{self, Authority},
 };
-
-/// The certificate of the hub's authority.
-pub(super) type Authority = CertificateDer<'static>;
 
 /// The head of a log, whose signature is right.
 pub(super) struct Head {
@@ -123,27 +119,14 @@ impl Head {
     }
 }
 
-/// The authority's certificate: in a file, or that of the hub on this machine.
-pub(super) fn authority(global: &Global, path: Option<&Path>) -> anyhow::Result<Authority> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => global.load()?.data_dir.join("authority").join("authority.crt"),
-    };
-    let unreadable =
-        || format!("cannot read the authority's certificate in {}; give it with --authority", path.display());
-    let certificates =
-        certificates_from_pem(&fs::read(&path).with_context(unreadable)?).with_context(unreadable)?;
-    certificates.into_iter().next().with_context(unreadable)
-}
-
 /// A head in a file.
 pub(super) fn read_head(path: &Path, authority: &Authority) -> anyhow::Result<Head> {
-    head_of(&read_signed(path)?, authority).with_context(|| format!("{}", path.display()))
+    head_of(&statement::read(path)?, authority).with_context(|| format!("{}", path.display()))
 }
 
 /// How many records the log of a head in a file has. Nothing is checked.
 pub(super) fn size_of(path: &Path) -> anyhow::Result<u64> {
-    let signed = read_signed(path)?;
+    let signed = statement::read(path)?;
     let head: TreeHead = prost::Message::decode(signed.content.as_slice())
         .with_context(|| format!("{} is no head of an access log", path.display()))?;
     Ok(head.size)

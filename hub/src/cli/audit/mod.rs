@@ -15,14 +15,14 @@ use dancu_proto::{
         AccessRow, AccessTree, FindPatternsRequest, GetTreeHeadRequest, ListAccessRequest, ListAlarmsRequest,
         list_access_request::Of, list_access_response::Body,
     },
-    v1::{AccessOperation, Signed},
+    v1::AccessOperation,
 };
 use prost_types::Timestamp;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use self::{evidence::Evidence, show::Shown};
-use super::{Global, citizen::parse_time, connect, output};
+use super::{Global, citizen::parse_time, connect, output, statement};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
@@ -134,7 +134,7 @@ pub(super) async fn run(global: &Global, command: AuditCommand) -> anyhow::Resul
         AuditCommand::Export { out, head } => export(global, &out, head.as_deref()).await,
         AuditCommand::Head { out } => keep_head(global, &out).await,
         AuditCommand::Verify { file, head, authority } => {
-            let authority = evidence::authority(global, authority.as_deref())?;
+            let authority = statement::authority(global, authority.as_deref())?;
             let kept = head.as_deref().map(|path| evidence::read_head(path, &authority)).transpose()?;
             verify(global, &file, kept.as_ref(), &authority)
         }
@@ -258,7 +258,7 @@ fn verify(
     global: &Global,
     file: &Path,
     kept: Option<&evidence::Head>,
-    authority: &evidence::Authority,
+    authority: &statement::Authority,
 ) -> anyhow::Result<()> {
     let outcome = evidence::verify(file, kept, authority)?;
     if global.json {
@@ -279,7 +279,7 @@ fn verify(
 }
 
 async fn consistency(global: &Global, from: &Path, authority: Option<&Path>) -> anyhow::Result<()> {
-    let authority = evidence::authority(global, authority)?;
+    let authority = statement::authority(global, authority)?;
     let kept = evidence::read_head(from, &authority)?;
     let answer = connect::audit(global).await?.get_tree_head(GetTreeHeadRequest { since: kept.size }).await?;
     let tree = answer.into_inner().tree.context("the hub has no head")?;
@@ -360,10 +360,4 @@ fn end(text: &str) -> anyhow::Result<Timestamp> {
 
 fn stamp(at: OffsetDateTime) -> Timestamp {
     Timestamp { seconds: at.unix_timestamp(), nanos: 0 }
-}
-
-/// A statement in a file.
-fn read_signed(path: &Path) -> anyhow::Result<Signed> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Signed::from_text(&text).with_context(|| format!("{} is no signed head", path.display()))
 }

@@ -1,10 +1,8 @@
 //! `dancu-hub contribution`: what nodes handed in.
 
-use std::{
-    fs::File,
-    io::{BufReader, Write},
-    path::PathBuf,
-};
+mod evidence;
+
+use std::{io::BufReader, path::PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -38,6 +36,14 @@ pub(super) enum ContributionCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Check what a node signed, or a receipt that a node kept: whose word it is, and of what; needs no hub
+    Verify {
+        /// What `evidence` wrote, or `dancu-node contribution receipt`
+        file: PathBuf,
+        /// The certificate of the hub's authority [default: this hub's]
+        #[arg(long, value_name = "FILE")]
+        authority: Option<PathBuf>,
+    },
     /// Where the hub stands with each outbox, and what never came
     Outboxes,
     /// Take over contributions from the file of an outbox that came on paper roads (a USB stick)
@@ -53,26 +59,13 @@ pub(super) enum ContributionCommand {
 pub(super) async fn run(global: &Global, command: ContributionCommand) -> anyhow::Result<()> {
     match command {
         ContributionCommand::Show { id } => show(global, id).await,
-        ContributionCommand::Evidence { id, out } => evidence(global, id, out).await,
+        ContributionCommand::Evidence { id, out } => evidence::write(global, id, out).await,
+        ContributionCommand::Verify { file, authority } => {
+            evidence::verify(global, &file, authority.as_deref())
+        }
         ContributionCommand::Outboxes => outboxes(global).await,
         ContributionCommand::Import { file, of_barred_nodes } => import(global, &file, of_barred_nodes).await,
     }
-}
-
-async fn evidence(global: &Global, id: String, out: Option<PathBuf>) -> anyhow::Result<()> {
-    let mut reviews = connect::reviews(global).await?;
-    let request = GetContributionRequest { contribution_id: id };
-    let found = reviews.get_contribution(request).await?.into_inner();
-    let signed = found.evidence.context("what was signed is not kept")?;
-    let Some(out) = out else {
-        print!("{}", signed.to_text());
-        return Ok(());
-    };
-    let mut file = File::create_new(&out).with_context(|| format!("{} cannot be made", out.display()))?;
-    file.write_all(signed.to_text().as_bytes())?;
-    file.sync_all()?;
-    eprintln!("{} written", out.display());
-    Ok(())
 }
 
 pub(super) fn state_name(state: i32) -> &'static str {
