@@ -14,8 +14,8 @@ const SERIAL: u64 = 1_000_000;
 /// After so many numbers at random that somebody has, they are tried one after the other.
 const AT_RANDOM: usize = 64;
 /// Codes of the table `sex`.
-const MALE: &str = "1";
-const FEMALE: &str = "2";
+pub(super) const MALE: &str = "1";
+pub(super) const FEMALE: &str = "2";
 
 /// What the first six digits of a number say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

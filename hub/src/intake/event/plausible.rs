@@ -10,6 +10,7 @@ use time::{Date as Day, Month};
 use super::{
     Judgement,
     effects::Effect,
+    number::{FEMALE, MALE},
     people::{Named, People, Subject},
 };
 use crate::{calendar, registry::CitizenKey};
@@ -181,7 +182,8 @@ fn born(people: &mut People<'_>, birth: &Birth, doubts: &mut Vec<Doubt>) -> Resu
             continue;
         }
         let Named::Known(key) = people.find(at, of.as_ref())? else { continue };
-        let parent = people.get(key)?.only(&[Field::DateOfBirth, Field::DateOfDeath, Field::Children])?;
+        let looked_at = [Field::DateOfBirth, Field::DateOfDeath, Field::Sex, Field::Children];
+        let parent = people.get(key)?.only(&looked_at)?;
         let parent_born = parent.date_of_birth.unwrap_or_default();
         if !certainly_before(&parent_born, &born) && parent_born.year != 0 {
             return Err(impossible("the child is older than the parent", at));
@@ -192,6 +194,9 @@ fn born(people: &mut People<'_>, birth: &Birth, doubts: &mut Vec<Doubt>) -> Resu
         }
         if !mother && age < FATHERS_FROM {
             doubts.push(unlikely("the father is under 14 years old"));
+        }
+        if parent.sex == if mother { MALE } else { FEMALE } {
+            doubts.push(unlikely("the mother is registered as a man, or the father as a woman"));
         }
         if let Some(died) = &parent.date_of_death
             && let Some(days) = days_between(died, &born)
