@@ -36,7 +36,7 @@ pub use field::{Field, FieldSet};
 pub use field_path::{FieldPath, FieldPathError};
 pub use personal_id::PersonalId;
 pub use reason::Reason;
-pub use record::{CitizenBytes, Delta, Projected, Record};
+pub use record::{Change, CitizenBytes, Delta, Projected, Record};
 pub use revision::Revision;
 pub use validate::{Violation, validate};
 

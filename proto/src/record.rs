@@ -8,9 +8,11 @@
 //! whether it is, and of no other; so a projection has of that part what concerns its fields.
 
 mod bytes;
+mod change;
 mod questions;
 
 pub use bytes::CitizenBytes;
+pub use change::Change;
 
 use prost::{
     Message,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dancu_proto::{Delta, Field, FieldSet, PersonalId, Record, Revision};
+use dancu_proto::{Change, Delta, Field, FieldSet, PersonalId, Record, Revision};
 
 use super::{
     CitizenKey, CitizenUpdate, CommitError, Leaving, ListId, Partition, Person, Standing, StoreError,
@@ -99,11 +99,10 @@ impl Draft {
         let nobody = Record::default();
         let base = old.as_ref().map_or(&nobody, |citizen| &citizen.record);
         let given = Delta { set: update.set.into_bytes(), cleared: update.clear };
-        let record = match update.leaves {
-            Some(_) => Record::default(),
-            None => self.with_numbers(before, key, base, given)?,
+        let Change { record, delta, undo } = match update.leaves {
+            Some(_) => Change::between(base, Record::default()),
+            None => self.with_numbers(before, key, base, &given)?,
         };
-        let delta = base.delta_to(&record);
         if delta.is_empty() && update.claims.is_empty() && update.sources.is_empty() {
             return Ok(());
         }
@@ -111,7 +110,7 @@ impl Draft {
             Some(_) => (Vec::new(), Vec::new()),
             None => self.numbers(before, key, base, &record)?,
         };
-        let (touched, undo) = (delta.fields(), record.delta_to(base));
+        let touched = delta.fields();
         self.changes.push(CitizenChange {
             key: key.0,
             entered: old.is_none(),
@@ -151,21 +150,21 @@ impl Draft {
         Ok(())
     }
 
-    /// The record after a change, with every number that the person has had.
+    /// What is given as a change after which the record has every number that the person has had.
     fn with_numbers(
         &self,
         before: &Standing<'_>,
         key: CitizenKey,
         base: &Record,
-        given: Delta,
-    ) -> Result<Record, CommitError> {
-        let record = base.apply(&given).map_err(|_| StoreError::Corrupt("a commit's values"))?;
-        let number = record.personal_id().ok_or(CommitError::NoNumber)?;
+        given: &Delta,
+    ) -> Result<Change, CommitError> {
+        let change = base.change(given).map_err(|_| StoreError::Corrupt("a commit's values"))?;
+        let number = change.record.personal_id().ok_or(CommitError::NoNumber)?;
         let numbers: FieldSet = [Field::PersonalId, Field::FormerPersonalIds].into_iter().collect();
         if given.fields().intersection(numbers).is_empty() {
-            return Ok(record);
+            return Ok(change);
         }
-        Ok(keep_numbers(before, key, base, number, record)?)
+        Ok(Change::between(base, keep_numbers(before, key, base, number, change.record)?))
     }
 
     /// Lists that awaited someone with one of these numbers have found them.

@@ -46,6 +46,19 @@ proptest! {
     }
 
     #[test]
+    fn a_change_has_the_record_and_the_ways_there_and_back(a: u64, b: u64, s: u8, t: u8, cleared: u64) {
+        let (old, new) = (Record::encode(&citizen(a, s)), Record::encode(&citizen(b, t)));
+        let cleared = FieldSet::from_bits(cleared).difference(new.fields());
+        let mut told = Delta { set: new.clone().into_bytes(), cleared };
+        if t.is_multiple_of(2) {
+            told.tell_in_question(new.in_question());
+        }
+        let change = old.change(&told).unwrap();
+        prop_assert_eq!(&change, &Change::between(&old, old.apply(&told).unwrap()));
+        prop_assert_eq!(&change.record.apply(&change.undo).unwrap(), &old);
+    }
+
+    #[test]
     fn what_differs_is_told_by_field(a: u64, b: u64, s: u8, t: u8) {
         let (old, new) = (Record::encode(&citizen(a, s)), Record::encode(&citizen(b, t)));
         let (values, questioned) = old.differences(&new);
