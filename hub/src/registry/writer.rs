@@ -5,6 +5,7 @@ use std::{
     cell::Cell,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use dancu_proto::Revision;
@@ -27,7 +28,9 @@ use crate::router::{Router, Touched};
 /// Senders whose commits may wait; beyond, they wait to be let in.
 const QUEUE: usize = 1024;
 /// With so many commits a group is full. One sender's are not parted, if they are no more than this.
-const GROUP: usize = 256;
+const GROUP: usize = 1024;
+/// After so long nobody else comes into a group: those in it wait for the disk.
+const LONGEST: Duration = Duration::from_millis(50);
 
 enum Command {
     /// Of one sender, who is answered once.
@@ -138,56 +141,55 @@ impl Task {
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut next = commands.blocking_recv();
         while let Some(command) = next.take() {
-            match command {
+            next = match command {
                 Command::Bulk(load, origin, reply) => {
                     let outcome = self.bulk(&load, &origin);
                     let _ = reply.send(outcome);
+                    None
                 }
-                Command::Commits(commits, reply) => {
-                    let (alone, mut many) = (commits.iter().any(is_alone), commits.len());
-                    let mut waiting = vec![(commits, reply)];
-                    while !alone && many < GROUP {
-                        match commands.try_recv() {
-                            Ok(Command::Commits(commits, reply)) if !commits.iter().any(is_alone) => {
-                                many += commits.len();
-                                waiting.push((commits, reply));
-                            }
-                            Ok(command) => {
-                                next = Some(command);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
-                    if alone {
-                        // Whoever rests on what the disk may have refused was told.
-                        let _ = self.settle();
-                    }
-                    self.group(waiting);
-                    if alone {
-                        let _ = self.settle();
-                    }
-                }
-            }
+                Command::Commits(commits, reply) => self.group(commits, reply, &mut commands),
+            };
             if next.is_none() {
                 next = commands.blocking_recv();
             }
         }
     }
 
-    /// Makes a group, and hands it over; every commit in it succeeds or fails on its own, but for the disk.
-    fn group(&mut self, waiting: Vec<(Vec<Commit>, oneshot::Sender<Vec<Outcome>>)>) {
+    /// Makes a group of a sender's commits and of those that wait behind them, and hands it over; every commit in it
+    /// succeeds or fails on its own, but for the disk. The next command, if it was taken out and is not in the group.
+    fn group(
+        &mut self,
+        commits: Vec<Commit>,
+        reply: oneshot::Sender<Vec<Outcome>>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Option<Command> {
+        let alone = commits.iter().any(is_alone);
+        if alone {
+            // Whoever rests on what the disk may have refused was told.
+            let _ = self.settle();
+        }
         if self.durable.settle_if_done(&mut self.head).is_err() {
             self.known.forget();
         }
         let store = Arc::clone(&self.store);
         let before = Before::new(&*store, &self.known, self.durable.under_way());
         let mut group = Group::after(self.head);
-        let mut answers = Vec::with_capacity(waiting.len());
-        for (commits, reply) in waiting {
+        let (mut answers, mut many, begun) = (Vec::new(), 0, Instant::now());
+        let (mut taken, mut next) = (Some((commits, reply)), None);
+        while let Some((commits, reply)) = taken.take() {
+            many += commits.len();
             let commits = commits.into_iter();
             let outcomes: Vec<_> = commits.map(|commit| self.add(&before, &mut group, commit)).collect();
             answers.push((outcomes, reply));
+            if alone || many >= GROUP || begun.elapsed() >= LONGEST {
+                break;
+            }
+            match commands.try_recv() {
+                Ok(Command::Commits(commits, reply)) if !commits.iter().any(is_alone) => {
+                    taken = Some((commits, reply));
+                }
+                other => next = other.ok(),
+            }
         }
         drop(before);
         // What was said here rests on the group before: it holds when the disk has that one.
@@ -197,6 +199,10 @@ impl Task {
         } else {
             self.hand_over(group, answers);
         }
+        if alone {
+            let _ = self.settle();
+        }
+        next
     }
 
     fn hand_over(&mut self, group: Group, answers: Answers) {
