@@ -122,14 +122,24 @@ impl Write {
         }
     }
 
-    /// Puts rows in the order in which they lie. Of one row that is written twice the last one stays last.
+    /// Puts rows in the order in which they lie. Of one row that is written twice the last one stays last, and
+    /// what a feed gets and loses by the same writes it does not get at all.
     pub(super) fn in_order(mut writes: Vec<Write>) -> Vec<Write> {
         let mut order: Vec<_> = writes.iter().enumerate().map(|(at, write)| (write.place(), at)).collect();
         order.sort_unstable();
-        let taken = |(_, at): ([u64; 3], usize)| {
-            std::mem::replace(&mut writes[at], Write::PolicyEvent(Revision::NONE))
-        };
-        order.into_iter().map(taken).collect()
+        let mut ordered: Vec<Write> = Vec::with_capacity(writes.len());
+        for (_, at) in order {
+            let write = std::mem::replace(&mut writes[at], Write::PolicyEvent(Revision::NONE));
+            match (ordered.last(), &write) {
+                (Some(Write::Feed(partition, at, key)), Write::Unfeed(from, since, whom))
+                    if (partition, at, key) == (from, since, whom) =>
+                {
+                    ordered.pop();
+                }
+                _ => ordered.push(write),
+            }
+        }
+        ordered
     }
 }
 
@@ -347,4 +357,28 @@ pub trait Snapshot {
 
     /// Citizens born from one date to another, both included.
     fn births(&self, from: Date, until: Date) -> Rows<'_, (Date, CitizenKey)>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_does_not_get_what_it_loses_by_the_same_writes() {
+        let (key, other) = (CitizenKey(1), CitizenKey(2));
+        let feed = |at, key| Write::Feed(Partition::Nation, Revision(at), key);
+        let unfeed = |at, key| Write::Unfeed(Partition::Nation, Revision(at), key);
+        let writes = vec![
+            feed(7, key),
+            feed(7, other),
+            unfeed(3, key),
+            unfeed(7, key),
+            feed(9, key),
+            Write::Head(Head::default()),
+        ];
+        let shown =
+            |writes: &[Write]| writes.iter().map(|one| (one.place(), format!("{one:?}"))).collect::<Vec<_>>();
+        let ordered = [unfeed(3, key), feed(7, other), feed(9, key), Write::Head(Head::default())];
+        assert_eq!(shown(&Write::in_order(writes)), shown(&ordered));
+    }
 }
