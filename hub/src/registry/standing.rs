@@ -1,9 +1,10 @@
 //! The registry as the commits before one leave it: what is on disk, on top of it what the group that is under way
 //! to the disk changed, and on top of that the group that is being made.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
 use dancu_proto::{PersonalId, Record, Revision};
+use foldhash::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -124,7 +124,7 @@ impl Deciding {
                 event: Some(Event { event: Some(Kind::Correction(Box::new(correction))) }),
                 ..Contribution::default()
             };
-            let roles = [OPERATOR.to_owned()].into();
+            let roles = [OPERATOR.to_owned()];
             let bench = Bench { authority, roles: &roles, areas: &self.areas, decided: true };
             match event::judge(standing, bench, &said) {
                 Ok(Verdict::Counts(counts)) => {

@@ -13,8 +13,6 @@ mod said;
 mod take_back;
 mod weigh;
 
-use std::collections::BTreeSet;
-
 use dancu_proto::{
     Areas, Field, FieldSet, PersonalId, Record, Revision, contribution,
     v1::{Contribution, Date, Event, RejectionReason, event::Event as Kind},
@@ -125,8 +123,8 @@ pub struct Review {
 pub struct Bench<'a> {
     /// Who may supply what.
     pub authority: &'a Authority,
-    /// The roles of the agency under the purpose.
-    pub roles: &'a BTreeSet<String>,
+    /// The roles of the agency under the purpose, in order.
+    pub roles: &'a [String],
     /// The administrative orders.
     pub areas: &'a Areas,
     /// Somebody decided that it counts: doubts are not asked again.

@@ -192,6 +192,12 @@ impl<'a> People<'a> {
                 .map_err(|error| Judgement::rejected(RejectionReason::Invalid, format!("{error}"), field))?,
             By::BornBy(id) => self.born_by(field, id)?,
         };
+        if let Some(known) = self.subjects.get(&number.into())
+            && known.before.is_some()
+        {
+            // Found before: a number that is a key leads to nobody else while its person is there.
+            return Ok(Named::Known(known.key));
+        }
         let unknown = || {
             let message = "no citizen has this number; check it, or register the birth first";
             Judgement::rejected(RejectionReason::UnknownPerson, message, field)

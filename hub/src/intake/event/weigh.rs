@@ -225,8 +225,8 @@ pub(super) fn add_items(subject: &mut Subject, added: &Record) -> Result<(), Sto
     if added.fields().is_empty() {
         return Ok(());
     }
-    let with = with_items(&subject.record, added)?;
-    subject.put(&with, added.fields())
+    let lists = with_items(&subject.record.values(added.fields()), added)?;
+    subject.put(&lists, added.fields())
 }
 
 /// A record with more items in its lists.

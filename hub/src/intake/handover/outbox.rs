@@ -53,32 +53,13 @@ fn ranges(missing: &[u64]) -> Vec<SequenceRange> {
     missing.chunks_exact(2).map(|pair| SequenceRange { from: pair[0], until: pair[1] }).collect()
 }
 
-/// A contribution came.
+/// An outbox, as everything before leaves it.
 ///
 /// # Errors
 /// If the disk refuses, or a row is damaged; so for all below.
-pub fn came(rows: &mut Rows<'_>, node: &str, outbox: &[u8], sequence: u64) -> Result<(), StoreError> {
-    let mut row = row(rows, node, outbox)?;
-    if sequence > row.taken {
-        if sequence > row.taken + 1 {
-            row.misses(row.taken + 1, sequence - 1);
-        }
-        row.taken = sequence;
-    } else {
-        row.missing = without(&row.missing, sequence);
-    }
-    row.queued = row.queued.max(sequence);
-    row.last_ms = milliseconds(rows.standing().now());
-    rows.put(OUTBOXES, name(node, outbox), row.encode_to_vec());
-    Ok(())
-}
-
-/// Whether a place lies beyond all that came of an outbox.
-///
-/// # Errors
-/// See above.
-pub fn is_beyond(rows: &Rows<'_>, node: &str, outbox: &[u8], sequence: u64) -> Result<bool, StoreError> {
-    Ok(sequence > row(rows, node, outbox)?.taken)
+pub fn of(rows: &Rows<'_>, node: &str, outbox: &[u8]) -> Result<Row, StoreError> {
+    let new = || Row { node: node.to_owned(), outbox: outbox.to_vec(), ..Row::default() };
+    Ok(rows.message(OUTBOXES, &name(node, outbox))?.unwrap_or_else(new))
 }
 
 /// A node says how far its outbox goes. An earlier outbox of it is lost then: what of that did not come, will
@@ -103,7 +84,7 @@ pub fn begins(
         lost = Some(row);
     }
     rows.put(OUTBOXES, of_node, outbox.to_vec());
-    let mut row = row(rows, node, outbox)?;
+    let mut row = of(rows, node, outbox)?;
     row.queued = row.queued.max(queued);
     // An outbox that comes back was not lost.
     row.lost = false;
@@ -111,12 +92,28 @@ pub fn begins(
     Ok(lost)
 }
 
-fn row(rows: &Rows<'_>, node: &str, outbox: &[u8]) -> Result<Row, StoreError> {
-    let new = || Row { node: node.to_owned(), outbox: outbox.to_vec(), ..Row::default() };
-    Ok(rows.message(OUTBOXES, &name(node, outbox))?.unwrap_or_else(new))
-}
-
 impl Row {
+    /// Whether a place lies beyond all that came.
+    #[must_use]
+    pub fn is_beyond(&self, sequence: u64) -> bool {
+        sequence > self.taken
+    }
+
+    /// A contribution came.
+    pub fn came(mut self, rows: &mut Rows<'_>, sequence: u64) {
+        if self.is_beyond(sequence) {
+            if sequence > self.taken + 1 {
+                self.misses(self.taken + 1, sequence - 1);
+            }
+            self.taken = sequence;
+        } else {
+            self.missing = without(&self.missing, sequence);
+        }
+        self.queued = self.queued.max(sequence);
+        self.last_ms = milliseconds(rows.standing().now());
+        rows.put(OUTBOXES, name(&self.node, &self.outbox), self.encode_to_vec());
+    }
+
     /// What lies between two places that came never did. Beyond so many gaps the last one grows: what it takes in
     /// that did come is known when it comes again.
     fn misses(&mut self, from: u64, until: u64) {

@@ -1,10 +1,10 @@
 //! What is certain of a contribution before its turn, whatever the registry says: who signed it, what it says, and
 //! whether that is well-formed and agreed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use dancu_proto::{
-    Areas, Violation,
+    Areas, Revision, Violation,
     channel::PeerIdentity,
     contribution,
     hub::v1::RefusedContribution,
@@ -32,6 +32,22 @@ struct Proven {
     queued: QueuedContribution,
 }
 
+/// By what the contributions of a batch are prepared, all of them by the same.
+struct By {
+    at: Revision,
+    areas: Arc<Areas>,
+    today: Date,
+    /// The roles that were asked for, each time of one node: a batch is of few.
+    roles: Vec<(RolesOf, Arc<[String]>)>,
+}
+
+/// Whose roles, and under which purpose.
+struct RolesOf {
+    node: String,
+    agency: String,
+    purpose: String,
+}
+
 impl Handover {
     /// Prepares a batch, and tells which of it nothing can be written of.
     pub(super) fn prepare(
@@ -39,8 +55,12 @@ impl Handover {
         contributions: SignedBatch,
         barred: Barred,
     ) -> Result<(Vec<Prepared>, Vec<RefusedContribution>), Status> {
-        self.office.lookout().refresh(&self.registry.view())?;
-        let (areas, today) = (self.areas()?, self.today());
+        let view = self.registry.view();
+        self.office.lookout().refresh(&view)?;
+        self.ledger.catch_up(&view)?;
+        let at = view.revision()?;
+        drop(view);
+        let mut by = By { at, areas: self.ledger.areas(at), today: self.today(), roles: Vec::new() };
         let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
         let mut index = 0;
         for part in contributions.parts {
@@ -49,7 +69,7 @@ impl Handover {
             let evidence = Evidence::of(part, proven.iter().all(Result::is_ok));
             for (proven, evidence) in proven.into_iter().zip(evidence) {
                 match proven {
-                    Ok(proven) => prepared.push(self.ready(proven, evidence, &areas, today)?),
+                    Ok(proven) => prepared.push(self.ready(proven, evidence, &mut by)),
                     Err(message) => refused.push(RefusedContribution { index, message }),
                 }
                 index += 1;
@@ -83,66 +103,85 @@ impl Handover {
         Ok(Proven { id, agency: node.agency, queued })
     }
 
-    fn ready(
-        &self,
-        proven: Proven,
-        evidence: Evidence,
-        areas: &Arc<Areas>,
-        today: Date,
-    ) -> Result<Prepared, Status> {
+    fn ready(&self, proven: Proven, evidence: Evidence, by: &mut By) -> Prepared {
         let Proven { id, agency, queued } = proven;
-        let (contribution, roles) = self.read(&queued, &agency, areas, today)?;
+        let (contribution, roles) = match self.read(&queued, by) {
+            Ok(said) => self.agreed(said, &queued.node, &agency, by),
+            Err(fault) => (Err(fault), Arc::default()),
+        };
         let QueuedContribution { node, outbox, sequence, .. } = queued;
-        let areas = Arc::clone(areas);
-        Ok(Prepared { id, node, agency, outbox, sequence, evidence, contribution, roles, areas })
+        let areas = Arc::clone(&by.areas);
+        Prepared { id, node, agency, outbox, sequence, evidence, contribution, roles, areas }
     }
 
-    /// What a contribution says, and the roles in which it is handed in.
-    fn read(
-        &self,
-        queued: &QueuedContribution,
-        agency: &str,
-        areas: &Areas,
-        today: Date,
-    ) -> Result<(Result<Shared, Fault>, BTreeSet<String>), Status> {
-        let fault = |reason, message: String, fields, said: Option<Contribution>| Fault {
-            reason,
+    /// What a contribution says.
+    fn read(&self, queued: &QueuedContribution, by: &By) -> Result<Contribution, Fault> {
+        let invalid = |message: String, fields, said: Option<Contribution>| Fault {
+            reason: RejectionReason::Invalid,
             message,
             fields,
             said: said.map(Shared::from),
         };
         // What it has beyond the limit its checks tell; more than this is not even opened.
         if queued.sealed.len() > 2 * contribution::MOST_BYTES {
-            let message = format!("has more than {} bytes", contribution::MOST_BYTES);
-            let fault = fault(RejectionReason::Invalid, message, Vec::new(), None);
-            return Ok((Err(fault), BTreeSet::new()));
+            return Err(invalid(
+                format!("has more than {} bytes", contribution::MOST_BYTES),
+                Vec::new(),
+                None,
+            ));
         }
-        let mut said = match self.log.open_contribution(queued) {
-            Ok(said) => said,
-            Err(error) => {
-                let fault = fault(RejectionReason::Invalid, error.to_string(), Vec::new(), None);
-                return Ok((Err(fault), BTreeSet::new()));
+        let opened = self.log.open_contribution(queued);
+        let mut said = opened.map_err(|error| invalid(error.to_string(), Vec::new(), None))?;
+        match contribution::validate(&mut said, Some(&by.areas), by.today) {
+            Ok(()) => Ok(said),
+            Err(violations) => {
+                let told = |violation: &Violation| format!("{}: {}", violation.field, violation.reason);
+                let message = violations.iter().take(TOLD).map(told).collect::<Vec<_>>().join("; ");
+                let fields = violations.into_iter().take(TOLD).map(|violation| violation.field).collect();
+                Err(invalid(message, fields, Some(said)))
             }
-        };
-        if let Err(violations) = contribution::validate(&mut said, Some(areas), today) {
-            let told = |violation: &Violation| format!("{}: {}", violation.field, violation.reason);
-            let message = violations.iter().take(TOLD).map(told).collect::<Vec<_>>().join("; ");
-            let fields = violations.into_iter().take(TOLD).map(|violation| violation.field).collect();
-            return Ok((Err(fault(RejectionReason::Invalid, message, fields, Some(said))), BTreeSet::new()));
         }
-        let view = self.registry.view();
-        let policy = self.ledger.policy(&queued.node, agency, view.revision()?);
+    }
+
+    /// The contribution with the roles in which it is handed in, if it is agreed that the agency does so.
+    fn agreed(
+        &self,
+        said: Contribution,
+        node: &str,
+        agency: &str,
+        by: &mut By,
+    ) -> (Result<Shared, Fault>, Arc<[String]>) {
         let purpose = said.context.as_ref().map(|context| context.purpose.as_str()).unwrap_or_default();
+        let roles = self.roles(node, agency, purpose, by);
+        if !roles.is_empty() {
+            return (Ok(said.into()), roles);
+        }
+        let fault = Fault {
+            reason: RejectionReason::NotAgreed,
+            message: "no agreement lets this agency contribute under this purpose".into(),
+            fields: vec!["context.purpose".into()],
+            said: Some(said.into()),
+        };
+        (Err(fault), roles)
+    }
+
+    /// The roles in which an agency contributes under a purpose by way of a node, in order.
+    fn roles(&self, node: &str, agency: &str, purpose: &str, by: &mut By) -> Arc<[String]> {
+        let same = |of: &RolesOf| of.node == node && of.purpose == purpose && of.agency == agency;
+        if let Some((_, roles)) = by.roles.iter().find(|(of, _)| same(of)) {
+            return Arc::clone(roles);
+        }
+        let policy = self.ledger.policy(node, agency, by.at);
         let agreed = policy.grants().iter().map(|grant| &grant.agreement).filter(|agreement| {
             agreement.operations.contains(&Operation::Contribute)
                 && agreement.purposes.iter().any(|of| of.code == purpose)
         });
-        let roles: BTreeSet<String> = agreed.flat_map(|agreement| agreement.contributes_as.clone()).collect();
-        if roles.is_empty() {
-            let message = "no agreement lets this agency contribute under this purpose".to_owned();
-            let fields = vec!["context.purpose".to_owned()];
-            return Ok((Err(fault(RejectionReason::NotAgreed, message, fields, Some(said))), roles));
-        }
-        Ok((Ok(said.into()), roles))
+        let mut roles: Vec<_> = agreed.flat_map(|agreement| agreement.contributes_as.clone()).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        let roles: Arc<[String]> = roles.into();
+        let of = RolesOf { node: node.into(), agency: agency.into(), purpose: purpose.into() };
+        by.roles.push((of, Arc::clone(&roles)));
+        roles
     }
 }

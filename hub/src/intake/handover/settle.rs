@@ -1,10 +1,7 @@
 //! One contribution's turn: it is judged on the registry as everything before leaves it, and what comes of it
 //! is one write with the change itself: the row, the outbox, the mail, the review.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dancu_proto::{
     Areas, FieldSet, Record, Revision, contribution,
@@ -46,8 +43,8 @@ pub struct Prepared {
     pub evidence: Evidence,
     /// What it says, checked; or why it is rejected whatever the registry says.
     pub contribution: Result<Shared, Fault>,
-    /// The roles of the agency under the purpose.
-    pub roles: BTreeSet<String>,
+    /// The roles of the agency under the purpose, in order.
+    pub roles: Arc<[String]>,
     /// The administrative orders as of then.
     pub areas: Arc<Areas>,
 }
@@ -114,11 +111,12 @@ pub fn settle(
         sequence: prepared.sequence,
         hash: prepared.evidence.hash().to_vec(),
         taken_ms: milliseconds(standing.now()),
-        roles: prepared.roles.iter().cloned().collect(),
+        roles: prepared.roles.to_vec(),
         ..HandedIn::default()
     };
     // What never came to a place beyond the last one is not looked for.
-    let there = match outbox::is_beyond(&rows, &row.node, &row.outbox, row.sequence)? {
+    let outbox = outbox::of(&rows, &row.node, &row.outbox)?;
+    let there = match outbox.is_beyond(row.sequence) {
         true => None,
         false => handed_in::by_name_in(&rows, &row.name())?,
     };
@@ -132,7 +130,7 @@ pub fn settle(
             return Ok(Decision::default());
         }
     }
-    outbox::came(&mut rows, &row.node, &row.outbox, row.sequence)?;
+    outbox.came(&mut rows, row.sequence);
     prepared.evidence.keep(&mut rows, &mut row)?;
     let said = match &prepared.contribution {
         Ok(contribution) => Some(contribution),
@@ -186,8 +184,7 @@ pub fn judge(
         // Nothing is registered; whether the task is theirs, the case says.
         return Ok(Verdict::Counts(Counts::default()));
     }
-    let roles = row.roles.iter().cloned().collect();
-    event::judge(standing, Bench { authority, roles: &roles, areas, decided }, said)
+    event::judge(standing, Bench { authority, roles: &row.roles, areas, decided }, said)
 }
 
 /// Writes what comes of a contribution. `closes` is a decision in review that this carries out.

@@ -158,7 +158,7 @@ fn every_event_names_the_people_that_procedures_ask_for() {
         let asked = procedures::persons_of(dancu_proto::contribution::event_name(&event));
         let said =
             Contribution { effective_date: Some(TODAY), event: Some(event), ..Contribution::default() };
-        let (authority, roles) = (Arc::clone(&office.authority), BTreeSet::from([role.to_owned()]));
+        let (authority, roles) = (Arc::clone(&office.authority), [role.to_owned()]);
         let found = Arc::new(std::sync::Mutex::new(Vec::new()));
         let into = Arc::clone(&found);
         let by = Arc::new(move |standing: &Standing<'_>| {

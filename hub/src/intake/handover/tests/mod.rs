@@ -9,7 +9,7 @@ mod rule;
 mod sides;
 mod trouble;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use dancu_proto::{
     Areas, Field, FieldSet, PersonalId, Record, Revision,
@@ -135,7 +135,7 @@ impl Office {
             sequence: self.sequence,
             evidence: Evidence::of(Signed::default().into(), true).remove(0),
             contribution: Ok(contribution.into()),
-            roles: BTreeSet::from([role.to_owned()]),
+            roles: [role.to_owned()].into(),
             areas: Arc::new(Areas::shipped().clone()),
         }
     }

@@ -13,7 +13,10 @@ fn identity(of: u8) -> Vec<u8> {
 
 /// A contribution comes from a place in an outbox.
 fn came(office: &Office, of: u8, sequence: u64) {
-    rows(office, move |rows| outbox::came(rows, NODE, &identity(of), sequence));
+    rows(office, move |rows| {
+        outbox::of(rows, NODE, &identity(of))?.came(rows, sequence);
+        Ok(())
+    });
 }
 
 /// A node says that it has an outbox, and how far that goes; how much of the one before never came.
