@@ -155,10 +155,18 @@ impl<'a> Batch<'a> {
                 None if old.is_some() => self.batch.delete_cf(&records, person),
                 None => {}
             }
-            if let Some(notes) = notes.as_mut().filter(|_| self.telling.citizens) {
-                let departure = self.departures.get(id).copied().unwrap_or_default();
-                let change = (old.as_ref(), new.as_ref());
-                notes.citizen(&mut self.batch, state.settled, *id, change, departure)?;
+            let change = (old.as_ref(), new.as_ref());
+            match notes.as_mut() {
+                Some(notes) if self.telling.citizens => {
+                    let departure = self.departures.get(id).copied().unwrap_or_default();
+                    notes.citizen(&mut self.batch, state.settled, *id, change, departure)?;
+                    // Under these they are told of when everything is settled.
+                    let marks = new.iter().flat_map(|stored| &stored.marks);
+                    let pending = marks.filter(|mark| mark.pending > state.settled);
+                    state.untold.extend(pending.map(|mark| mark.handle));
+                }
+                Some(_) => state.untold.extend(state.touched(change.0, change.1)),
+                None => {}
             }
             match (old.is_some(), new.is_some()) {
                 (false, true) => state.citizens += 1,
@@ -166,6 +174,7 @@ impl<'a> Batch<'a> {
                 _ => {}
             }
         }
+        self.telling.agreements.extend(state.tell_untold());
         self.batch.put_cf(&slice, keys::REGISTRY, &state.registry_id);
         self.batch.put_cf(&slice, keys::STATE, cipher.seal(keys::STATE, &state.encode())?);
         let extent = notes.map(|notes| self.tell_of_many(notes)).transpose()?;

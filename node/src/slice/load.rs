@@ -6,6 +6,7 @@
 //! one reads what came: all of its marks are pending, or its number was not held.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -73,6 +74,9 @@ struct Landing {
     /// Citizens in the file.
     #[prost(uint64, tag = "3")]
     citizens: u64,
+    /// The agreements that cover somebody in the file, by handle.
+    #[prost(uint32, repeated, tag = "4")]
+    covering: Vec<u32>,
 }
 
 impl Slice {
@@ -135,7 +139,7 @@ impl Slice {
             let mut batch = Batch::new(&self.0.store);
             batch.apply(&ChangeList { changes: others })?;
             rows.into_iter().for_each(|(id, stored)| batch.add(id, stored));
-            return self.store_load(batch, &load, 0);
+            return self.store_load(batch, &load, 0, &[]);
         }
         self.prepare_landing(&rows, others, load)?;
         self.finish_landing()
@@ -155,7 +159,10 @@ impl Slice {
         store.write_file(File::Entries, entries)?;
         let mut batch = Batch::new(store);
         let slice = store.slice()?;
-        let landing = Landing { load: Some(load), others, citizens: rows.len() as u64 };
+        let marks = rows.iter().flat_map(|(_, stored)| &stored.marks);
+        let covering: BTreeSet<u32> = marks.map(|mark| mark.handle).collect();
+        let (citizens, covering) = (rows.len() as u64, covering.into_iter().collect());
+        let landing = Landing { load: Some(load), others, citizens, covering };
         let landing = cipher.seal(keys::LANDING, &landing.encode_to_vec())?;
         batch.raw().put_cf(&slice, keys::LANDING, landing);
         batch.write_alone(true)
@@ -172,21 +179,25 @@ impl Slice {
         let mut batch = Batch::new(store);
         batch.apply(&ChangeList { changes: landing.others })?;
         batch.raw().delete_cf(&store.slice()?, keys::LANDING);
-        self.store_load(batch, &landing.load.unwrap_or_default(), landing.citizens)
+        let load = landing.load.unwrap_or_default();
+        self.store_load(batch, &load, landing.citizens, &landing.covering)
     }
 
-    fn store_load(&self, mut batch: Batch<'_>, load: &Load, citizens: u64) -> Result<(), SliceError> {
+    fn store_load(
+        &self,
+        batch: Batch<'_>,
+        load: &Load,
+        citizens: u64,
+        covering: &[u32],
+    ) -> Result<(), SliceError> {
         let mut state: SliceState = (*self.state()).clone();
         state.zones.clone_from(&load.zones);
         state.cursor = state.cursor.max(Revision(load.cursor));
         state.citizens += citizens;
+        state.untold.extend(covering);
         if load.complete {
             state.readable.clone_from(&state.target);
             state.settled = state.policy_revision;
-            if state.purposes_unlike(&self.state()).is_empty() {
-                // Everyone came again under the same agreements: what that changed nobody was told.
-                batch.tell_agreements(state.readable.iter().flat_map(|grant| grant.purposes.clone()));
-            }
         }
         self.store(batch, state, load.complete)
     }

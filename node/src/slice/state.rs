@@ -1,6 +1,6 @@
 //! Where the slice stands.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::quota::Quota;
 use dancu_proto::{
@@ -9,7 +9,7 @@ use dancu_proto::{
 };
 use prost::Message;
 
-use super::{SliceError, changes};
+use super::{SliceError, changes, value::Stored};
 
 /// Where the slice stands. Kept in one row, written with the records it speaks of.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,9 @@ pub struct SliceState {
     pub(super) narrowing: Option<wire::Policy>,
     /// A delta of several frames is complete and being applied.
     pub(super) applying: bool,
+    /// Agreements, by handle, under which something changed that those who follow were not told one by one: they are
+    /// told of it when everything is settled.
+    pub(super) untold: BTreeSet<u32>,
 }
 
 /// What goes on with the slice.
@@ -157,6 +160,8 @@ struct Row {
     narrowing: Option<wire::Policy>,
     #[prost(bool, tag = "11")]
     applying: bool,
+    #[prost(uint32, repeated, tag = "12")]
+    untold: Vec<u32>,
 }
 
 impl SliceState {
@@ -176,6 +181,7 @@ impl SliceState {
             pending: None,
             narrowing: None,
             applying: false,
+            untold: BTreeSet::new(),
         }
     }
 
@@ -209,6 +215,34 @@ impl SliceState {
             unlike.flat_map(|grant| grant.purposes.clone()).collect::<Vec<_>>()
         };
         [alone(self, other), alone(other, self)].concat()
+    }
+
+    /// Agreements under which somebody is another than before, of whom nothing is said by themselves: those that
+    /// cover them otherwise, and those that give a field whose value is another.
+    pub(super) fn touched(&self, old: Option<&Stored>, new: Option<&Stored>) -> Vec<u32> {
+        let nobody = Stored::default();
+        let (before, after) = (old.unwrap_or(&nobody), new.unwrap_or(&nobody));
+        let (fields, questioned) = before.record.differences(&after.record);
+        let differ = fields.union(questioned);
+        let marks = before.marks.iter().filter(|mark| !after.marks.contains(mark));
+        let marks = marks.chain(after.marks.iter().filter(|mark| !before.marks.contains(mark)));
+        let gives = |handle| {
+            let of_it = self.target.iter().chain(&self.readable).filter(move |grant| grant.handle == handle);
+            of_it.fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields))
+        };
+        let values = after.marks.iter().filter(|mark| !gives(mark.handle).intersection(differ).is_empty());
+        marks.chain(values).map(|mark| mark.handle).collect()
+    }
+
+    /// The purposes of agreements under which something changed that nobody was told of, once everything is settled;
+    /// they are told then.
+    pub(super) fn tell_untold(&mut self) -> Vec<String> {
+        if !self.is_settled() || self.narrowing.is_some() {
+            return Vec::new();
+        }
+        let untold = std::mem::take(&mut self.untold);
+        let of_it = self.readable.iter().filter(|grant| untold.contains(&grant.handle));
+        of_it.flat_map(|grant| grant.purposes.clone()).collect()
     }
 
     /// The administrative orders; the one that ships with this version until the hub has told its own.
@@ -258,6 +292,7 @@ impl SliceState {
             pending: self.pending,
             narrowing: self.narrowing.clone(),
             applying: self.applying,
+            untold: self.untold.iter().copied().collect(),
         };
         row.encode_to_vec()
     }
@@ -278,6 +313,7 @@ impl SliceState {
             pending: row.pending,
             narrowing: row.narrowing,
             applying: row.applying,
+            untold: row.untold.into_iter().collect(),
         };
         Ok(state.with_phase())
     }

@@ -1,4 +1,4 @@
-//! How long changes are kept.
+//! How long changes are kept, and who is told of what a load brought.
 
 use std::{
     path::Path,
@@ -6,12 +6,12 @@ use std::{
 };
 
 use dancu_proto::{
-    hub::v1::{Change, Delta},
+    hub::v1::{Change, Delta, GrantList, GrantMark, Load, Policy, Zone},
     v1::Citizen,
 };
 
 use crate::{
-    lookup::tests::fixture::{an, changes, grant, key, policy, put},
+    lookup::tests::fixture::{an, binh, changes, grant, key, load, policy, put},
     slice::{Extent, Slice, SliceOptions},
 };
 
@@ -79,4 +79,92 @@ fn changes_are_kept_for_a_time_and_as_long_as_somebody_may_follow() {
     let grants = vec![grant(1, "a", &["lookup"], &[Field::Email])];
     slice.apply_policy(policy(7, grants)).unwrap();
     assert_eq!(extent(&slice), None);
+}
+
+/// The purposes that the latest entries tell of, after a number.
+fn told_of(slice: &Slice, after: u64) -> Vec<String> {
+    let told = slice.read().unwrap().changes_from(after + 1, 100).unwrap().into_iter();
+    let mut purposes: Vec<_> = told
+        .flat_map(|(_, changed)| match changed {
+            Changed::Agreements(purposes) => purposes,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    purposes.sort();
+    purposes
+}
+
+/// Somebody comes with a load, under agreements that cover them from its end on.
+fn comes(citizen: &Citizen, handles: &[u32], pending: u64) -> Change {
+    let marks = handles.iter().map(|handle| GrantMark { handle: *handle, pending }).collect();
+    Change { grants: Some(GrantList { marks }), ..put(citizen, &[]) }
+}
+
+#[test]
+fn who_follows_is_told_of_a_load_that_concerns_them_whatever_else_it_brought() {
+    let both = |version| {
+        let first = grant(1, "a", &[WATCH], &[Field::Email]);
+        vec![dancu_proto::hub::v1::Grant { version, ..first }, grant(2, "b", &[WATCH], &[Field::Email])]
+    };
+    // Of so many there is a file.
+    let crowd: Vec<Citizen> = (0..4_000)
+        .map(|number| Citizen {
+            personal_id: format!("001285{number:06}"),
+            email: format!("{}@b.vn", "a".repeat(300)),
+            ..Citizen::default()
+        })
+        .collect();
+    let one = vec![binh()];
+    // Another version of the first agreement comes with it: of the other one only some are told who were not there,
+    // as after a merger of provinces.
+    for (of, handles, expected) in [
+        (&one, &[1][..], &["a"][..]),
+        (&one, &[1, 2], &["a", "b"]),
+        (&crowd, &[1], &["a"]),
+        (&crowd, &[2], &["a", "b"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut slice = open(dir.path());
+        slice.apply_policy(policy(1, both(1))).unwrap();
+        slice.apply_load(load(1, vec![put(&an(), &[1, 2])])).unwrap();
+        let begun = extent(&slice).unwrap().next - 1;
+        let zones = vec![Zone { up_to: 0, policies: vec![1] }];
+        let wider = Policy { readable: both(1), zones, ..policy(2, both(2)) };
+        slice.apply_policy(wider).unwrap();
+        let people = of.iter().map(|citizen| comes(citizen, handles, 2)).collect();
+        let half = of.last().unwrap().personal_id.parse().unwrap();
+        let zones = vec![Zone { up_to: half, policies: vec![2] }, Zone { up_to: 0, policies: vec![1] }];
+        let begins = Load { zones, complete: false, remaining: 1, ..load(2, people) };
+        slice.apply_load(begins).unwrap();
+        // What has landed is told of after a restart too.
+        slice.holding(1, "").unwrap();
+        assert_eq!(told_of(&slice, begun), [""; 0], "not before everything is there");
+        drop(slice);
+        slice = open(dir.path());
+        slice.apply_load(load(2, vec![])).unwrap();
+        assert_eq!(told_of(&slice, begun), expected, "{} under {handles:?}", of.len());
+        // It is told once.
+        let told = extent(&slice).unwrap().next - 1;
+        slice.apply_delta(&Delta { target: 3, position: 3, last: true, ..Delta::default() }).unwrap();
+        assert_eq!(told_of(&slice, told), [""; 0]);
+    }
+}
+
+#[test]
+fn who_is_coming_while_a_load_goes_on_is_told_of_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let slice = open(dir.path());
+    let grants = || vec![grant(1, "a", &[WATCH], &[Field::Email]), grant(2, "b", &[WATCH], &[Field::Email])];
+    slice.apply_policy(policy(1, grants())).unwrap();
+    slice.apply_load(load(1, vec![])).unwrap();
+    let begun = extent(&slice).unwrap().next - 1;
+    let zones = vec![Zone { up_to: 0, policies: vec![1] }];
+    slice.apply_policy(Policy { readable: grants(), zones, ..policy(2, grants()) }).unwrap();
+    // Where the second agreement covers more, as of the merger, somebody moves in.
+    let moves_in = changes(vec![comes(&binh(), &[2], 2)]);
+    let delta = Delta { target: 3, position: 3, last: true, changes: moves_in, ..Delta::default() };
+    slice.apply_delta(&delta).unwrap();
+    assert_eq!(told_of(&slice, begun), [""; 0]);
+    slice.apply_load(load(2, vec![])).unwrap();
+    assert_eq!(told_of(&slice, begun), ["b"]);
 }
