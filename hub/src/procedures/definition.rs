@@ -71,18 +71,19 @@ impl AnswerKind {
     pub const ALL: [(&str, AnswerKind); 3] =
         [("text", AnswerKind::Text), ("date", AnswerKind::Date), ("number", AnswerKind::Number)];
 
-    /// What is wrong with an answer; none that is empty is.
+    /// What is wrong with an answer; nothing with one that is empty.
     #[must_use]
     pub fn fault(self, answer: &str) -> Option<&'static str> {
-        let answer = answer.trim();
-        let fits = match self {
-            AnswerKind::Text => true,
-            AnswerKind::Date => answer.parse::<Date>().is_ok_and(|date| date.day != 0),
-            AnswerKind::Number => answer.bytes().all(|b| b.is_ascii_digit()),
-        };
-        let wanted = match self {
-            AnswerKind::Number => "is a whole number: write its digits, and nothing else",
-            _ => "is a day: write yyyy-mm-dd, a day that the calendar has",
+        let (fits, wanted) = match self {
+            AnswerKind::Text => return None,
+            AnswerKind::Date => (
+                answer.parse::<Date>().is_ok_and(|date| date.day != 0),
+                "is a day: write yyyy-mm-dd and nothing else, a day that the calendar has",
+            ),
+            AnswerKind::Number => (
+                answer.bytes().all(|b| b.is_ascii_digit()),
+                "is a whole number: write its digits, and nothing else",
+            ),
         };
         (!fits && !answer.is_empty()).then_some(wanted)
     }

@@ -27,7 +27,8 @@ use crate::router::{Router, Touched};
 
 /// Senders whose commits may wait; beyond, they wait to be let in.
 const QUEUE: usize = 1024;
-/// With so many commits a group is full. One sender's are not parted, if they are no more than this.
+/// With so many commits a group is full, and no other sender comes into it. One sender's are not parted, if they are
+/// no more than this.
 const GROUP: usize = 1024;
 /// After so long nobody else comes into a group: those in it wait for the disk.
 const LONGEST: Duration = Duration::from_millis(50);

@@ -12,7 +12,7 @@ use console::style;
 use dancu_proto::{
     channel::{PeerIdentity, identity::certificates_from_pem},
     node::v1::{GetContributionRequest, contribution_service_client::ContributionServiceClient},
-    signed::{VerifyError, verify},
+    signed::verify_by_any,
     v1::{ContributionReceipt, Signed},
 };
 use serde_json::{Value, json};
@@ -56,11 +56,14 @@ impl Receipt {
             Failure::Usage(none.into())
         })?;
         let Some(out) = self.out else { return print::line(receipt.to_text().trim_end()) };
-        let written = File::create_new(&out).and_then(|mut file| {
-            file.write_all(receipt.to_text().as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|source| Failure::File { path: out.clone(), source })?;
+        let failed = |source| Failure::File { path: out.clone(), source };
+        let mut file = File::create_new(&out).map_err(failed)?;
+        let written = file.write_all(receipt.to_text().as_bytes()).and_then(|()| file.sync_all());
+        if let Err(source) = written {
+            // Half of it is no receipt, and would be in the way of the next attempt.
+            let _ = fs::remove_file(&out);
+            return Err(failed(source));
+        }
         print::line(format_args!("{} {}", style("✓").green(), out.display()))
     }
 }
@@ -79,15 +82,8 @@ impl Verify {
             Failure::Usage(fault)
         })?;
         let text = String::from_utf8_lossy(&read(&self.file)?).into_owned();
-        let receipt = Signed::from_text(&text).and_then(|signed| {
-            let mut believed = Err(VerifyError::Content);
-            for authority in &authorities {
-                if believed.is_err() {
-                    believed = verify::<ContributionReceipt>(&signed, authority);
-                }
-            }
-            believed
-        });
+        let receipt = Signed::from_text(&text)
+            .and_then(|signed| verify_by_any::<ContributionReceipt>(&signed, &authorities));
         let not_believed = |fault: String| Failure::Usage(format!("{}: {fault}", self.file.display()));
         match receipt.map_err(|error| not_believed(error.to_string()))? {
             (receipt, PeerIdentity::Hub) if self.json => print::json(&as_json(&receipt)),
@@ -119,6 +115,7 @@ fn rows(receipt: &ContributionReceipt) -> Vec<Vec<String>> {
         rows.push(("lý do / reason", reason.to_owned()));
     }
     rows.push(("SHA-256 of what the node signed", print::hex(&receipt.hash)));
+    rows.push(("registry", print::hex(&receipt.registry_id)));
     rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
 
@@ -130,5 +127,6 @@ fn as_json(receipt: &ContributionReceipt) -> Value {
         "state": state, "revision": receipt.revision,
         "reason": (receipt.reason != 0).then_some(reason),
         "time": print::rfc3339(receipt.time.as_ref()), "hash": print::hex(&receipt.hash),
+        "registry": print::hex(&receipt.registry_id),
     })
 }

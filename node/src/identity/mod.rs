@@ -23,7 +23,7 @@ use dancu_proto::{
         identity::{key_from_pem, roots},
         peer::CertificateError,
     },
-    signed::{SignError, Statement, VerifyError, gather, sign, verify},
+    signed::{SignError, Statement, VerifyError, gather, sign, verify_by_any},
     v1::Signed,
 };
 use rustls::{
@@ -148,14 +148,7 @@ impl NodeIdentity {
     /// It is not to be believed.
     pub fn verify<S: Statement>(&self, signed: &Signed) -> Result<(S, PeerIdentity), VerifyError> {
         let authorities = self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut refused = VerifyError::Content;
-        for authority in &authorities {
-            match verify(signed, authority) {
-                Ok(verified) => return Ok(verified),
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
+        verify_by_any(signed, &authorities)
     }
 
     /// When the current certificate expires.

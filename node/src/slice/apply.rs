@@ -61,7 +61,8 @@ impl Slice {
             return self.store(Batch::new(&self.0.store), state, true);
         }
         self.close_gate();
-        if let Some(overtaken) = state.narrowing.take() {
+        // It stays while it is carried out: what is stored meanwhile says that nothing may be read.
+        if let Some(overtaken) = state.narrowing.clone() {
             // The hub counts on what it took, though this one may give it again: with other values.
             purge::strip(&self.0.store, &mut state, &grants(&overtaken.target))?;
         }

@@ -166,6 +166,7 @@ impl<'a> Batch<'a> {
                     state.untold.extend(pending.map(|mark| mark.handle));
                 }
                 Some(_) => state.untold.extend(state.touched(change.0, change.1)),
+                // Whoever follows later begins with a series of their own.
                 None => {}
             }
             match (old.is_some(), new.is_some()) {

@@ -235,7 +235,8 @@ impl SliceState {
     }
 
     /// The purposes of agreements under which something changed that nobody was told of, once everything is settled;
-    /// they are told then.
+    /// they are told then. Also of agreements that let nobody follow: what a purpose is told is what all of its
+    /// agreements give.
     pub(super) fn tell_untold(&mut self) -> Vec<String> {
         if !self.is_settled() || self.narrowing.is_some() {
             return Vec::new();

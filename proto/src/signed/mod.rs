@@ -77,7 +77,8 @@ pub struct SignError(#[from] rustls::Error);
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// Something else was signed.
-    #[error("this is a {found}, not a {wanted}")]
+    // It may be anything.
+    #[error("this is {found:?}, not a {wanted}")]
     Kind {
         /// What it is.
         found: String,
@@ -125,6 +126,24 @@ pub fn verify<S: Statement>(
     let signer = Signer::trusted(&certificate, authority, time)?;
     signer.check(&signed_message(signed)?, &signed.signature)?;
     Ok((statement, signer.identity))
+}
+
+/// The same, by any of several authorities.
+///
+/// # Errors
+/// As above: what is wrong with the statement, where one of them has certified its signer.
+pub fn verify_by_any<S: Statement>(
+    signed: &Signed,
+    authorities: &[CertificateDer<'static>],
+) -> Result<(S, PeerIdentity), VerifyError> {
+    let mut refused = VerifyError::Content;
+    for authority in authorities {
+        match verify(signed, authority) {
+            Err(VerifyError::Untrusted(error)) => refused = VerifyError::Untrusted(error),
+            done => return done,
+        }
+    }
+    Err(refused)
 }
 
 /// When the certificate holds that a statement was signed with; none if it cannot be read.

@@ -30,8 +30,12 @@ pub(super) async fn write(
         return Ok(());
     };
     let mut file = File::create_new(&out).with_context(|| format!("{} cannot be made", out.display()))?;
-    file.write_all(signed.to_text().as_bytes())?;
-    file.sync_all()?;
+    let written = file.write_all(signed.to_text().as_bytes()).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // Half of it proves nothing, and would be in the way of the next attempt.
+        let _ = std::fs::remove_file(&out);
+        return Err(error).with_context(|| format!("{} cannot be written", out.display()));
+    }
     eprintln!("{} written", out.display());
     Ok(())
 }
@@ -55,7 +59,7 @@ pub(super) fn verify(global: &Global, file: &Path, of: Option<&Path>) -> anyhow:
             ensure!(signer == node, "{}: not the node {} signed it", not_believed(), queued.node);
             queued_says(global, &signed, &queued)
         }
-        other => bail!("{} is a {other}, neither what a node handed in nor a receipt", file.display()),
+        other => bail!("{} is {other:?}, neither what a node handed in nor a receipt", file.display()),
     }
 }
 
@@ -67,6 +71,7 @@ fn receipt_says(global: &Global, receipt: &ContributionReceipt) -> anyhow::Resul
             "sequence": receipt.sequence, "state": state, "revision": receipt.revision,
             "reason": (receipt.reason != 0).then_some(reason),
             "time": output::moment(receipt.time.as_ref()), "hash": hex(&receipt.hash),
+            "registry": hex(&receipt.registry_id),
         }));
     }
     output::done("the hub signed this receipt");
@@ -79,6 +84,7 @@ fn receipt_says(global: &Global, receipt: &ContributionReceipt) -> anyhow::Resul
         ("revision", revision),
         ("reason", if receipt.reason == 0 { "–".into() } else { reason }),
         ("of SHA-256", hex(&receipt.hash)),
+        ("registry", hex(&receipt.registry_id)),
     ]);
     Ok(())
 }
@@ -89,14 +95,16 @@ fn queued_says(global: &Global, signed: &Signed, queued: &QueuedContribution) ->
         return output::json(&json!({
             "signed_by": queued.node, "contribution_id": queued.contribution_id, "node": queued.node,
             "sequence": queued.sequence, "time": output::moment(queued.time.as_ref()), "hash": hash,
+            "registry": hex(&queued.registry_id),
         }));
     }
     output::done(&format!("the node {} signed this", queued.node));
     output::pairs(&[
-        ("contribution", queued.contribution_id.clone()),
+        ("contribution", output::plain(&queued.contribution_id)),
         ("place", queued.sequence.to_string()),
         ("signed", output::moment(queued.time.as_ref())),
         ("SHA-256", hash),
+        ("registry", hex(&queued.registry_id)),
         ("what it says", "sealed for the hub: `dancu-hub contribution show` at the hub".into()),
     ]);
     Ok(())

@@ -195,8 +195,10 @@ fn born(people: &mut People<'_>, birth: &Birth, doubts: &mut Vec<Doubt>) -> Resu
         if !mother && age < FATHERS_FROM {
             doubts.push(unlikely("the father is under 14 years old"));
         }
-        if parent.sex == if mother { MALE } else { FEMALE } {
-            doubts.push(unlikely("the mother is registered as a man, or the father as a woman"));
+        match parent.sex.as_str() {
+            MALE if mother => doubts.push(unlikely("the mother is registered as a man")),
+            FEMALE if !mother => doubts.push(unlikely("the father is registered as a woman")),
+            _ => {}
         }
         if let Some(died) = &parent.date_of_death
             && let Some(days) = days_between(died, &born)

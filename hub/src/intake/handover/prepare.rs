@@ -32,8 +32,9 @@ struct Proven {
     queued: QueuedContribution,
 }
 
-/// By what the contributions of a batch are prepared, all of them by the same.
-struct By {
+/// What the contributions of a batch are prepared on, all of them on the same: an agreement that is withdrawn while
+/// they are counts for all or for none.
+struct Basis {
     at: Revision,
     areas: Arc<Areas>,
     today: Date,
@@ -60,7 +61,7 @@ impl Handover {
         self.ledger.catch_up(&view)?;
         let at = view.revision()?;
         drop(view);
-        let mut by = By { at, areas: self.ledger.areas(at), today: self.today(), roles: Vec::new() };
+        let mut basis = Basis { at, areas: self.ledger.areas(at), today: self.today(), roles: Vec::new() };
         let (mut prepared, mut refused) = (Vec::with_capacity(contributions.len()), Vec::new());
         let mut index = 0;
         for part in contributions.parts {
@@ -69,7 +70,7 @@ impl Handover {
             let evidence = Evidence::of(part, proven.iter().all(Result::is_ok));
             for (proven, evidence) in proven.into_iter().zip(evidence) {
                 match proven {
-                    Ok(proven) => prepared.push(self.ready(proven, evidence, &mut by)),
+                    Ok(proven) => prepared.push(self.ready(proven, evidence, &mut basis)),
                     Err(message) => refused.push(RefusedContribution { index, message }),
                 }
                 index += 1;
@@ -103,19 +104,19 @@ impl Handover {
         Ok(Proven { id, agency: node.agency, queued })
     }
 
-    fn ready(&self, proven: Proven, evidence: Evidence, by: &mut By) -> Prepared {
+    fn ready(&self, proven: Proven, evidence: Evidence, basis: &mut Basis) -> Prepared {
         let Proven { id, agency, queued } = proven;
-        let (contribution, roles) = match self.read(&queued, by) {
-            Ok(said) => self.agreed(said, &queued.node, &agency, by),
+        let (contribution, roles) = match self.read(&queued, basis) {
+            Ok(said) => self.agreed(said, &queued.node, &agency, basis),
             Err(fault) => (Err(fault), Arc::default()),
         };
         let QueuedContribution { node, outbox, sequence, .. } = queued;
-        let areas = Arc::clone(&by.areas);
+        let areas = Arc::clone(&basis.areas);
         Prepared { id, node, agency, outbox, sequence, evidence, contribution, roles, areas }
     }
 
     /// What a contribution says.
-    fn read(&self, queued: &QueuedContribution, by: &By) -> Result<Contribution, Fault> {
+    fn read(&self, queued: &QueuedContribution, basis: &Basis) -> Result<Contribution, Fault> {
         let invalid = |message: String, fields, said: Option<Contribution>| Fault {
             reason: RejectionReason::Invalid,
             message,
@@ -132,7 +133,7 @@ impl Handover {
         }
         let opened = self.log.open_contribution(queued);
         let mut said = opened.map_err(|error| invalid(error.to_string(), Vec::new(), None))?;
-        match contribution::validate(&mut said, Some(&by.areas), by.today) {
+        match contribution::validate(&mut said, Some(&basis.areas), basis.today) {
             Ok(()) => Ok(said),
             Err(violations) => {
                 let told = |violation: &Violation| format!("{}: {}", violation.field, violation.reason);
@@ -149,10 +150,10 @@ impl Handover {
         said: Contribution,
         node: &str,
         agency: &str,
-        by: &mut By,
+        basis: &mut Basis,
     ) -> (Result<Shared, Fault>, Arc<[String]>) {
         let purpose = said.context.as_ref().map(|context| context.purpose.as_str()).unwrap_or_default();
-        let roles = self.roles(node, agency, purpose, by);
+        let roles = self.roles(node, agency, purpose, basis);
         if !roles.is_empty() {
             return (Ok(said.into()), roles);
         }
@@ -166,12 +167,12 @@ impl Handover {
     }
 
     /// The roles in which an agency contributes under a purpose by way of a node, in order.
-    fn roles(&self, node: &str, agency: &str, purpose: &str, by: &mut By) -> Arc<[String]> {
+    fn roles(&self, node: &str, agency: &str, purpose: &str, basis: &mut Basis) -> Arc<[String]> {
         let same = |of: &RolesOf| of.node == node && of.purpose == purpose && of.agency == agency;
-        if let Some((_, roles)) = by.roles.iter().find(|(of, _)| same(of)) {
+        if let Some((_, roles)) = basis.roles.iter().find(|(of, _)| same(of)) {
             return Arc::clone(roles);
         }
-        let policy = self.ledger.policy(node, agency, by.at);
+        let policy = self.ledger.policy(node, agency, basis.at);
         let agreed = policy.grants().iter().map(|grant| &grant.agreement).filter(|agreement| {
             agreement.operations.contains(&Operation::Contribute)
                 && agreement.purposes.iter().any(|of| of.code == purpose)
@@ -181,7 +182,7 @@ impl Handover {
         roles.dedup();
         let roles: Arc<[String]> = roles.into();
         let of = RolesOf { node: node.into(), agency: agency.into(), purpose: purpose.into() };
-        by.roles.push((of, Arc::clone(&roles)));
+        basis.roles.push((of, Arc::clone(&roles)));
         roles
     }
 }

@@ -112,7 +112,7 @@ fn only_whose_task_it_is_may_answer_and_only_what_it_asks() {
     );
     let valid_from =
         |day| done(card, &[("health_insurance_card_number", "1"), ("health_insurance_valid_from", day)]);
-    for no_day in ["2026-13-45", "2026-02-30", "2026-03", "14/03/2026"] {
+    for no_day in ["2026-13-45", "2026-02-30", "2026-03", "14/03/2026", " 2026-03-14", " "] {
         let refused = world.answer("vss-n", &valid_from(no_day), None);
         assert_eq!(field(refused), "task.answers.health_insurance_valid_from", "{no_day}");
     }

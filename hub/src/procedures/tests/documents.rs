@@ -56,7 +56,7 @@ fn each_problem_names_its_line() {
             "no answer before this step is called",
         ),
         ("kind = \"number\"", "kind = \"numbers\"", "kind = \"number\"", "did you mean \"number\"?"),
-        ("version = 2", "version = 0", "version = 2", "versions count from 1"),
+        ("version = 3", "version = 0", "version = 3", "versions count from 1"),
         ("[\"2.002622\"]", "[\"2,002622\"]", "purposes", "a purpose is 1 to 64 letters"),
         ("[\"2.002622\"]", "[\"1.1\", \"1.1\"]", "purposes", "purpose `1.1` stands twice"),
     ];
@@ -162,7 +162,7 @@ fn a_case_goes_by_the_document_under_which_it_was_opened() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("holidays.toml"), "known_until = 2026").unwrap();
     // The new version has another step, before the others.
-    let changed = DEATH.replace("version = 2", "version = 3").replace("funeral-allowance", "allowance");
+    let changed = DEATH.replace("version = 3", "version = 4").replace("funeral-allowance", "allowance");
     fs::write(dir.path().join("death.toml"), &changed).unwrap();
     fs::write(dir.path().join("birth.toml"), birth).unwrap();
     let mut catalogue = Catalogue::load(Some(dir.path()), None).unwrap();
