@@ -65,3 +65,63 @@ pub(super) fn erase(store: &Store, state: &mut SliceState) -> Result<(), SliceEr
     state.citizens = 0;
     batch.write(state, true)
 }
+
+#[cfg(test)]
+mod tests {
+    use dancu_proto::{
+        PersonalId, Record, frame,
+        hub::v1::{self as wire, Change, ChangeList, Delta, GrantList, GrantMark, Policy, Zone},
+        v1::Citizen,
+    };
+    use rocksdb::WriteBatch;
+
+    use super::*;
+    use crate::slice::tests::unsealed;
+
+    fn policy(revision: u64, fields: &[Field], removals_follow: bool) -> Policy {
+        let fields = fields.iter().copied().collect::<FieldSet>().bits();
+        Policy {
+            revision,
+            target: vec![wire::Grant { handle: 1, fields, ..wire::Grant::default() }],
+            zones: vec![Zone { up_to: 0, policies: vec![revision] }],
+            registry_id: vec![7],
+            cursor: 1,
+            removals_follow,
+            ..Policy::default()
+        }
+    }
+
+    fn person(number: u64) -> Change {
+        let id = PersonalId::from_u64(1_185_000_000 + number).unwrap();
+        let citizen = Citizen { personal_id: id.to_string(), email: "a@b.vn".into(), ..Citizen::default() };
+        Change {
+            personal_id: id.as_u64(),
+            grants: Some(GrantList { marks: vec![GrantMark { handle: 1, pending: 0 }] }),
+            set: Record::encode(&citizen).into_bytes(),
+            ..Change::default()
+        }
+    }
+
+    #[test]
+    fn a_narrowing_that_breaks_off_while_it_overtakes_another_stays_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let slice = unsealed(dir.path());
+        slice.apply_policy(policy(1, &[Field::FullName, Field::Email], false)).unwrap();
+        // More than are stripped in one write.
+        let changes = (0..BATCH as u64 + 9).map(person).collect();
+        let changes = Some(frame::pack(&ChangeList { changes }));
+        slice.apply_delta(&Delta { target: 2, position: 2, last: true, narrowing: false, changes }).unwrap();
+        slice.apply_policy(policy(3, &[Field::FullName], true)).unwrap();
+        // It breaks off after the first: the last row cannot be opened.
+        let store = &slice.0.store;
+        let (last, _) = store.rows(None, &[]).unwrap().last().unwrap().unwrap();
+        let mut batch = WriteBatch::default();
+        batch.put_cf(&store.record_table().unwrap(), last, b"damaged");
+        store.write(batch, true).unwrap();
+        slice.apply_policy(policy(4, &[Field::FullName, Field::Email], true)).unwrap_err();
+        drop(slice);
+        let slice = unsealed(dir.path());
+        assert!(slice.state().narrowing.is_some());
+        assert!(slice.read().is_err(), "what is withdrawn is told to nobody");
+    }
+}
