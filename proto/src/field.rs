@@ -209,6 +209,16 @@ impl TryFrom<i32> for Field {
     }
 }
 
+/// The bits of every field.
+const ALL: u64 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < Field::ALL.len() {
+        bits |= 1 << Field::ALL[at] as u8;
+        at += 1;
+    }
+    bits
+};
+
 /// A set of fields: bit *n* stands for field number *n*.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FieldSet(u64);
@@ -220,13 +230,13 @@ impl FieldSet {
     /// Every field of the catalogue.
     #[must_use]
     pub fn all() -> FieldSet {
-        Field::ALL.iter().copied().collect()
+        FieldSet(ALL)
     }
 
     /// The set with these bits; bits without a field are dropped.
     #[must_use]
     pub fn from_bits(bits: u64) -> FieldSet {
-        FieldSet(bits & FieldSet::all().0)
+        FieldSet(bits & ALL)
     }
 
     /// As bits.
@@ -288,10 +298,31 @@ impl FieldSet {
     }
 
     /// Its fields, by number.
-    pub fn iter(self) -> impl Iterator<Item = Field> {
-        Field::ALL.iter().copied().filter(move |field| self.contains(*field))
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Field> {
+        Fields(self.0)
     }
 }
+
+/// What is left of a set.
+struct Fields(u64);
+
+impl Iterator for Fields {
+    type Item = Field;
+
+    fn next(&mut self) -> Option<Field> {
+        let number = self.0.trailing_zeros();
+        // Of no bits the lowest is the 64th: the set is empty.
+        self.0 &= self.0.wrapping_sub(1);
+        Field::from_number(number)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.0.count_ones() as usize;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Fields {}
 
 impl FromIterator<Field> for FieldSet {
     fn from_iter<I: IntoIterator<Item = Field>>(fields: I) -> FieldSet {

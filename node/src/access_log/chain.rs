@@ -53,28 +53,30 @@ impl Head {
         follows.then(|| Head { sequence: read.sequence, hash: hash(record), time_ms: read.time_ms })
     }
 
-    /// The next record, and the head that it makes. Time does not go back in a log: a clock that was set
-    /// back is waited for.
-    fn next(&self, time_ms: u64, body: Body) -> (Vec<u8>, Head) {
+    /// Writes the next record to a buffer, in place of what it has; the head that it makes. Time does not
+    /// go back in a log: a clock that was set back is waited for.
+    fn next(&self, time_ms: u64, body: Body, buffer: &mut Vec<u8>) -> Head {
         let (sequence, time_ms) = (self.sequence + 1, time_ms.max(self.time_ms));
         let record = LogRecord { sequence, previous: self.hash.to_vec(), time_ms, body: Some(body) };
-        let record = record.encode_to_vec();
-        let hash = hash(&record);
-        (record, Head { sequence, hash, time_ms })
+        buffer.clear();
+        buffer.reserve(record.encoded_len());
+        record.encode_raw(buffer);
+        Head { sequence, hash: hash(buffer), time_ms }
     }
 
-    /// The record of a key.
-    pub(super) fn key(&self, time_ms: u64, key: LogKey) -> (Vec<u8>, Head) {
-        self.next(time_ms, Body::Key(key))
+    /// Writes the record of a key, as [`Head::next`] does.
+    pub(super) fn key(&self, time_ms: u64, key: LogKey, buffer: &mut Vec<u8>) -> Head {
+        self.next(time_ms, Body::Key(key), buffer)
     }
 
-    /// The record of a call.
+    /// Writes the record of a call, as [`Head::next`] does.
     pub(super) fn access(
         &self,
         time_ms: u64,
         entry: Entry,
         sealer: &Sealer,
-    ) -> Result<(Vec<u8>, Head), LogError> {
+        buffer: &mut Vec<u8>,
+    ) -> Result<Head, LogError> {
         let sequence = self.sequence + 1;
         let subject = |(place, subject): (usize, &super::Subject)| {
             Ok(AccessSubject {
@@ -96,6 +98,6 @@ impl Head {
             outcome: entry.outcome.to_owned(),
             key: sealer.number(),
         });
-        Ok(self.next(time_ms, body))
+        Ok(self.next(time_ms, body, buffer))
     }
 }

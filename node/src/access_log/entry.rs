@@ -41,7 +41,10 @@ impl Entry {
     /// place for a caller to write long texts.
     #[must_use]
     pub fn new(operation: AccessOperation, context: Option<&AccessContext>) -> Entry {
-        let cut = |text: &String| text.chars().take(LONGEST).collect();
+        let cut = |text: &String| match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => text[..end].to_owned(),
+            None => text.clone(),
+        };
         let context = context.map(|given| AccessContext {
             purpose: cut(&given.purpose),
             case_number: cut(&given.case_number),

@@ -68,7 +68,8 @@ impl Sealer {
         let mut nonce = [0; 12];
         nonce[..8].copy_from_slice(&sequence.to_be_bytes());
         nonce[8..].copy_from_slice(&place.to_be_bytes());
-        let mut sealed = id.as_u64().to_be_bytes().to_vec();
+        let mut sealed = Vec::with_capacity(size_of::<u64>() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(&id.as_u64().to_be_bytes());
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
             .map_err(|_| LogError::Sealing)?;

@@ -62,6 +62,26 @@ impl From<rocksdb::Error> for LogError {
     }
 }
 
+/// Records to be added in one write.
+pub(super) struct Rows(WriteBatch);
+
+impl Rows {
+    /// None yet, with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Rows {
+        Rows(WriteBatch::with_capacity_bytes(bytes))
+    }
+
+    /// Bytes so far.
+    pub(super) fn size(&self) -> usize {
+        self.0.size_in_bytes()
+    }
+
+    /// Puts a record in.
+    pub(super) fn add(&mut self, sequence: u64, record: &[u8]) {
+        self.0.put(key(sequence), record);
+    }
+}
+
 /// The records. Cheap to clone.
 #[derive(Clone)]
 pub struct LogStore {
@@ -114,11 +134,15 @@ impl LogStore {
     }
 
     /// Adds records that follow each other, the last of which makes a head.
-    pub(super) fn append(&self, records: &[(u64, Vec<u8>)], head: Head, sync: bool) -> Result<(), LogError> {
-        let mut batch = WriteBatch::default();
-        records.iter().for_each(|(sequence, record)| batch.put(key(*sequence), record));
+    pub(super) fn append(&self, Rows(mut batch): Rows, head: Head, sync: bool) -> Result<(), LogError> {
         batch.put_cf(&self.standing()?, HEAD, head_row(head));
         Ok(self.database.write_opt(batch, &synced(sync))?)
+    }
+
+    /// How many writes there were, if none had more than records and where the log stands.
+    #[cfg(test)]
+    pub(super) fn writes(&self) -> Result<u64, LogError> {
+        Ok(self.database.latest_sequence_number() - self.head()?.sequence)
     }
 
     /// A log that was lost goes on after what the hub has of it.

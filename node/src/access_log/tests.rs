@@ -143,6 +143,32 @@ async fn what_is_recorded_at_the_same_time_is_there_once_and_in_a_chain() {
 }
 
 #[tokio::test]
+async fn calls_that_come_together_are_written_together_also_after_a_lonely_hour() {
+    let bench = Bench::new();
+    let before = bench.open().writes().unwrap();
+    let recorded = |log: AccessLog| async move {
+        for number in 0..300 {
+            log.record(call("H-1", &[number])).await.unwrap();
+        }
+        // Each asks again as soon as it is answered, on its own.
+        let callers = (0..64).map(|caller| {
+            let log = log.clone();
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    log.record(call("H-2", &[caller])).await.unwrap();
+                }
+            })
+        });
+        futures::future::try_join_all(callers).await.unwrap();
+    };
+    bench.run(INTERVAL, recorded).await;
+    let writes = bench.open().writes().unwrap() - before;
+    assert_eq!(bench.records().len(), 1 + 300 + 64 * 50);
+    // Some are made alone until it is noticed.
+    assert!(writes < 300 + 256 + 64 * 50 / 16, "{writes} writes");
+}
+
+#[tokio::test]
 async fn every_change_to_a_chain_breaks_it() {
     let bench = Bench::new();
     let run = bench.run(INTERVAL, |log| async move {
@@ -212,7 +238,9 @@ async fn a_full_disk_records_nothing() {
     let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
     let clock = Arc::new(|| datetime!(2026-11-23 08:00 UTC));
     let (log, _) = start(&store, "ha-giang", INTERVAL, clock, &tasks, &cancel).unwrap();
-    assert_eq!(log.record(call("H-1", &[1])).await, Err(LogError::Full));
+    // Each of those that come together is told why.
+    let calls = futures::future::join_all((0..9).map(|number| log.record(call("H-1", &[number])))).await;
+    assert_eq!(calls, vec![Err(LogError::Full); 9]);
     assert_eq!(store.head().unwrap(), Head::default());
 }
 

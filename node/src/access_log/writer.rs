@@ -8,7 +8,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -25,7 +25,7 @@ use super::{
     chain::Head,
     entry::Entry,
     seal::Sealer,
-    store::{LogError, LogStore},
+    store::{LogError, LogStore, Rows},
 };
 use crate::state::Clock;
 
@@ -33,6 +33,12 @@ use crate::state::Clock;
 const QUEUE: usize = 4096;
 /// Records of one write.
 const TOGETHER: usize = 512;
+/// After so many writes of one record each, a call does not wait for others to hand in theirs,
+const ALONE: usize = 8;
+/// except before each so-manieth write. Waiting costs a lone call half as much again as it takes.
+const TRIED: usize = 256;
+/// Room for where the log stands, bytes.
+const HEAD: usize = 128;
 /// Writes that one call sees to.
 const ROUNDS: usize = 4;
 /// How long the first call of a new node waits for the key of the hub.
@@ -69,8 +75,8 @@ struct Desk {
     writer: Mutex<Writer>,
     /// The key that numbers are sealed for has come.
     has_recipient: AtomicBool,
-    /// The last write had records of several calls.
-    together: AtomicBool,
+    /// So many writes in a row had the record of one call each.
+    alone: AtomicUsize,
     /// A thread is on its way to write.
     on_its_way: AtomicBool,
     dirty: Arc<AtomicBool>,
@@ -93,14 +99,18 @@ impl AccessLog {
         if !desk.has_recipient.load(Ordering::Acquire) {
             desk.await_recipient().await?;
         }
-        let (written, told) = oneshot::channel();
+        let (written, mut told) = oneshot::channel();
         desk.queue().as_mut().ok_or(LogError::Closed)?.push(Call { entry, written });
         let given_up = GivenUp(Some(self));
         // Where calls come together, others who are about to hand in theirs do so meanwhile.
-        if desk.together.load(Ordering::Relaxed) {
+        if desk.come_together() {
             yield_now().await;
         }
         given_up.stays();
+        if let Ok(written) = told.try_recv() {
+            // One of those others saw to it.
+            return written;
+        }
         match desk.sync {
             // Whoever comes next must not keep this call at work for ever.
             Sync::Interval(_) if desk.write(ROUNDS) => {}
@@ -174,6 +184,10 @@ pub fn start(
         clock,
         last,
         looked: None,
+        room: Vec::with_capacity(TOGETHER),
+        waiting: Vec::with_capacity(TOGETHER),
+        record: Vec::new(),
+        size: 0,
     };
     let desk = Arc::new(Desk {
         sync,
@@ -182,7 +196,7 @@ pub fn start(
         places: Semaphore::new(QUEUE),
         writer: Mutex::new(writer),
         has_recipient: AtomicBool::new(false),
-        together: AtomicBool::new(false),
+        alone: AtomicUsize::new(0),
         on_its_way: AtomicBool::new(false),
         dirty: Arc::default(),
     });
@@ -200,6 +214,13 @@ pub fn start(
 }
 
 impl Desk {
+    /// Whether calls come together, as far as the last writes tell; where they told that none do, it is
+    /// tried now and then.
+    fn come_together(&self) -> bool {
+        let alone = self.alone.load(Ordering::Relaxed);
+        alone < ALONE || alone.is_multiple_of(TRIED)
+    }
+
     /// Writes what waits, unless somebody does, in so many rounds; whether nothing is left to see to.
     fn write(&self, rounds: usize) -> bool {
         for _ in 0..rounds {
@@ -213,11 +234,13 @@ impl Desk {
                     writer
                 }
             };
-            let Some(calls) = self.queue().as_mut().map(|queue| mem::replace(queue, Vec::with_capacity(64)))
-            else {
-                return true;
-            };
-            self.write_all(&mut writer, calls);
+            let mut calls = mem::take(&mut writer.room);
+            match self.queue().as_mut() {
+                Some(queue) => mem::swap(queue, &mut calls),
+                None => return true,
+            }
+            self.write_all(&mut writer, &mut calls);
+            writer.room = calls;
             drop(writer);
             // Who came while the writer was taken relies on this look.
             if self.queue().as_ref().is_none_or(Vec::is_empty) {
@@ -227,24 +250,34 @@ impl Desk {
         false
     }
 
-    fn write_all(&self, writer: &mut Writer, mut calls: Vec<Call>) {
-        self.together.store(calls.len() > 1, Ordering::Relaxed);
+    /// Writes some calls and tells them; none are left.
+    fn write_all(&self, writer: &mut Writer, calls: &mut Vec<Call>) {
+        if calls.is_empty() {
+            // Somebody has just written what there was: that says nothing of how calls come.
+            return;
+        }
+        let alone = if calls.len() > 1 { 0 } else { self.alone.load(Ordering::Relaxed).wrapping_add(1) };
+        self.alone.store(alone, Ordering::Relaxed);
+        let mut waiting = mem::take(&mut writer.waiting);
         while !calls.is_empty() {
-            let rest = calls.split_off(calls.len().min(TOGETHER));
-            let (entries, waiting): (Vec<_>, Vec<_>) =
-                calls.into_iter().map(|call| (call.entry, call.written)).unzip();
-            let written = writer.write(entries);
+            let mut some = calls.drain(..calls.len().min(TOGETHER)).map(|call| {
+                waiting.push(call.written);
+                call.entry
+            });
+            let written = writer.write(&mut some);
+            // Those that were not even looked at are told so too.
+            some.for_each(drop);
             self.dirty.store(true, Ordering::Release);
             // Who does not wait any more has gone.
-            waiting.into_iter().for_each(|waiting| drop(waiting.send(written.clone())));
-            calls = rest;
+            waiting.drain(..).for_each(|waiting| drop(waiting.send(written.clone())));
         }
+        writer.waiting = waiting;
     }
 
     /// Takes in no more, and brings to the disk what there is.
     fn close(&self) {
-        let calls = self.queue().take().unwrap_or_default();
-        self.write_all(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner), calls);
+        let mut calls = self.queue().take().unwrap_or_default();
+        self.write_all(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner), &mut calls);
         if let Err(error) = self.store.sync() {
             tracing::error!(%error, "the last records may not be on the disk");
         }
@@ -279,10 +312,16 @@ struct Writer {
     last: watch::Sender<u64>,
     /// When there was last found to be room on the disk.
     looked: Option<Instant>,
+    /// Memory for the next queue, for those who wait for a write, and for a record.
+    room: Vec<Call>,
+    waiting: Vec<oneshot::Sender<Result<(), LogError>>>,
+    record: Vec<u8>,
+    /// Bytes of the last write: the next is likely to be like it.
+    size: usize,
 }
 
 impl Writer {
-    fn write(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+    fn write(&mut self, entries: impl Iterator<Item = Entry>) -> Result<(), LogError> {
         let written = self.check_room().and_then(|()| self.append(entries));
         if let Err(error) = &written {
             tracing::error!(%error, "calls are refused because they cannot be recorded");
@@ -311,10 +350,10 @@ impl Writer {
         Ok(())
     }
 
-    fn append(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+    fn append(&mut self, entries: impl Iterator<Item = Entry>) -> Result<(), LogError> {
         let time_ms = ((self.clock)().unix_timestamp_nanos() / 1_000_000) as u64;
         let mut head = self.head;
-        let mut records = Vec::with_capacity(entries.len() + 1);
+        let mut rows = Rows::with_capacity(self.size);
         if self.sealer.is_none() {
             let recipient = self.store.recipient()?.ok_or(LogError::NoRecipient)?;
             if head.sequence == 0 {
@@ -322,17 +361,17 @@ impl Writer {
                 head = self.store.head()?;
             }
             let (sealer, told) = Sealer::new(head.sequence + 1, &self.node, &recipient)?;
-            let (record, next) = head.key(time_ms, told);
-            records.push((next.sequence, record));
-            (head, self.sealer) = (next, Some(sealer));
+            head = head.key(time_ms, told, &mut self.record);
+            rows.add(head.sequence, &self.record);
+            self.sealer = Some(sealer);
         }
         let Some(sealer) = &self.sealer else { return Err(LogError::Sealing) };
         for entry in entries {
-            let (record, next) = head.access(time_ms, entry, sealer)?;
-            records.push((next.sequence, record));
-            head = next;
+            head = head.access(time_ms, entry, sealer, &mut self.record)?;
+            rows.add(head.sequence, &self.record);
         }
-        self.store.append(&records, head, self.sync == Sync::Always)?;
+        self.size = rows.size() + HEAD;
+        self.store.append(rows, head, self.sync == Sync::Always)?;
         self.head = head;
         self.last.send_replace(head.sequence);
         Ok(())

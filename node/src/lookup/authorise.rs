@@ -73,10 +73,30 @@ pub(super) fn authorise(
     // A grant's scope is the hub's alone to know, so while anything loads no absence is certain.
     let settled = matches!(state.phase, Phase::Settled);
 
-    let targets: Vec<_> = state.target.iter().filter(for_purpose).collect();
-    let readable: Vec<_> = state.readable.iter().filter(for_purpose).collect();
-    if targets.is_empty() && readable.is_empty() {
+    // What the grants for the purpose get to: the refusal says which step none of them passes.
+    let (mut readable, mut agreed, mut usable) = (0, 0, 0);
+    let mut grants = Vec::new();
+    for grant in state.readable.iter().filter(for_purpose) {
+        readable += 1;
+        if !with_operation(&grant) {
+            continue;
+        }
+        agreed += 1;
+        if !(asked.listed || grant.officers_vouched) {
+            continue;
+        }
+        usable += 1;
+        if offline.is_none_or(|offline| offline <= grant.offline_limit) {
+            grants.push(Arc::clone(grant));
+        }
+    }
+    if grants.is_empty() {
+        let targets = || state.target.iter().filter(for_purpose);
         return Err(match state.phase {
+            _ if usable > 0 => Refusal::OfflineLimitPassed,
+            _ if agreed > 0 => Refusal::OfficerNotAllowed,
+            _ if targets().any(|grant| with_operation(&grant)) => Refusal::Loading,
+            _ if readable > 0 || targets().next().is_some() => Refusal::OperationNotAgreed(operation.name()),
             Phase::Empty => Refusal::Loading,
             _ if state.target.is_empty() => Refusal::NoAgreement,
             _ => Refusal::PurposeNotAgreed(
@@ -84,21 +104,7 @@ pub(super) fn authorise(
             ),
         });
     }
-    let usable: Vec<_> = readable.into_iter().filter(with_operation).collect();
-    if usable.is_empty() {
-        let coming = targets.iter().any(with_operation);
-        return Err(if coming { Refusal::Loading } else { Refusal::OperationNotAgreed(operation.name()) });
-    }
-    let usable: Vec<_> = usable.into_iter().filter(|grant| asked.listed || grant.officers_vouched).collect();
-    if usable.is_empty() {
-        return Err(Refusal::OfficerNotAllowed);
-    }
-    let within_limit = |grant: &&&Arc<Grant>| offline.is_none_or(|offline| offline <= grant.offline_limit);
-    let grants: Vec<_> = usable.iter().filter(within_limit).map(|grant| Arc::clone(grant)).collect();
-    if grants.is_empty() {
-        return Err(Refusal::OfflineLimitPassed);
-    }
-    let absence = if grants.len() < usable.len() {
+    let absence = if grants.len() < usable {
         Absence::PastLimit
     } else if settled {
         Absence::NotFound
@@ -119,14 +125,11 @@ impl Permit {
     /// the same as not knowing them.
     pub(super) fn fields_for(&self, held: &Held) -> Option<FieldSet> {
         let usable = |grant: &&Arc<Grant>| {
-            let marks = held.marks.iter().filter(|mark| mark.handle == grant.handle);
-            marks.into_iter().any(|mark| mark.pending == Revision::NONE || mark.pending <= self.settled)
+            let mut marks = held.marks.iter().filter(|mark| mark.handle == grant.handle);
+            marks.any(|mark| mark.pending == Revision::NONE || mark.pending <= self.settled)
         };
-        let covering: Vec<_> = self.grants.iter().filter(usable).collect();
-        if covering.is_empty() {
-            return None;
-        }
-        let mut fields = covering.iter().fold(FieldSet::EMPTY, |fields, grant| fields.union(grant.fields));
+        let covering = self.grants.iter().filter(usable);
+        let mut fields = covering.map(|grant| grant.fields).reduce(FieldSet::union)?;
         // The number in force is part of every projection.
         fields.insert(Field::PersonalId);
         // To be found by a former number is to be told of it.

@@ -134,12 +134,11 @@ fn matches(
         if !needed.iter().all(|field| fields.contains(*field)) {
             continue;
         }
-        if let Some(answer) = project(held, permit, wanted) {
-            let authorised = answer.authorised();
-            let told = (answer.personal_id()?, answer.authorised);
-            let found = CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) };
-            matches.push((found, told));
-        }
+        let answer = project(held, fields, wanted);
+        let authorised = answer.authorised();
+        let told = (answer.personal_id()?, answer.authorised);
+        let found = CitizenMatch { citizen: Some(answer.citizen), authorised, exact: exact(held) };
+        matches.push((found, told));
     }
     Ok(matches)
 }

@@ -25,5 +25,5 @@ pub(super) fn get(
     wanted: FieldSet,
 ) -> Result<Option<Answer>, Refusal> {
     let held = reader.see(id, |held| permit.fields_for(held))?;
-    Ok(held.and_then(|(held, _)| project(&held, permit, wanted)))
+    Ok(held.map(|(held, given)| project(&held, given, wanted)))
 }

@@ -2,7 +2,6 @@
 
 use dancu_proto::{CitizenBytes, Field, FieldSet, PersonalId, personal_id::PersonalIdError};
 
-use super::authorise::Permit;
 use crate::slice::Held;
 
 /// One citizen as a caller may see them.
@@ -35,11 +34,11 @@ pub(super) fn listed(fields: FieldSet) -> Vec<i32> {
     fields.iter().map(|field| dancu_proto::v1::Field::from(field).into()).collect()
 }
 
-/// Projects a held citizen; none where the permit does not cover them.
-pub(super) fn project(held: &Held, permit: &Permit, wanted: FieldSet) -> Option<Answer> {
-    let fields = permit.fields_for(held)?;
-    let mut authorised = fields.intersection(wanted);
+/// Projects a held citizen on what of the given fields is wanted. Given is what
+/// [`Permit::fields_for`](super::authorise::Permit::fields_for) says of this citizen.
+pub(super) fn project(held: &Held, given: FieldSet, wanted: FieldSet) -> Answer {
+    let mut authorised = given.intersection(wanted);
     authorised.insert(Field::PersonalId);
     let citizen = held.record.project(authorised).into();
-    Some(Answer { citizen, authorised, former_number: held.former_number })
+    Answer { citizen, authorised, former_number: held.former_number }
 }

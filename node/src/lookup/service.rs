@@ -132,6 +132,9 @@ impl Lookup {
         let own =
             (caller.quota != Quota::default()).then(|| (Account::Caller(caller.name.clone()), caller.quota));
         let accounts: Vec<_> = permit.quotas().chain(own).collect();
+        if accounts.is_empty() {
+            return Ok(());
+        }
         Ok(self.quotas.spend(&accounts, people, (self.node.clock)(), std::time::Instant::now())?)
     }
 
@@ -142,7 +145,7 @@ impl Lookup {
         answer: impl Fn(&SliceReader<'_>, &Line) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let until = Instant::now() + patience;
-        let mut changes = self.node.slice.watch();
+        let mut changes = None;
         loop {
             let line = self.node.line();
             line.admits()?;
@@ -156,6 +159,8 @@ impl Lookup {
             if left.is_zero() {
                 return Err(Refusal::Narrowing);
             }
+            // What changed before this is seen by the next look.
+            let changes = changes.get_or_insert_with(|| self.node.slice.watch());
             let _ = timeout(left.min(LOOK), changes.changed()).await;
         }
     }
@@ -210,7 +215,8 @@ impl Lookup {
         let Some((answer, freshness)) = answer.await? else {
             let left = until.saturating_duration_since(Instant::now());
             let context = request.context.clone().unwrap_or_default();
-            return self.get_remotely(context, id, wanted, left, entry).await;
+            // Apart, so that a look-up of somebody who is here does not carry its room about.
+            return Box::pin(self.get_remotely(context, id, wanted, left, entry)).await;
         };
         entry.tells(id, answer.authorised, SubjectOutcome::Answered);
         entry.revision = freshness.revision;

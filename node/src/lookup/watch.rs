@@ -298,8 +298,8 @@ fn citizen(
         // What was before is not for those who did not cover it.
         _ => Vec::new(),
     };
-    let answer = project(&held, permit, changed);
-    Ok(answer.and_then(|answer| told(kind, changed, reasons, Some(answer.citizen))))
+    let answer = project(&held, now, changed);
+    Ok(told(kind, changed, reasons, Some(answer.citizen)))
 }
 
 /// Where people live.

@@ -115,9 +115,6 @@ impl Quotas {
         now: OffsetDateTime,
         at: Instant,
     ) -> Result<(), Exceeded> {
-        if accounts.is_empty() {
-            return Ok(());
-        }
         let here = now.to_offset(offset!(+7));
         let day = here.date().to_julian_day();
         let mut meters = self.meters();

@@ -124,7 +124,7 @@ proptest! {
             .then(|| given.iter().filter(|field| wanted.contains(*field) || *field == Field::PersonalId).collect::<FieldSet>());
 
         let answer = match authorise(&slice.state(), &asked("a"), Operation::Lookup, None) {
-            Ok(permit) => project(&held, &permit, wanted),
+            Ok(permit) => permit.fields_for(&held).map(|given| project(&held, given, wanted)),
             Err(Refusal::PurposeNotAgreed(_)) => None,
             Err(other) => panic!("{other:?}"),
         };

@@ -25,8 +25,8 @@
 //!   caller.
 //!
 //! Every caller ends up with the same `Citizen`, taken apart. Those of the node use the client that
-//! back-ends use. Those of PostgreSQL and Redis are written for this measure and do nothing but what it
-//! takes, with one read and one write a call; that is in favour of these two, the more so on a machine
+//! back-ends use, and so do those of PostgreSQL. That of Redis is written for this measure and does nothing
+//! but what it takes, with one read and one write a call; that is in its favour, the more so on a machine
 //! that callers and servers share.
 //!
 //! Batches are of 500 people. A caller of `ReconcileCitizens` keeps a stream open and sends 500 records
