@@ -31,6 +31,29 @@ pub(super) fn time_of(record: &[u8]) -> u64 {
     LogRecord::decode(record).map_or(0, |read| read.time_ms)
 }
 
+/// Memory for a record, behind the byte that its hash as a leaf begins with.
+#[derive(Default)]
+pub(super) struct Leaf(Vec<u8>);
+
+impl Leaf {
+    fn write(&mut self, record: &LogRecord) {
+        self.0.clear();
+        self.0.reserve(1 + record.encoded_len());
+        self.0.push(0);
+        record.encode_raw(&mut self.0);
+    }
+
+    /// What [`hash`] says of the record.
+    fn hash(&self) -> [u8; HASH] {
+        sha256(&self.0)
+    }
+
+    /// The record.
+    pub(super) fn record(&self) -> &[u8] {
+        self.0.get(1..).unwrap_or_default()
+    }
+}
+
 /// Where a chain stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -53,20 +76,18 @@ impl Head {
         follows.then(|| Head { sequence: read.sequence, hash: hash(record), time_ms: read.time_ms })
     }
 
-    /// Writes the next record to a buffer, in place of what it has; the head that it makes. Time does not
-    /// go back in a log: a clock that was set back is waited for.
-    fn next(&self, time_ms: u64, body: Body, buffer: &mut Vec<u8>) -> Head {
+    /// Writes the next record, in place of what is there; the head that it makes. Time does not go back in
+    /// a log: a clock that was set back is waited for.
+    fn next(&self, time_ms: u64, body: Body, leaf: &mut Leaf) -> Head {
         let (sequence, time_ms) = (self.sequence + 1, time_ms.max(self.time_ms));
         let record = LogRecord { sequence, previous: self.hash.to_vec(), time_ms, body: Some(body) };
-        buffer.clear();
-        buffer.reserve(record.encoded_len());
-        record.encode_raw(buffer);
-        Head { sequence, hash: hash(buffer), time_ms }
+        leaf.write(&record);
+        Head { sequence, hash: leaf.hash(), time_ms }
     }
 
     /// Writes the record of a key, as [`Head::next`] does.
-    pub(super) fn key(&self, time_ms: u64, key: LogKey, buffer: &mut Vec<u8>) -> Head {
-        self.next(time_ms, Body::Key(key), buffer)
+    pub(super) fn key(&self, time_ms: u64, key: LogKey, leaf: &mut Leaf) -> Head {
+        self.next(time_ms, Body::Key(key), leaf)
     }
 
     /// Writes the record of a call, as [`Head::next`] does.
@@ -75,7 +96,7 @@ impl Head {
         time_ms: u64,
         entry: Entry,
         sealer: &Sealer,
-        buffer: &mut Vec<u8>,
+        leaf: &mut Leaf,
     ) -> Result<Head, LogError> {
         let sequence = self.sequence + 1;
         let subject = |(place, subject): (usize, &super::Subject)| {
@@ -98,6 +119,6 @@ impl Head {
             outcome: entry.outcome.to_owned(),
             key: sealer.number(),
         });
-        Ok(self.next(time_ms, body, buffer))
+        Ok(self.next(time_ms, body, leaf))
     }
 }

@@ -90,6 +90,8 @@ pub struct LogStore {
     reserve: u64,
     /// Up to here records were removed since the start.
     removed: Arc<AtomicU64>,
+    /// How to write: without and with waiting for the disk.
+    writes: Arc<[WriteOptions; 2]>,
 }
 
 impl LogStore {
@@ -107,9 +109,20 @@ impl LogStore {
         options.set_max_open_files(64);
         // The same on every level: a file that need not be merged is moved, and not written again.
         options.set_compression_type(rocksdb::DBCompressionType::Lz4);
-        let tables = [DEFAULT_COLUMN_FAMILY_NAME, STANDING].map(|name| (name, options.clone()));
+        // A row that is overwritten with each record takes no more memory for it, and needs no search.
+        options.set_allow_concurrent_memtable_write(false);
+        let mut standing = options.clone();
+        standing.set_inplace_update_support(true);
+        // That table is never full: without this, all logs since its first row would be kept for it.
+        options.set_max_total_wal_size(2 * BUFFER as u64);
+        let tables = [(DEFAULT_COLUMN_FAMILY_NAME, options.clone()), (STANDING, standing)];
         let database = Arc::new(DB::open_cf_with_opts(&options, dir, tables)?);
-        Ok(LogStore { database, dir: dir.to_owned(), reserve, removed: Arc::default() })
+        let writes = Arc::new([false, true].map(synced));
+        Ok(LogStore { database, dir: dir.to_owned(), reserve, removed: Arc::default(), writes })
+    }
+
+    fn write(&self, sync: bool) -> &WriteOptions {
+        &self.writes[usize::from(sync)]
     }
 
     fn standing(&self) -> Result<Arc<BoundColumnFamily<'_>>, LogError> {
@@ -136,7 +149,7 @@ impl LogStore {
     /// Adds records that follow each other, the last of which makes a head.
     pub(super) fn append(&self, Rows(mut batch): Rows, head: Head, sync: bool) -> Result<(), LogError> {
         batch.put_cf(&self.standing()?, HEAD, head_row(head));
-        Ok(self.database.write_opt(batch, &synced(sync))?)
+        Ok(self.database.write_opt(batch, self.write(sync))?)
     }
 
     /// How many writes there were, if none had more than records and where the log stands.
@@ -147,7 +160,7 @@ impl LogStore {
 
     /// A log that was lost goes on after what the hub has of it.
     pub(super) fn go_on_after(&self, head: Head) -> Result<(), LogError> {
-        Ok(self.database.put_cf_opt(&self.standing()?, HEAD, head_row(head), &synced(true))?)
+        Ok(self.database.put_cf_opt(&self.standing()?, HEAD, head_row(head), self.write(true))?)
     }
 
     /// What was appended is on the disk when this returns.
@@ -191,7 +204,7 @@ impl LogStore {
     /// # Errors
     /// If the disk refuses.
     pub fn set_recipient(&self, recipient: &[u8]) -> Result<(), LogError> {
-        Ok(self.database.put_cf_opt(&self.standing()?, RECIPIENT, recipient, &synced(true))?)
+        Ok(self.database.put_cf_opt(&self.standing()?, RECIPIENT, recipient, self.write(true))?)
     }
 
     /// The last record that the hub has taken over; 0 for none.

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
 use super::{
-    chain::Head,
+    chain::{Head, Leaf},
     entry::Entry,
     seal::Sealer,
     store::{LogError, LogStore, Rows},
@@ -186,7 +186,7 @@ pub fn start(
         looked: None,
         room: Vec::with_capacity(TOGETHER),
         waiting: Vec::with_capacity(TOGETHER),
-        record: Vec::new(),
+        leaf: Leaf::default(),
         size: 0,
     };
     let desk = Arc::new(Desk {
@@ -315,7 +315,7 @@ struct Writer {
     /// Memory for the next queue, for those who wait for a write, and for a record.
     room: Vec<Call>,
     waiting: Vec<oneshot::Sender<Result<(), LogError>>>,
-    record: Vec<u8>,
+    leaf: Leaf,
     /// Bytes of the last write: the next is likely to be like it.
     size: usize,
 }
@@ -361,14 +361,14 @@ impl Writer {
                 head = self.store.head()?;
             }
             let (sealer, told) = Sealer::new(head.sequence + 1, &self.node, &recipient)?;
-            head = head.key(time_ms, told, &mut self.record);
-            rows.add(head.sequence, &self.record);
+            head = head.key(time_ms, told, &mut self.leaf);
+            rows.add(head.sequence, self.leaf.record());
             self.sealer = Some(sealer);
         }
         let Some(sealer) = &self.sealer else { return Err(LogError::Sealing) };
         for entry in entries {
-            head = head.access(time_ms, entry, sealer, &mut self.record)?;
-            rows.add(head.sequence, &self.record);
+            head = head.access(time_ms, entry, sealer, &mut self.leaf)?;
+            rows.add(head.sequence, self.leaf.record());
         }
         self.size = rows.size() + HEAD;
         self.store.append(rows, head, self.sync == Sync::Always)?;

@@ -55,6 +55,8 @@ use super::{
     progress, redis, table,
 };
 
+/// Rounds of look-ups: what one caller is answered in scatters by a tenth from one round to the next.
+const ROUNDS: usize = 2 * REPEATS + 1;
 /// Callers that look people up at the same time.
 const CALLERS: [usize; 2] = [1, 64];
 /// Callers whose batches are under way at the same time: they keep both cores busy.
@@ -149,8 +151,8 @@ async fn look_ups(
     let mut to_redis = RedisGets::open(&systems.redis, callers, ids).await?;
     let [mut echo, mut node, mut postgresql, mut redis] = [const { Vec::new() }; 4];
     let mut hand_in = HandIn::default();
-    let bar = progress(&format!("look-ups, {setting}"), 4 * REPEATS as u64);
-    for _ in 0..REPEATS {
+    let bar = progress(&format!("look-ups, {setting}"), 4 * ROUNDS as u64);
+    for _ in 0..ROUNDS {
         echo.push(load(&mut to_echo, times, || systems.echo.cpu()).await?);
         bar.inc(1);
         node.push(hand_in.after(systems, load(&mut to_node, times, || systems.cpu_of_node())).await?);
