@@ -109,12 +109,14 @@ impl LogStore {
         options.set_max_open_files(64);
         // The same on every level: a file that need not be merged is moved, and not written again.
         options.set_compression_type(rocksdb::DBCompressionType::Lz4);
-        // A row that is overwritten with each record takes no more memory for it, and needs no search.
+        // Where the log stands is written with each record: it is overwritten where it is, which asks for one
+        // write at a time. So that table stays small, and is not full before much of RocksDB's own log is kept
+        // for it; with this it is written down in time.
         options.set_allow_concurrent_memtable_write(false);
+        options.set_max_total_wal_size(2 * BUFFER as u64);
         let mut standing = options.clone();
         standing.set_inplace_update_support(true);
-        // That table is never full: without this, all logs since its first row would be kept for it.
-        options.set_max_total_wal_size(2 * BUFFER as u64);
+        standing.set_inplace_update_locks(16);
         let tables = [(DEFAULT_COLUMN_FAMILY_NAME, options.clone()), (STANDING, standing)];
         let database = Arc::new(DB::open_cf_with_opts(&options, dir, tables)?);
         let writes = Arc::new([false, true].map(synced));
@@ -137,7 +139,7 @@ impl LogStore {
         if free < self.reserve { Err(LogError::Full) } else { Ok(()) }
     }
 
-    /// Where the chain stands.
+    /// Where the chain stands. While records are added it may show a moment before they do.
     ///
     /// # Errors
     /// If the disk refuses, or what it has does not fit together.

@@ -1,6 +1,12 @@
 //! The log as the hub finds it: whole, in order, and readable to the hub alone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use dancu_proto::{
@@ -166,6 +172,50 @@ async fn calls_that_come_together_are_written_together_also_after_a_lonely_hour(
     assert_eq!(bench.records().len(), 1 + 300 + 64 * 50);
     // Some are made alone until it is noticed.
     assert!(writes < 300 + 256 + 64 * 50 / 16, "{writes} writes");
+}
+
+#[tokio::test]
+async fn a_panic_leaves_nobody_waiting_and_the_log_goes_on() {
+    let bench = Bench::new();
+    let (store, tasks, cancel) = (bench.open(), TaskTracker::new(), CancellationToken::new());
+    let panics = Arc::new(AtomicBool::new(false));
+    let clock = {
+        let panics = Arc::clone(&panics);
+        Arc::new(move || {
+            assert!(!panics.swap(false, Ordering::Relaxed), "as the test wants it");
+            datetime!(2026-11-23 08:00 UTC)
+        })
+    };
+    let (log, _) = start(&store, "ha-giang", INTERVAL, clock, &tasks, &cancel).unwrap();
+    for number in 0..3 {
+        log.record(call("H-1", &[number])).await.unwrap();
+        panics.store(true, Ordering::Relaxed);
+        let calls: Vec<_> = (0..9)
+            .map(|number| {
+                let log = log.clone();
+                tokio::spawn(async move { log.record(call("H-2", &[number])).await })
+            })
+            .collect();
+        let mut broken_off = 0;
+        for call in calls {
+            let answered = tokio::time::timeout(Duration::from_secs(10), call).await.unwrap();
+            match answered {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => assert_eq!(error, LogError::Closed),
+                Err(panic) => broken_off += u32::from(panic.is_panic()),
+            }
+        }
+        assert_eq!(broken_off, 1);
+    }
+    log.record(call("H-3", &[1])).await.unwrap();
+    cancel.cancel();
+    tasks.close();
+    tasks.wait().await;
+    drop((log, store));
+    assert!(Bench::chain(&bench.records()).is_ok());
+    let cases: Vec<_> = bench.read().into_iter().map(|(entry, _)| entry.case_number).collect();
+    assert_eq!(cases.iter().filter(|case| *case == "H-1").count(), 3);
+    assert_eq!(cases.last().map(String::as_str), Some("H-3"));
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Writing records, in the order of the chain: what comes at the same time goes into one write.
 //!
 //! No task stands between a call and its record, which would cost each call two turns from one processor
-//! to another. Whoever has handed in a record lets others hand in theirs, and then writes all there are,
-//! unless somebody is about it already: who writes looks again afterwards, so that nobody is forgotten.
+//! to another. Whoever has handed in a record lets others hand in theirs, where calls come together, and
+//! then writes all there are, unless somebody is about it already: who writes looks again afterwards, so that
+//! nobody is forgotten.
 
 use std::{
     mem,
@@ -15,7 +16,11 @@ use std::{
 
 use dancu_proto::Reason;
 use tokio::{
-    sync::{Semaphore, oneshot, watch},
+    sync::{
+        Semaphore,
+        oneshot::{self, error::TryRecvError},
+        watch,
+    },
     task::{spawn_blocking, yield_now},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -106,16 +111,21 @@ impl AccessLog {
         if desk.come_together() {
             yield_now().await;
         }
-        given_up.stays();
-        if let Ok(written) = told.try_recv() {
+        match told.try_recv() {
             // One of those others saw to it.
-            return written;
+            Ok(written) => {
+                given_up.stays();
+                return written;
+            }
+            Err(TryRecvError::Closed) => return Err(LogError::Closed),
+            Err(TryRecvError::Empty) => {}
         }
         match desk.sync {
             // Whoever comes next must not keep this call at work for ever.
             Sync::Interval(_) if desk.write(ROUNDS) => {}
             _ => self.write_elsewhere(),
         }
+        given_up.stays();
         told.await.map_err(|_| LogError::Closed)?
     }
 
@@ -134,16 +144,19 @@ impl AccessLog {
     /// Writes on a thread that may wait for the disk.
     fn write_elsewhere(&self) {
         if !self.0.on_its_way.swap(true, Ordering::AcqRel) {
-            let desk = Arc::clone(&self.0);
+            let log = self.clone();
             spawn_blocking(move || {
-                desk.on_its_way.store(false, Ordering::Release);
-                desk.write(usize::MAX);
+                log.0.on_its_way.store(false, Ordering::Release);
+                let given_up = GivenUp(Some(&log));
+                log.0.write(usize::MAX);
+                given_up.stays();
             });
         }
     }
 }
 
-/// A call that has handed in its record and may be dropped before it sees to it that it is written.
+/// A call that has handed in its record and may be dropped, or panic, before it has seen to it that all
+/// that wait are written.
 struct GivenUp<'a>(Option<&'a AccessLog>);
 
 impl GivenUp<'_> {
@@ -227,12 +240,7 @@ impl Desk {
             let mut writer = match self.writer.try_lock() {
                 Ok(writer) => writer,
                 Err(TryLockError::WouldBlock) => return true,
-                Err(TryLockError::Poisoned(poisoned)) => {
-                    let mut writer = poisoned.into_inner();
-                    writer.begin_anew();
-                    self.writer.clear_poison();
-                    writer
-                }
+                Err(TryLockError::Poisoned(poisoned)) => self.recovered(poisoned),
             };
             let mut calls = mem::take(&mut writer.room);
             match self.queue().as_mut() {
@@ -277,10 +285,19 @@ impl Desk {
     /// Takes in no more, and brings to the disk what there is.
     fn close(&self) {
         let mut calls = self.queue().take().unwrap_or_default();
-        self.write_all(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner), &mut calls);
+        let writer = self.writer.lock();
+        self.write_all(&mut writer.unwrap_or_else(|poisoned| self.recovered(poisoned)), &mut calls);
         if let Err(error) = self.store.sync() {
             tracing::error!(%error, "the last records may not be on the disk");
         }
+    }
+
+    /// The writer after a panic.
+    fn recovered<'a>(&'a self, poisoned: PoisonError<MutexGuard<'a, Writer>>) -> MutexGuard<'a, Writer> {
+        let mut writer = poisoned.into_inner();
+        writer.begin_anew();
+        self.writer.clear_poison();
+        writer
     }
 
     /// Waits for what numbers are sealed for. A new node has it a moment after its slice.

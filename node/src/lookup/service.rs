@@ -159,7 +159,7 @@ impl Lookup {
             if left.is_zero() {
                 return Err(Refusal::Narrowing);
             }
-            // What changed before this is seen by the next look.
+            // What changed since the look is seen by the next one.
             let changes = changes.get_or_insert_with(|| self.node.slice.watch());
             let _ = timeout(left.min(LOOK), changes.changed()).await;
         }
